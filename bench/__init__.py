@@ -1,0 +1,1 @@
+"""Measures loaders and reports: `pytest bench/ --benchmark-only`. Imports load no framework."""

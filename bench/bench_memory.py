@@ -1,0 +1,11 @@
+"""Footprint: what a loader adds to the memory of a process that is ready to train."""
+
+from collections.abc import Callable
+from typing import Any
+
+BENCH = "memory"
+
+
+def test_memory(measure: Callable[[Any], None], benchmark: Any) -> None:
+    """Sample the process tree through whole epochs of the null model; nothing is timed."""
+    measure(benchmark)

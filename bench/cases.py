@@ -1,0 +1,129 @@
+"""What is measured: benchmarks, models, cases, and how many rounds of each.
+
+Must not know: how a case is run, any framework, any particular loader.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from loaders import LOADERS
+from loaders.contract import LoaderOptions, Pixels
+
+BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null"}
+"""Name of a benchmark -> name of the model that its rounds fit."""
+
+BACKEND = "tensorflow"
+"""The Keras backend of every case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One loader x model x options x backend. `str(case)` is its id everywhere."""
+
+    bench: str
+    backend: str
+    loader: str
+    batch_size: int
+    pixels: Pixels
+    samples: int
+    """Samples in the source."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model that is fitted."""
+        return BENCHES[self.bench]
+
+    @property
+    def loader_options(self) -> LoaderOptions:
+        """The options with which the loader is made."""
+        return LoaderOptions(batch_size=self.batch_size, pixels=self.pixels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the model, as they stand in `run.json`."""
+        return {**asdict(self), "model": self.model}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bench}-{self.backend}-{self.loader}"
+            f"-b{self.batch_size}-{self.pixels}-n{self.samples}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How every case of a run is measured."""
+
+    rounds: int = 12
+    """Timed rounds of a case, each paired with a round of the ceiling."""
+
+    round_seconds: float = 1.0
+    """About how long a round lasts; a whole epoch at most."""
+
+    seed: int = 0
+    """Of the order of the samples and of the synthetic edition."""
+
+    memory_epochs: int = 3
+    """Whole epochs of a memory case."""
+
+    case_timeout_s: float = 600.0
+    """Seconds after which a case is ended and counted as hung."""
+
+    quick: bool = False
+    """A smoke run: too few rounds for any conclusion."""
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "memory_epochs", "round_seconds", "case_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        if self.seed < 0:
+            raise ValueError(f"`seed` must not be negative, got {self.seed}.")
+
+
+def plan(
+    bench: str,
+    *,
+    loaders: list[str],
+    batch_sizes: list[int],
+    pixels: list[str],
+    samples: list[int],
+) -> list[Case]:
+    """Return the cases of one benchmark: every combination, neighbours differing by the loader.
+
+    Raises:
+        ValueError: a name is unknown or a number is out of range; the message lists what is valid.
+    """
+    check_names("loader", loaders, sorted(LOADERS))
+    check_names("pixels", pixels, list(get_args(Pixels)))
+    for what, values in (("batch size", batch_sizes), ("number of samples", samples)):
+        for value in values:
+            if value < 1:
+                raise ValueError(f"A {what} must be positive, got {value}.")
+    return [
+        Case(
+            bench=bench,
+            backend=BACKEND,
+            loader=loader,
+            batch_size=batch_size,
+            pixels=form,  # type: ignore[arg-type]  # checked above
+            samples=count,
+        )
+        for count in samples
+        for batch_size in batch_sizes
+        for form in pixels
+        for loader in loaders
+    ]
+
+
+def check_names(kind: str, given: list[str], valid: list[str]) -> None:
+    """Refuse unknown and repeated names.
+
+    Raises:
+        ValueError: naming the first one and all valid ones.
+    """
+    for name in given:
+        if name not in valid:
+            raise ValueError(f"Unknown {kind} `{name}`; choose from {', '.join(valid)}.")
+        if given.count(name) > 1:
+            raise ValueError(f"The {kind} `{name}` is given twice; name it once.")

@@ -1,0 +1,156 @@
+"""The models that rounds fit, and the one call of `fit`. Imported in a case's own process only.
+
+A new model is one function here and one line in `MODELS`. Must not know: any particular loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from loaders.contract import Loader, Pixels, Rows
+
+CNN_PARAMETERS = 550_570
+"""Weights of `cnn`: 287,008 in six convolutions, 262,272 and 1,290 in two dense layers."""
+
+
+class SampleCounter(keras.metrics.Metric):
+    """Counts the samples that reached the model, inside its graph."""
+
+    def __init__(self) -> None:
+        super().__init__(name="samples", dtype="int32")
+        self.count = self.add_variable(shape=(), initializer="zeros", name="count", dtype="int32")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the length of one batch."""
+        self.count.assign_add(keras.ops.shape(y_true)[0])
+
+    def result(self) -> Any:
+        """Return the number of samples since the epoch began."""
+        return keras.ops.convert_to_tensor(self.count)
+
+
+def fit(model: Any, loader: Loader, rows: Rows, callbacks: Sequence[Any] = ()) -> int:
+    """Train for one epoch over the given rows: the only training call of this suite.
+
+    Returns:
+        How many samples the model saw.
+    """
+    history = model.fit(
+        **loader.fit_args(rows), shuffle=False, epochs=1, verbose=0, callbacks=list(callbacks)
+    )
+    return int(history.history["samples"][0])
+
+
+class NullModel(keras.Model):
+    """Takes its batch, counts the samples and learns nothing: what is left is the loader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counter = SampleCounter()
+
+    def call(self, x: Any) -> Any:
+        """Return something: Keras wants to see the shape of an output."""
+        return first_ten(x)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Count one batch."""
+        _, y = data
+        self.counter.update_state(y, None)
+        return {"samples": self.counter.result()}
+
+
+class AuditModel(keras.Model):
+    """Passes every batch that `fit` trains on to a function, as NumPy arrays.
+
+    It has a loss and metrics, as models in training have: they change when Keras draws batches.
+
+    Args:
+        record: called with `x` and `y` of every batch, in the order of the steps.
+    """
+
+    def __init__(self, record: Callable[[Any, Any], None]) -> None:
+        super().__init__()
+        self.record = record
+
+    def call(self, x: Any) -> Any:
+        """Return a guess that needs no weights."""
+        return first_ten(x)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Record one batch. The log is not empty because TensorFlow's trainer needs one."""
+        x, y = data
+        self.record(keras.ops.convert_to_numpy(x), keras.ops.convert_to_numpy(y))
+        logs: dict[str, Any] = self.compute_metrics(x, y, self(x))
+        return logs
+
+
+def first_ten(x: Any) -> Any:
+    """Return ten numbers of every sample, float32 `(n, 10)`: an output that costs nothing."""
+    flat = keras.ops.reshape(x, (keras.ops.shape(x)[0], -1))
+    return keras.ops.cast(flat[:, :10], "float32")
+
+
+def null(pixels: Pixels) -> Any:
+    """Return a model whose step costs next to nothing."""
+    model = NullModel()
+    model.compile()
+    return model
+
+
+def cnn(pixels: Pixels) -> Any:
+    """Return the CNN that training rates are measured with.
+
+    Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
+    each pair, Dense 128 ReLU, Dense 10 softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
+    """
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((32, 32, 3), dtype=pixels)])
+    if pixels == "uint8":
+        model.add(layers.Rescaling(1 / 255))
+    for filters in (32, 64, 128):
+        for _ in range(2):
+            model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        model.add(layers.MaxPooling2D(2))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(128, activation="relu"))
+    model.add(layers.Dense(10, activation="softmax"))
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss="categorical_crossentropy",
+        metrics=["accuracy", SampleCounter()],
+    )
+    return model
+
+
+def audit(record: Callable[[Any, Any], None]) -> Any:
+    """Return a fresh model that passes every batch it is trained on to `record`."""
+    model = AuditModel(record)
+    model.compile(
+        optimizer="sgd",
+        loss="categorical_crossentropy",
+        metrics=["accuracy", SampleCounter()],
+        run_eagerly=True,
+    )
+    return model
+
+
+MODELS: dict[str, Callable[[Pixels], Any]] = {"cnn": cnn, "null": null}
+"""Name of a model -> the function that makes it, compiled, for one form of pixels."""
+
+
+def learning_rate(epoch: int) -> float:
+    """Return the step-wise schedule for full training runs of `cnn`.
+
+    1e-3; after epoch 20, 40, 60 and 80 times 1e-1, 1e-2, 1e-3 and 0.5e-3. For
+    `keras.callbacks.LearningRateScheduler`.
+
+    Args:
+        epoch: number of the epoch, from 0.
+    """
+    for after, factor in ((80, 0.5e-3), (60, 1e-3), (40, 1e-2), (20, 1e-1)):
+        if epoch > after:
+            return 1e-3 * factor
+    return 1e-3

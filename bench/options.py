@@ -1,0 +1,139 @@
+"""The suite's command line: what can be asked for, and what of it makes sense.
+
+Must not know: how cases are run or shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bench.cases import BENCHES, Case, Protocol, plan
+from loaders import LOADERS
+
+QUICK = Protocol(rounds=3, round_seconds=0.2, memory_epochs=1, quick=True)
+QUICK_SAMPLES = "5000"
+ALL_SAMPLES = "50000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of a run, checked."""
+
+    cases: dict[str, list[Case]]
+    """Name of a benchmark -> its cases."""
+    source: str
+    data_dir: str | None
+    protocol: Protocol
+    folder: Path
+    """For this run's files."""
+
+
+def add_options(group: pytest.OptionGroup) -> None:
+    """Add the options of the suite to pytest's."""
+    default = Protocol()
+
+    def add(name: str, metavar: str, text: str, **kwargs: object) -> None:
+        group.addoption(name, metavar=metavar, help=text, **kwargs)
+
+    add("--loaders", "NAMES", f"Comma-separated (default: {','.join(sorted(LOADERS))}).")
+    add("--batch-sizes", "NUMBERS", "Comma-separated (default: 64).", default="64")
+    add("--pixels", "FORMS", "float32, uint8 or both (default: float32).", default="float32")
+    add(
+        "--samples",
+        "NUMBERS",
+        "Comma-separated: the first samples of a real source, or the size of a synthetic one "
+        f"(default: {ALL_SAMPLES}).",
+    )
+    add(
+        "--source",
+        "NAME",
+        "auto: CIFAR-10 where it is found, else synthetic; cifar10: downloads it where it is not "
+        "found; synthetic (default: auto).",
+        default="auto",
+    )
+    add("--data-dir", "PATH", "Folder cifar-10-batches-py, or cifar-10-python.tar.gz.")
+    add("--rounds", "N", f"Timed rounds of a case (default: {default.rounds}).", type=int)
+    add(
+        "--round-seconds",
+        "SECONDS",
+        f"About how long a round lasts (default: {default.round_seconds:g}).",
+        type=float,
+    )
+    add(
+        "--seed",
+        "N",
+        "Of the orders and of synthetic images (default: 0).",
+        type=int,
+        default=default.seed,
+    )
+    add("--results-dir", "PATH", "For this run's files (default: results/<UTC time>).", type=Path)
+    add(
+        "--case-timeout",
+        "SECONDS",
+        f"Ends a case that takes longer (default: {default.case_timeout_s:g}).",
+        type=float,
+        default=default.case_timeout_s,
+    )
+    group.addoption(
+        "--quick",
+        action="store_true",
+        help="A smoke run in under 90 seconds; its figures mean little.",
+    )
+
+
+def read_options(config: pytest.Config) -> Settings:
+    """Return the options that were given, completed with the defaults.
+
+    Raises:
+        ValueError: an option is unknown or out of range; the message lists what is valid.
+    """
+    get = config.getoption
+    quick: bool = get("quick")
+    axes = {
+        "loaders": _names(get("loaders") or ",".join(sorted(LOADERS))),
+        "batch_sizes": _numbers("--batch-sizes", get("batch_sizes")),
+        "pixels": _names(get("pixels")),
+        "samples": _numbers(
+            "--samples", get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
+        ),
+    }
+    default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    folder: Path = get("results_dir") or default_folder
+    if (folder / "run.json").exists():
+        raise ValueError(f"`--results-dir {folder}` holds a run already; name another folder.")
+    return Settings(
+        cases=cases,
+        source=get("source"),
+        data_dir=get("data_dir"),
+        protocol=_protocol(config, QUICK if quick else Protocol()),
+        folder=folder,
+    )
+
+
+def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
+    get = config.getoption
+    return Protocol(
+        rounds=base.rounds if get("rounds") is None else get("rounds"),
+        round_seconds=base.round_seconds if get("round_seconds") is None else get("round_seconds"),
+        seed=get("seed"),
+        memory_epochs=base.memory_epochs,
+        case_timeout_s=get("case_timeout"),
+        quick=base.quick,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"`{option}` takes whole numbers separated by commas, got `{text}`."
+        ) from None

@@ -1,0 +1,115 @@
+"""Says on the terminal which case of how many runs, how fast, how long so far and how long still.
+
+On a terminal one line is rewritten; elsewhere plain lines are printed, a few for each case.
+Must not know: pytest, results.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+from bench.cases import Case, Protocol
+
+PLAIN_PERIOD_S = 10.0
+START_SECONDS = 12.0
+"""A first guess of what a case needs beside its rounds; real durations replace it."""
+
+
+class Progress:
+    """Follows a run through its cases.
+
+    Args:
+        counts: name of a benchmark -> number of its cases in the run.
+        protocol: how each is measured, for the first estimate of the time that is left.
+        stream: where to write.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        counts: Mapping[str, int],
+        protocol: Protocol,
+        *,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._counts = dict(counts)
+        self._total = sum(counts.values())
+        self._protocol = protocol
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        self._start = clock()
+        self._number = 0
+        self._case_start = self._start
+        self._case: Case | None = None
+        self._durations: dict[str, list[float]] = {}
+        self._last_plain = float("-inf")
+
+    def note(self, text: str) -> None:
+        """Say something that belongs to no case."""
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def begin(self, case: Case) -> None:
+        """A case starts."""
+        self._number += 1
+        self._case = case
+        self._case_start = self._clock()
+        self._last_plain = float("-inf")
+
+    def step(self, what: str) -> None:
+        """The running case does something other than rounds."""
+        self._show(what)
+
+    def round(self, number: int, of: int, samples_per_s: float) -> None:
+        """A round of the running case has ended."""
+        self._show(f"round {number}/{of}, {samples_per_s:,.0f} samples/s")
+
+    def end(self, outcome: str) -> None:
+        """The running case has ended."""
+        assert self._case is not None
+        duration = self._clock() - self._case_start
+        self._durations.setdefault(self._case.bench, []).append(duration)
+        self._counts[self._case.bench] -= 1
+        self._last_plain = float("-inf")
+        self._show(f"{outcome} after {duration:.0f} s", last=True)
+        self._case = None
+
+    def seconds_left(self) -> float:
+        """Estimate the seconds until the last case ends."""
+        left = sum(count * self._expected_seconds(bench) for bench, count in self._counts.items())
+        if self._case is not None:
+            # The running case is still counted as a whole.
+            running = self._clock() - self._case_start
+            left -= min(running, self._expected_seconds(self._case.bench))
+        return max(0.0, left)
+
+    def _expected_seconds(self, bench: str) -> float:
+        done = self._durations.get(bench)
+        if done:
+            return sum(done) / len(done)
+        if bench == "memory":
+            return START_SECONDS + 2.0 * self._protocol.memory_epochs
+        # A round of the loader and one of the ceiling, which is shorter.
+        return START_SECONDS + 1.7 * self._protocol.rounds * self._protocol.round_seconds
+
+    def _show(self, what: str, *, last: bool = False) -> None:
+        now = self._clock()
+        line = (
+            f"[{self._number}/{self._total}] {self._case}: {what}; "
+            f"{_clock_text(now - self._start)} so far, "
+            f"about {_clock_text(self.seconds_left())} left"
+        )
+        if self._stream.isatty():
+            self._stream.write(f"\r\x1b[2K{line}" + ("\n" if last else ""))
+        elif last or now - self._last_plain >= PLAIN_PERIOD_S:
+            self._stream.write(line + "\n")
+            self._last_plain = now
+        self._stream.flush()
+
+
+def _clock_text(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

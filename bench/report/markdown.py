@@ -1,0 +1,132 @@
+"""`report.md`: what stands where. The wording around it is in `report.md.j2`.
+
+Must not know: how figures are derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bench.report import cells
+from bench.report.cells import Markdown
+from bench.report.endings import endings, missing_cases
+from bench.report.findings import findings
+from bench.report.options import OPTIONS, describe, differing
+from bench.report.plots import CAPTIONS
+from bench.report.rows import Memory, Row, Throughput
+from bench.statistics import CONFIDENCE, MIN_ROUNDS
+
+_OPTION_HEADINGS = {
+    "backend": "backend",
+    "batch_size": "batch size",
+    "pixels": "pixels",
+    "samples": "samples",
+}
+_COUNTS = {"batch_size", "samples"}
+
+Column = Callable[[Row], str]
+
+
+def _figure(bench: str, name: str, write: Callable[[float], str]) -> Column:
+    """A column with the median and the interval of one figure of a feed or training case."""
+
+    def column(row: Row) -> str:
+        case: Throughput | None = getattr(row, bench)
+        return cells.measured(case, lambda case: cells.interval(getattr(case, name), write))
+
+    return column
+
+
+def _bytes(*names: str) -> Column:
+    """A column with one or more sizes of a memory case, joined by a plus."""
+
+    def write(memory: Memory) -> str:
+        return " + ".join(cells.mebibytes(getattr(memory, name)) for name in names)
+
+    return lambda row: cells.measured(row.memory, write)
+
+
+def _identical(row: Row) -> str:
+    if row.identical is None:
+        return cells.NOT_RUN
+    verdict = "yes" if row.identical else "**no**"
+    return Markdown(f"{verdict} {cells.code(row.digest[:12])}" if row.digest else verdict)
+
+
+COLUMNS: Mapping[str, Column] = {
+    "loader": lambda row: cells.code(row.loader),
+    "feed rate (samples/s)": _figure("feed", "rate", cells.rate),
+    "AU of feed": _figure("feed", "utilization", cells.fraction),
+    "training rate (samples/s)": _figure("train", "rate", cells.rate),
+    "AU of training": _figure("train", "utilization", cells.fraction),
+    "data stall (training)": _figure("train", "data_stall", cells.fraction),
+    "CPU s per 1,000 samples (feed)": _figure("feed", "cpu_s_per_1000_samples", cells.significant),
+    "time to first batch (feed, ms)": _figure("feed", "time_to_first_batch_s", cells.milliseconds),
+    "footprint (MiB)": _bytes("footprint_bytes"),
+    "private + shared (MiB)": _bytes("anon_bytes", "shmem_bytes"),
+    "page cache (MiB)": _bytes("page_cache_bytes"),
+    "batches identical": _identical,
+}
+"""Heading of the table -> what stands in a row's cell."""
+
+
+def report_markdown(run: Mapping[str, Any], rows: Sequence[Row], *, plots: Sequence[str]) -> str:
+    """Return the report of a run.
+
+    Args:
+        run: the content of `run.json`, as `read_run` returns it.
+        rows: what `rows_from_run` made of it.
+        plots: names of the plot files beside the report.
+
+    Returns:
+        GitHub-flavoured Markdown that ends with one line break.
+    """
+    names = differing(rows)
+    columns = {_OPTION_HEADINGS[name]: _option(name) for name in names} | dict(COLUMNS)
+    return (
+        _environment()
+        .get_template("report.md.j2")
+        .render(
+            run=run,
+            headings=list(columns),
+            table=[[column(row) for column in columns.values()] for row in rows],
+            common=describe(rows[0], OPTIONS.keys() - set(names)) if rows else "",
+            findings=findings(rows),
+            plots=[name for name in plots if name.endswith(".png")],
+            captions=CAPTIONS,
+            left={"loader", "batches identical", *_OPTION_HEADINGS.values()},
+            endings=endings(run),
+            missing=missing_cases(run),
+            confidence=f"{CONFIDENCE:.0%}",
+            min_rounds=MIN_ROUNDS,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(  # noqa: S701 - Markdown, escaped by `finalize`
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        finalize=lambda value: value if isinstance(value, Markdown) else cells.prose(value),
+        keep_trailing_newline=True,
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=jinja2.ChainableUndefined,
+    )
+    environment.filters |= {
+        "cells": lambda texts: Markdown(f"| {' | '.join(map(cells.cell, texts))} |"),
+        "code": cells.code,
+        "count": lambda number: f"{number:,}" if number else "?",
+        "digest": lambda digest: cells.code(str(digest)[:12]) if digest else "?",
+        "ending": lambda ending: cells.outcome(ending.outcome, ending.signal),
+        "fence": cells.fence,
+        "gibibytes": lambda count: cells.significant(count / 2**30),
+    }
+    return environment
+
+
+def _option(name: str) -> Column:
+    return lambda row: f"{getattr(row, name):,}" if name in _COUNTS else getattr(row, name)

@@ -1,0 +1,41 @@
+"""The options that rows may differ in, and how they are named beside a loader.
+
+Must not know: figures, files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from types import MappingProxyType
+
+from bench.report.rows import Row
+
+OPTIONS = MappingProxyType(
+    {
+        "backend": "{}",
+        "batch_size": "batch size {}",
+        "pixels": "{}",
+        "samples": "{:,} samples",
+    }
+)
+"""Field of `Row` -> how its value reads in a sentence."""
+
+
+def differing(rows: Iterable[Row]) -> list[str]:
+    """Return the options in which the rows are not all the same."""
+    values: dict[str, set[object]] = {name: set() for name in OPTIONS}
+    for row in rows:
+        for name in OPTIONS:
+            values[name].add(getattr(row, name))
+    return [name for name in OPTIONS if len(values[name]) > 1]
+
+
+def describe(row: Row, names: Collection[str] = tuple(OPTIONS)) -> str:
+    """Write the options of a row: `tensorflow, batch size 64`.
+
+    Args:
+        row: any row.
+        names: the options to mention; they are mentioned in the order of `OPTIONS`.
+    """
+    texts = (text.format(getattr(row, name)) for name, text in OPTIONS.items() if name in names)
+    return ", ".join(texts)

@@ -1,0 +1,207 @@
+"""Two plots of a run: what loaders deliver (`rates`) and what they hold in memory (`footprint`).
+
+Must not know: how figures are derived, where reports lie, who looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeGuard
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bench.report import cells
+from bench.report.options import describe, differing
+from bench.report.rows import Memory, Row, Throughput
+from bench.statistics import CONFIDENCE
+
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
+"""Okabe and Ito's palette, which stays apart under every common form of colour blindness."""
+
+CAPTIONS = MappingProxyType(
+    {
+        "rates.png": "Feed and training rate of each loader",
+        "footprint.png": "Memory of each loader over the baseline",
+    }
+)
+"""Name of a plot's PNG file -> what it shows, for readers who cannot see it."""
+
+_STYLE: Any = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.spines.left": False,
+    "font.family": ["DejaVu Sans"],  # the one font that comes with Matplotlib
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+    "svg.hashsalt": "keras-loader-bench",  # the same run gives the same bytes
+}
+_ROW_INCHES = 0.34
+_GREY = "#555555"
+
+
+def write_plots(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Draw what was measured, as SVG and as PNG.
+
+    Args:
+        rows: what `rows_from_run` returned.
+        folder: where `rates` and `footprint` go.
+
+    Returns:
+        The files written; none of a plot for which nothing was measured.
+    """
+    written = []
+    with mpl.rc_context(_STYLE):
+        for name, figure in (("rates", rates_figure(rows)), ("footprint", footprint_figure(rows))):
+            if figure is not None:
+                written += [folder / f"{name}.svg", folder / f"{name}.png"]
+                figure.savefig(written[-2], metadata={"Date": None, "Creator": None})
+                figure.savefig(written[-1], dpi=150, metadata={"Software": None})
+    return written
+
+
+def rates_figure(rows: Sequence[Row]) -> Figure | None:
+    """Draw feed and training rates with their intervals; `None` without any rate."""
+    panels = [
+        (title, [getattr(row, bench) for row in rows])
+        for bench, title in (("feed", "Feed rate (null model)"), ("train", "Training rate (CNN)"))
+        if any(_reach(getattr(row, bench)) for row in rows)
+    ]
+    if not panels:
+        return None
+    figure = _figure(rows, width=5.2 * len(panels) if len(panels) > 1 else 6.4)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    colors = _colors(rows)
+    for ax, (title, cases) in zip(axes, panels, strict=True):
+        _prepare(
+            ax, rows, title, f"thousand samples per second (median, {CONFIDENCE:.0%} interval)"
+        )
+        for y, (row, case) in enumerate(zip(rows, cases, strict=True)):
+            _rate_bar(ax, y, row, case, colors[row.loader])
+        ax.set_xlim(0, 1.3 * max(_reach(case) for case in cases))
+    return figure
+
+
+def footprint_figure(rows: Sequence[Row]) -> Figure | None:
+    """Draw memory over the baseline, stacked by kind; `None` where none was measured."""
+    if not any(_has_footprint(row.memory) for row in rows):
+        return None
+    figure = _figure(rows, width=8.0, legend=0.35)
+    ax = figure.subplots()
+    _prepare(ax, rows, "Memory over the baseline", "MiB")
+    colors = _colors(rows)
+    reach = [_memory_bar(ax, y, row, colors[row.loader]) for y, row in enumerate(rows)]
+    ax.set_xlim(
+        1.15 * min(0.0, *(low for low, _ in reach)), 1.3 * max(1.0, *(high for _, high in reach))
+    )
+    kinds = [
+        Patch(facecolor=_GREY, label="private (counts)"),
+        Patch(facecolor=_lighter(_GREY, 0.45), label="shared (counts)"),
+        Patch(**_page_cache(_GREY), label="page cache (can be taken back)"),
+    ]
+    figure.legend(handles=kinds, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _has_footprint(memory: Memory | None) -> TypeGuard[Memory]:
+    return memory is not None and memory.outcome == "ok" and memory.footprint_bytes is not None
+
+
+def _reach(case: Throughput | None) -> float:
+    """How far to the right a case is drawn, in thousand samples per second; 0: not at all."""
+    if case is None or case.rate is None or case.outcome not in ("ok", "interrupted"):
+        return 0.0
+    return (case.rate.high or case.rate.median) / 1000
+
+
+def _figure(rows: Sequence[Row], *, width: float, legend: float = 0.0) -> Figure:
+    height = 1.0 + legend + _ROW_INCHES * max(len(rows), 2)
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _prepare(ax: Axes, rows: Sequence[Row], title: str, unit: str) -> None:
+    names = differing(rows)
+    labels = [cells.ascii_line(", ".join([row.loader, *_options(row, names)])) for row in rows]
+    ax.set_yticks(range(len(rows)), labels, parse_math=False)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color="#dddddd", linewidth=0.8)
+    ax.axvline(0, color=_GREY, linewidth=1)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(unit)
+    ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+
+
+def _options(row: Row, names: Sequence[str]) -> list[str]:
+    return [describe(row, names)] if names else []
+
+
+def _colors(rows: Sequence[Row]) -> dict[str, str]:
+    """A colour for each loader, the same in every plot of a run."""
+    loaders = sorted({row.loader for row in rows})
+    return {loader: COLORS[i % len(COLORS)] for i, loader in enumerate(loaders)}
+
+
+def _rate_bar(ax: Axes, y: int, row: Row, case: Throughput | None, color: str) -> None:
+    text = cells.measured(case, lambda case: cells.median(case.rate, cells.rate))
+    text = _not_ranked(row, case, text)
+    reach = _reach(case)
+    if case is not None and case.rate is not None and reach:
+        middle = case.rate.median / 1000
+        ax.barh(y, middle, height=0.62, color=color)
+        if case.rate.low is not None:
+            ends = [[middle - case.rate.low / 1000], [reach - middle]]
+            ax.errorbar(middle, y, xerr=ends, color="black", capsize=3, linewidth=1.2)
+    _label(ax, reach, y, text)
+
+
+def _memory_bar(ax: Axes, y: int, row: Row, color: str) -> tuple[float, float]:
+    """Draw one row; what shrank is stacked to the left of zero. Returns how far it reaches."""
+    memory, low, high = row.memory, 0.0, 0.0
+    if _has_footprint(memory):
+        parts: tuple[tuple[int | None, dict[str, Any]], ...] = (
+            (memory.anon_bytes, {"facecolor": color}),
+            (memory.shmem_bytes, {"facecolor": _lighter(color, 0.45)}),
+            (memory.page_cache_bytes, _page_cache(color)),
+        )
+        for count, style in parts:
+            size = (count or 0) / 2**20
+            ax.barh(y, size, left=low if size < 0 else high, height=0.62, **style)
+            low, high = low + min(size, 0.0), high + max(size, 0.0)
+    _label(ax, high, y, _not_ranked(row, memory, cells.measured(memory, _sizes)))
+    return low, high
+
+
+def _not_ranked(row: Row, case: Throughput | Memory | None, text: str) -> str:
+    """Say beside a bar why it must not be compared with the others."""
+    if case is None:
+        return "not run"
+    unproven = case.outcome == "ok" and not row.may_be_ranked(case)
+    return f"{text}, batches not proven identical" if unproven else text
+
+
+def _sizes(memory: Memory) -> str:
+    footprint = cells.mebibytes(memory.footprint_bytes)
+    return f"{footprint} + {cells.mebibytes(memory.page_cache_bytes)} cache"
+
+
+def _page_cache(color: str) -> dict[str, Any]:
+    return {"facecolor": _lighter(color, 0.85), "edgecolor": color, "hatch": "////", "linewidth": 0}
+
+
+def _label(ax: Axes, x: float, y: int, text: str) -> None:
+    ax.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", color=_GREY)
+
+
+def _lighter(color: str, share: float) -> str:
+    """Mix a colour with white."""
+    red, green, blue = (channel + (1 - channel) * share for channel in to_rgb(color))
+    return to_hex((red, green, blue))

@@ -1,0 +1,123 @@
+"""Reading `run.json`: what a report may rely on, checked once and before anything is written.
+
+Must not know: what is derived from a run, or how it is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+"""The newest schema of `run.json` that this version reads."""
+
+_NUMBER = (int, float)
+_NONE = type(None)
+
+_RUN = {"status": str, "environment": dict, "protocol": dict, "sources": list, "cases": list}
+_RESULT = {"id": str, "case": dict, "outcome": str}
+_CASE = {"backend": str, "bench": str, "batch_size": int, "loader": str, "pixels": str}
+_OPTIONAL = {"planned_cases": (int, _NONE)}
+_ENVIRONMENT = {"memory_bytes": (*_NUMBER, _NONE), "packages": (dict, _NONE)}
+_PARTS = {  # what a killed or interrupted case may lack
+    "audit": (dict, _NONE),
+    "error": (dict, _NONE),
+    "memory": (dict, _NONE),
+    "rounds": (list, _NONE),
+    "time_to_first_batch_s": (list, _NONE),
+}
+_READING = {"anon": _NUMBER, "file": _NUMBER, "shmem": _NUMBER}
+
+
+class RunFileError(ValueError):
+    """`run.json` cannot be used; the message is one line and names a remedy."""
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read the raw values of a run.
+
+    Args:
+        folder: the folder that holds `run.json`.
+
+    Returns:
+        The content of `run.json`, of a form that every part of a report can read.
+
+    Raises:
+        RunFileError: the file is missing, not valid or of a newer schema.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        remedy = "Name a folder of results/, or make one with `pytest bench/ --benchmark-only`."
+        raise RunFileError(f"`{path}` does not exist. {remedy}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        remedy = "Restore it or run the benchmark again."
+        raise RunFileError(f"`{path}` cannot be read as JSON: {error}. {remedy}") from error
+    try:
+        check_run(run)
+    except RunFileError as error:
+        raise RunFileError(f"`{path}`: {error}") from None
+    return dict(run)
+
+
+def check_run(run: object) -> None:
+    """Check that a run has the form of schema 1, however much of it is still missing.
+
+    Args:
+        run: the decoded content of `run.json`.
+
+    Raises:
+        RunFileError: it has not; the message names the first field that is wrong.
+    """
+    if not isinstance(run, dict) or not isinstance(run.get("schema"), int):
+        raise RunFileError("no `schema`: this is not a run of this suite. Name another folder.")
+    if run["schema"] > SCHEMA:
+        raise RunFileError(
+            f"schema {run['schema']} is newer than {SCHEMA}, the newest that this version reads. "
+            "Upgrade keras-loader-bench and try again."
+        )
+    _check(run, _RUN, "")
+    _check_optional(run, _OPTIONAL, "")
+    _check_optional(run["environment"], _ENVIRONMENT, "environment.")
+    for number, source in enumerate(run["sources"]):
+        _check(source, {"name": str, "num_samples": int}, f"sources[{number}].")
+    for number, result in enumerate(run["cases"]):
+        _check_result(result, f"cases[{number}].")
+
+
+def _check_result(result: object, where: str) -> None:
+    _check(result, _RESULT, where)
+    assert isinstance(result, dict)  # noqa: S101 - `_check` has raised otherwise
+    _check(result["case"], {**_CASE, "samples": int}, f"{where}case.")
+    _check_optional(result, _PARTS, where)
+    for number, measured in enumerate(result.get("rounds") or []):
+        _check(measured, {}, f"{where}rounds[{number}].")
+    if memory := result.get("memory"):
+        _check(memory, {"readings": list}, f"{where}memory.")
+        if memory.get("baseline") is not None:
+            _check(memory["baseline"], _READING, f"{where}memory.baseline.")
+        for number, reading in enumerate(memory["readings"]):
+            _check(reading, {**_READING, "phase": str}, f"{where}memory.readings[{number}].")
+
+
+def _check_optional(value: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
+    _check({**dict.fromkeys(fields), **value}, fields, where)
+
+
+def _check(value: object, fields: Mapping[str, Any], where: str) -> None:
+    """Raise unless `value` is a mapping that has all `fields` with the types given."""
+    if not isinstance(value, dict):
+        raise RunFileError(_complaint(where.rstrip("."), "an object", value))
+    for name, kind in fields.items():
+        if not isinstance(value.get(name), kind):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise RunFileError(_complaint(f"{where}{name}", wanted, value.get(name)))
+
+
+def _complaint(where: str, wanted: str, value: object) -> str:
+    got = type(value).__name__
+    return f"`{where}` must be {wanted}, got {got}. Restore the file or run the benchmark again."

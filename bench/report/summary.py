@@ -1,0 +1,64 @@
+"""`summary.csv`: every figure of every row, for other programs.
+
+Owns: the columns, in SI base units and bytes. Must not know: how figures are written in a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from bench.report.rows import Row, Throughput
+from bench.statistics import Estimate
+
+_KEY = ("backend", "loader", "batch_size", "pixels", "samples")
+_BYTES = ("footprint_bytes", "anon_bytes", "shmem_bytes", "page_cache_bytes")
+_THROUGHPUT = {
+    "samples_per_s": "rate",
+    "accelerator_utilization": "utilization",
+    "data_stall": "data_stall",
+    "cpu_s_per_1000_samples": "cpu_s_per_1000_samples",
+    "time_to_first_batch_s": "time_to_first_batch_s",
+}
+
+
+def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """Return one line for each row and one column for each figure.
+
+    Figures of cases that ended badly are kept, as far as they go; `*_outcome` and `identical`
+    say which ones to leave out of a comparison. What was not measured is empty.
+
+    Args:
+        rows: what `rows_from_run` returned.
+
+    Returns:
+        Medians under the name of the figure, their 95% intervals under `*_low` and `*_high`.
+    """
+    template = _record(Row(backend="", loader="", batch_size=0, pixels="", samples=0))
+    frame = pd.DataFrame([_record(row) for row in rows], columns=list(template))
+    whole = [name for name in frame.columns if name.endswith(("bytes", "_rounds"))]
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def _record(row: Row) -> dict[str, Any]:
+    record = {name: getattr(row, name) for name in _KEY}
+    record["identical"], record["digest"] = row.identical, row.digest
+    record |= _throughput("feed", row.feed) | _throughput("train", row.train)
+    record["memory_outcome"] = getattr(row.memory, "outcome", None)
+    return record | {name: getattr(row.memory, name, None) for name in _BYTES}
+
+
+def _throughput(bench: str, measured: Throughput | None) -> dict[str, Any]:
+    rate = getattr(measured, "rate", None)
+    record = {
+        f"{bench}_outcome": getattr(measured, "outcome", None),
+        f"{bench}_rounds": getattr(rate, "n", None),
+    }
+    for name, attribute in _THROUGHPUT.items():
+        figure: Estimate | None = getattr(measured, attribute, None)
+        record[f"{bench}_{name}"] = getattr(figure, "median", None)
+        record[f"{bench}_{name}_low"] = getattr(figure, "low", None)
+        record[f"{bench}_{name}_high"] = getattr(figure, "high", None)
+    return record

@@ -1,0 +1,121 @@
+"""The comparison as text for the end of a run in a terminal.
+
+Must not know: Markdown, files, terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from bench.report import cells
+from bench.report.cells import Case
+from bench.report.endings import endings
+from bench.report.options import describe
+from bench.report.rows import Memory, Row, Throughput, rows_from_run
+
+_MIN_NAME = 8
+_GAP = "  "
+
+Columns = Mapping[str, Callable[[Row], str]]
+
+
+def _columns(figure: Callable[..., str]) -> Columns:
+    """The columns right of the loader's name, with rates written by `figure`."""
+
+    def rate(case: Throughput | None) -> str:
+        return _measured(case, lambda case: figure(case.rate, cells.rate))
+
+    return {
+        "feed/s": lambda row: rate(row.feed),
+        "AU": lambda row: _median(row.feed, "utilization", cells.fraction),
+        "train/s": lambda row: rate(row.train),
+        "AU ": lambda row: _median(row.train, "utilization", cells.fraction),
+        "CPU s/1k": lambda row: _median(row.feed, "cpu_s_per_1000_samples", cells.significant),
+        "first ms": lambda row: _median(row.feed, "time_to_first_batch_s", cells.milliseconds),
+        "MiB": lambda row: _measured(row.memory, _footprint),
+        "same": lambda row: {True: "yes", False: "NO", None: cells.NOT_RUN}[row.identical],
+    }
+
+
+def _measured(case: Case | None, write: Callable[[Case], str]) -> str:
+    """A cell without the signal that ended a case: that stands in a line of its own below."""
+    return cells.measured(case and replace(case, signal=None), write).replace(" - ", "-")
+
+
+def _footprint(memory: Memory) -> str:
+    return cells.mebibytes(memory.footprint_bytes)
+
+
+_WITH_INTERVALS = _columns(cells.interval)
+_MEDIANS = _columns(cells.median)
+
+
+def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
+    """Return the comparison of a run's loaders, one block for each set of options.
+
+    Intervals give way first where the width is too small, then long names are shortened.
+
+    Args:
+        run: the content of `run.json`; any case may be partial.
+        width: columns of the terminal; no line is longer.
+
+    Returns:
+        Lines of printable ASCII, without a line break at the end.
+    """
+    rows = rows_from_run(run)
+    lines = []
+    for _, block in groupby(rows, key=lambda row: row.config):
+        group = list(block)
+        lines += [cells.ascii_line(describe(group[0])), *_block(group, width), ""]
+    if not rows:
+        lines.append("No case has been measured.")
+    else:
+        lines.append(
+            "Medians, 95% intervals where they fit. feed: null model, train: CNN, AU 1: never waits,"
+        )
+        lines.append("CPU and first batch of feed, MiB over the baseline, same: identical batches.")
+    lines += _endings(run)
+    return "\n".join(line[:width].rstrip() for line in lines)
+
+
+def _median(case: Any, figure: str, write: Callable[[float], str]) -> str:
+    """A figure beside a rate; the rate's cell says how a case ended, so this one need not."""
+    if case is None or case.outcome not in ("ok", "interrupted"):
+        return cells.NOT_RUN
+    return cells.median(getattr(case, figure), write)
+
+
+def _block(rows: Sequence[Row], width: int) -> list[str]:
+    for columns in (_WITH_INTERVALS, _MEDIANS):
+        table = [[name.strip() for name in columns]]
+        table += [[column(row) for column in columns.values()] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        names = ["loader", *(cells.ascii_line(row.loader) for row in rows)]
+        longest = max(map(len, names))
+        room = width - sum(widths) - len(_GAP) * len(widths)
+        if room >= longest:
+            break
+    room = min(longest, max(room, _MIN_NAME))
+    return [
+        _GAP.join([_short(name, room).ljust(room), *map(str.rjust, line, widths)])
+        for name, line in zip(names, table, strict=True)
+    ]
+
+
+def _endings(run: Mapping[str, Any]) -> list[str]:
+    """One line for each case that did not end well, and one for a run that did not."""
+    lines = []
+    for ending in endings(run):
+        how = cells.outcome(ending.outcome, ending.signal)
+        why = ending.difference if ending.outcome == "audit_failed" else ending.message
+        lines.append(cells.ascii_line(": ".join(filter(None, [how, ending.id, why]))))
+    if run["status"] != "complete":
+        lines.append(cells.ascii_line(f"This run is not complete (status: {run['status']})."))
+    return lines
+
+
+def _short(name: str, room: int) -> str:
+    return name if len(name) <= room else f"{name[: room - 2]}.."

@@ -1,0 +1,90 @@
+"""`run.json`: the raw values of one run, rewritten atomically after every case.
+
+Holds nothing derived: reports compute medians, ratios and footprints from it. So a killed run
+keeps what it measured, and a report can be made again years later.
+Must not know: how anything is measured or shown.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loaders.source import ImageSource
+
+SCHEMA = 1
+
+
+class RunFile:
+    """Writes one run's `run.json`.
+
+    Args:
+        folder: the run's folder; made if it is missing.
+        environment: see `bench.environment.describe`.
+        protocol: fields of `bench.cases.Protocol`.
+
+    Raises:
+        ValueError: the folder holds another run already.
+    """
+
+    def __init__(
+        self, folder: Path, *, environment: dict[str, Any], protocol: dict[str, Any]
+    ) -> None:
+        self.path = folder / "run.json"
+        if self.path.exists():
+            raise ValueError(
+                f"`{folder}` already holds a run; name another --results-dir or remove this one."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run: dict[str, Any] = {
+            "schema": SCHEMA,
+            "status": "running",
+            "started_utc": _now(),
+            "finished_utc": None,
+            "protocol": protocol,
+            "environment": environment,
+            "sources": [],
+            "cases": [],
+        }
+        self._write()
+
+    def add_source(self, source: ImageSource) -> None:
+        """Record what a source is; not where it lies."""
+        names = ("name", "split", "edition", "num_samples", "images_sha256", "labels_sha256")
+        self.run["sources"].append({name: getattr(source, name) for name in names})
+
+    def add_case(self, record: dict[str, Any]) -> None:
+        """Record what one case gave and write the file."""
+        self.run["cases"].append(record)
+        self._write()
+
+    def finish(self, status: str) -> None:
+        """Write the end of the run: `complete` or `interrupted`."""
+        self.run.update(status=status, finished_utc=_now())
+        self._write()
+
+    def _write(self) -> None:
+        temporary = self.path.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps(self.run, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path)
+
+
+def new_case_record(case_id: str, case: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a case of which nothing is known yet."""
+    return {
+        "id": case_id,
+        "case": case,
+        "outcome": "interrupted",
+        "error": None,
+        "rounds": [],
+        "time_to_first_batch_s": [],
+        "memory": None,
+        "audit": None,
+        "duration_s": 0.0,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,211 @@
+"""The child process of one case: the only place where a framework, a model and a loader meet.
+
+It reads requests from standard input and answers on what was standard output, one JSON object a
+line: `{"call": method, "args": {...}}` -> `{"ok": value}` or `{"error": {...}}`. Everything else
+that is printed goes to standard error, which the parent has made a file.
+Must not know: pytest, results, reports.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from bench.process_tree import end_with_parent, own_cpu_seconds
+
+
+class Worker:
+    """Holds the model, the ceiling and the loader of one case. Requests are its methods.
+
+    Args:
+        source: folder of the `ImageSource`.
+        samples: how many of its rows exist for this case.
+        case: fields of the `Case` that a worker needs.
+        seed: of the orders.
+    """
+
+    def __init__(self, *, source: str, samples: int, case: dict[str, Any], seed: int) -> None:
+        from loaders.source import ImageSource
+
+        self._source = ImageSource.open(Path(source)).head(samples)
+        self._case = case
+        self._seed = seed
+        self._loader: Any = None
+
+    def import_framework(self) -> None:
+        """Import Keras and its backend."""
+        import keras
+
+        if keras.backend.backend() != self._case["backend"]:
+            raise RuntimeError(
+                f"Keras runs on `{keras.backend.backend()}`, the case asks for "
+                f"`{self._case['backend']}`; is KERAS_BACKEND overridden in sitecustomize?"
+            )
+        import bench.models  # noqa: F401  # so that it does not count as the model's memory
+
+    def make_model(self) -> None:
+        """Make and compile the model."""
+        import keras
+
+        from bench.models import MODELS
+
+        keras.utils.set_random_seed(self._seed)
+        self._model = MODELS[self._case["model"]](self._case["pixels"])
+
+    def make_ceiling(self) -> None:
+        """Make the ceiling and fit a few of its batches, which builds and traces the model."""
+        from bench.ceiling import CeilingLoader
+
+        self._ceiling = CeilingLoader(self._source, self._options())
+        self.round(loader="ceiling", epoch=0, samples=self._whole_batches(16))
+
+    def make_loader(self) -> None:
+        """Make the loader of the case."""
+        from loaders import make_loader
+
+        self._loader = make_loader(self._case["loader"], self._source, self._options())
+
+    def round(self, *, loader: str, epoch: int, samples: int) -> dict[str, Any]:
+        """Fit the first `samples` rows of one epoch's order.
+
+        The clock runs from `fit_args` to the return of `fit`.
+
+        Args:
+            loader: `ceiling` or `loader`.
+            epoch: number of the order.
+            samples: rows of the round.
+
+        Returns:
+            `samples` delivered, `seconds`, and `cpu_seconds` of this process and its descendants.
+
+        Raises:
+            RuntimeError: the model saw another number of samples.
+        """
+        from bench.models import fit
+
+        rows = self._rows(epoch)[:samples]
+        used = self._ceiling if loader == "ceiling" else self._loader
+        gc.collect()  # a round pays for its own garbage only
+        cpu = own_cpu_seconds()
+        start = time.perf_counter()
+        seen = fit(self._model, used, rows)
+        seconds = time.perf_counter() - start
+        cpu = own_cpu_seconds() - cpu
+        if seen != samples:
+            raise RuntimeError(
+                f"In round {epoch} the model saw {seen} samples; the {loader} was to deliver "
+                f"{samples}."
+            )
+        return {"samples": seen, "seconds": seconds, "cpu_seconds": cpu}
+
+    def calibrate(self, *, seconds: float) -> int:
+        """Return how many samples the loader delivers in about that time, and warm both up.
+
+        Doubles a round until it lasts a quarter of the time asked for. A result of less than one
+        epoch is a whole number of batches.
+        """
+        samples, epoch = self._whole_batches(2), 0
+        while True:
+            elapsed = self.round(loader="loader", epoch=epoch, samples=samples)["seconds"]
+            if samples == self._source.num_samples or elapsed >= seconds / 4:
+                break
+            samples = min(2 * samples, self._source.num_samples)
+        samples = self._whole_batches(
+            int(samples * seconds / elapsed) // self._options().batch_size
+        )
+        for loader in ("ceiling", "loader"):
+            self.round(loader=loader, epoch=epoch, samples=samples)
+        return samples
+
+    def time_to_first_batch(self, *, epoch: int, samples: int) -> float:
+        """Return the seconds from the start of a round to the end of its first step."""
+        import keras
+
+        from bench.models import fit
+
+        first_end: list[float] = []
+
+        class StopAfterFirst(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                first_end.append(time.perf_counter())
+                self.model.stop_training = True
+
+        rows = self._rows(epoch)[:samples]
+        gc.collect()
+        start = time.perf_counter()
+        fit(self._model, self._loader, rows, [StopAfterFirst()])
+        return first_end[0] - start
+
+    def audit(self) -> dict[str, Any]:
+        """Fit a fresh model that hashes what it is given, and compare with the reference."""
+        from bench.audit import AUDIT_BATCHES, compare, expected_batches, record_batch
+        from bench.models import audit, fit
+
+        if self._loader is None:
+            self.make_loader()
+        options = self._options()
+        rows = self._rows(epoch=0)[: AUDIT_BATCHES * options.batch_size + options.batch_size // 2]
+        got: list[Any] = []
+        fit(audit(lambda x, y: got.append(record_batch(x, y))), self._loader, rows)
+        expected = expected_batches(self._source, rows, options)
+        return compare(expected, got, samples=len(rows)).to_dict()
+
+    def close_loader(self) -> None:
+        """Close the loader and collect what it leaves."""
+        self._loader.close()
+        self._loader = None
+        gc.collect()
+
+    def ping(self) -> None:
+        """Do nothing: what remains is the cost of a request."""
+
+    def _options(self) -> Any:
+        from loaders.contract import LoaderOptions
+
+        return LoaderOptions(batch_size=self._case["batch_size"], pixels=self._case["pixels"])
+
+    def _rows(self, epoch: int) -> Any:
+        from loaders.order import sample_order
+
+        return sample_order(self._source.num_samples, seed=self._seed, epoch=epoch)
+
+    def _whole_batches(self, count: int) -> int:
+        """Return the samples of that many batches, at least one; a whole epoch at most."""
+        batch_size: int = self._case["batch_size"]
+        return min(max(1, count) * batch_size, self._source.num_samples)
+
+
+def serve(worker: Worker, answers: Any) -> None:
+    """Answer requests until standard input ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"ok": getattr(worker, request["call"])(**request["args"])}
+        except Exception as error:
+            answer = {
+                "error": {
+                    "type": type(error).__name__,
+                    "message": str(error),
+                    "traceback": traceback.format_exc(),
+                }
+            }
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    """Serve one case: its settings are the only argument, as JSON."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what frameworks print must not mix with the answers
+    end_with_parent()
+    serve(Worker(**json.loads(sys.argv[1])), answers)
+
+
+if __name__ == "__main__":
+    main()

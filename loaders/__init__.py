@@ -1,0 +1,60 @@
+"""Input pipelines for Keras that deliver the same batches.
+
+Importing this package loads no framework: a loader's module is imported when the loader is made.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from loaders.contract import Batch, Loader, LoaderOptions
+from loaders.order import sample_order
+from loaders.source import ImageSource
+
+LOADERS: dict[str, str] = {
+    "eager_sequence": "loaders.eager_sequence_loader:EagerSequenceLoader",
+    "numpy": "loaders.numpy_loader:NumpyLoader",
+    "sequence": "loaders.sequence_loader:SequenceLoader",
+    "tf_data": "loaders.tf_data_loader:TfDataLoader",
+}
+"""Name of a loader -> `module:Class`. A new loader is one file and one line here."""
+
+__all__ = [
+    "LOADERS",
+    "Batch",
+    "CIFAR10Sequence",
+    "ImageSource",
+    "Loader",
+    "LoaderOptions",
+    "make_loader",
+    "sample_order",
+]
+
+
+def make_loader(name: str, source: ImageSource, options: LoaderOptions) -> Loader:
+    """Import the loader's module, and with it its framework, and make the loader.
+
+    Args:
+        name: a key of `LOADERS`.
+        source: the stored images.
+        options: batch size and the form of the pixels.
+
+    Raises:
+        ValueError: no loader has this name.
+        ImportError: a package that the loader needs is missing.
+    """
+    if name not in LOADERS:
+        raise ValueError(f"Unknown loader `{name}`; the loaders are {', '.join(sorted(LOADERS))}.")
+    module, _, attribute = LOADERS[name].partition(":")
+    loader: Loader = getattr(importlib.import_module(module), attribute)(source, options)
+    return loader
+
+
+def __getattr__(name: str) -> Any:
+    """Import `CIFAR10Sequence` when it is asked for: it is a Keras class, so it needs Keras."""
+    if name == "CIFAR10Sequence":
+        from loaders.cifar10_sequence import CIFAR10Sequence
+
+        return CIFAR10Sequence
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`.")

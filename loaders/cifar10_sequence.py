@@ -1,0 +1,112 @@
+"""`CIFAR10Sequence`: the lazy Sequence as a person writes it into a training script.
+
+Owns: when a new epoch's order takes effect. Must not know: benchmarks.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loaders.cifar10 import prepare_cifar10
+from loaders.contract import Batch, LoaderOptions, Pixels, make_batch
+from loaders.order import sample_order
+from loaders.sequence_loader import LazySequence, batch_start
+from loaders.source import ImageSource
+
+
+class CIFAR10Sequence(LazySequence):
+    """CIFAR-10 for `fit`, read from disk batch by batch, reshuffled by sample every epoch.
+
+    ```python
+    train = CIFAR10Sequence(64)
+    test = CIFAR10Sequence(64, train=False)
+    model.fit(train, epochs=100, validation_data=test, shuffle=False)
+    ```
+
+    `fit(shuffle=True)`, the default, permutes the order of the batches on top of this, which does
+    no harm but makes the order depend on Keras' own random numbers.
+
+    How epochs change: Keras calls `on_epoch_end` before the first epoch too, draws batches ahead
+    to learn their shapes, and with `steps_per_epoch` goes on where it stopped. An order that
+    followed those calls at once would change in the middle of a pass and deliver some samples twice
+    and others never. So `on_epoch_end` only asks for a new order; it takes effect when batch 0 is
+    read, where a pass begins. Between two calls of `on_epoch_end`, `sequence[i]` is always the
+    same batch after batch 0 was read. The orders are `sample_order(n, seed=seed, epoch=epoch)`.
+
+    Args:
+        batch_size: samples in every batch but the last of an epoch.
+        data_dir: the folder `cifar-10-batches-py`, a folder that holds it, or
+            `cifar-10-python.tar.gz`. It is converted once; the result is kept under `KERAS_HOME`.
+        train: the 50,000 training samples, or the 10,000 test samples.
+        shuffle: a new order every epoch; `None` means: for training only.
+        seed: of the orders.
+        pixels: `float32` in [0, 1], or `uint8` as stored.
+
+    Raises:
+        ValueError: an option is out of range, or the files are not CIFAR-10's.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        data_dir: str | Path = "cifar-10-batches-py",
+        train: bool = True,
+        *,
+        shuffle: bool | None = None,
+        seed: int = 0,
+        pixels: Pixels = "float32",
+    ) -> None:
+        options = LoaderOptions(batch_size=batch_size, pixels=pixels)
+        source = prepare_cifar10(data_dir, "train" if train else "test")
+        self.shuffle = train if shuffle is None else shuffle
+        self.seed = seed
+        self._lock = threading.Lock()
+        self._epoch = 0
+        self._pass_ended = False
+        super().__init__(
+            source, self._order(source), batch_size=options.batch_size, pixels=options.pixels
+        )
+
+    @property
+    def epoch(self) -> int:
+        """The number of the order that is in use."""
+        return self._epoch
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return batch `index` of the order in use; reading batch 0 begins a requested new one.
+
+        Raises:
+            IndexError: there is no such batch.
+        """
+        start = batch_start(index, len(self), self.batch_size)
+        with self._lock:
+            if start == 0 and self._pass_ended:
+                self._pass_ended = False
+                self._epoch += 1
+                self.rows = self._order(self.source)
+            rows = self.rows
+        return make_batch(self.source, rows[start : start + self.batch_size], self.pixels)
+
+    def on_epoch_end(self) -> None:
+        """Ask for a new order, from the next reading of batch 0 on."""
+        with self._lock:
+            self._pass_ended = True
+
+    def _order(self, source: ImageSource) -> npt.NDArray[np.integer[Any]]:
+        return sample_order(
+            source.num_samples, seed=self.seed, epoch=self._epoch, shuffle=self.shuffle
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lock, which cannot be pickled, and the order, which is made again."""
+        return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "rows"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+        self.rows = self._order(self.source)

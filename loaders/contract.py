@@ -1,0 +1,137 @@
+"""The contract between a loader and everybody who uses one.
+
+Owns: what a batch is, which options every loader takes, and the obligations of a loader.
+Must not know: any framework, any particular loader, how rows are ordered.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from loaders.source import ImageSource
+
+Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
+"""`(x, y)`: x float32 or uint8 `(n, 32, 32, 3)`, y float32 one-hot `(n, 10)`."""
+
+Rows = npt.NDArray[np.integer[Any]]
+"""Row numbers of a source in the order in which they are delivered, shape `(n,)`."""
+
+Pixels = Literal["float32", "uint8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderOptions:
+    """What every loader can be asked for. Options validate themselves.
+
+    Raises:
+        ValueError: an option has a value outside its range; the message names both.
+    """
+
+    batch_size: int = 64
+    """Samples in every batch but the last one of an epoch, which may be smaller."""
+
+    pixels: Pixels = "float32"
+    """`float32`: `uint8 / 255`, correctly rounded. `uint8`: as stored; the model rescales."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
+        if self.pixels not in get_args(Pixels):
+            raise ValueError(f"`pixels` must be one of {get_args(Pixels)}, got {self.pixels!r}.")
+
+
+class Loader(ABC):
+    """Turns rows of a source into what `keras.Model.fit` trains on.
+
+    A loader opens its source when it is made, may keep its pipeline between calls of `fit_args`,
+    and must deliver the same bytes for the same rows, every time and in every process. It never
+    decides an order and never drops, repeats or pads a sample.
+
+    Args:
+        source: the stored images; the loader does not own it.
+        options: batch size and the form of the pixels.
+    """
+
+    dependencies: ClassVar[tuple[str, ...]]
+    """Packages that this loader needs beyond numpy and Keras."""
+
+    def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
+        self.source = source
+        self.options = options
+
+    @abstractmethod
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return the arguments with which `fit` delivers exactly these rows, in this order.
+
+        Args:
+            rows: row numbers, integers of shape `(n,)` with `n >= 1`; each below
+                `source.num_samples`.
+
+        Returns:
+            Keyword arguments for `model.fit(**args, shuffle=False, epochs=1)`.
+        """
+
+    def close(self) -> None:  # noqa: B027  # most loaders have nothing to close
+        """Stop workers and let go of memory. A closed loader delivers nothing more."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def scale_pixels(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return `images / 255`, correctly rounded in float32.
+
+    It divides: a multiplication by the float32 reciprocal differs for 126 of the 256 values.
+
+    Args:
+        images: uint8, any shape.
+
+    Returns:
+        float32 in [0, 1], the same shape.
+    """
+    scaled: npt.NDArray[np.float32] = np.divide(images, np.float32(255), dtype=np.float32)
+    return scaled
+
+
+def one_hot(labels: npt.NDArray[np.integer[Any]], num_classes: int) -> npt.NDArray[np.float32]:
+    """Return labels as float32 rows with a single 1.
+
+    Args:
+        labels: integers in `[0, num_classes)`, shape `(n,)`.
+        num_classes: the width of a row.
+
+    Returns:
+        float32 of shape `(n, num_classes)`. (`keras.utils.to_categorical` gives float64.)
+    """
+    return np.eye(num_classes, dtype=np.float32)[labels]
+
+
+def make_batch(source: ImageSource, rows: Rows, pixels: Pixels) -> Batch:
+    """Gather one batch from the memory-mapped source.
+
+    Args:
+        source: the stored images.
+        rows: the rows of this batch, shape `(n,)`.
+        pixels: the form in which the images are wanted.
+
+    Returns:
+        A batch that shares no memory with the source.
+    """
+    images = source.images.take(rows, axis=0)
+    labels = source.labels.take(rows)
+    x = scale_pixels(images) if pixels == "float32" else images
+    return x, one_hot(labels, len(source.class_names))
