@@ -44,7 +44,10 @@ class Run:
         )
         self.sources = {samples: self._prepare(samples) for samples in _samples(cases)}
         self.file = RunFile(
-            settings.folder, environment=describe(), protocol=asdict(settings.protocol)
+            settings.folder,
+            environment=describe(),
+            protocol=asdict(settings.protocol),
+            planned_cases=len(cases),
         )
         for source in self.sources.values():
             self.file.add_source(source)

@@ -81,7 +81,7 @@ class AuditModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Record one batch. The log is not empty because TensorFlow's trainer needs one."""
-        x, y = data
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         self.record(keras.ops.convert_to_numpy(x), keras.ops.convert_to_numpy(y))
         logs: dict[str, Any] = self.compute_metrics(x, y, self(x))
         return logs

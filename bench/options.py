@@ -93,13 +93,16 @@ def read_options(config: pytest.Config) -> Settings:
     """
     get = config.getoption
     quick: bool = get("quick")
-    axes = {
-        "loaders": _names(get("loaders") or ",".join(sorted(LOADERS))),
-        "batch_sizes": _numbers("--batch-sizes", get("batch_sizes")),
-        "pixels": _names(get("pixels")),
-        "samples": _numbers(
-            "--samples", get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
-        ),
+    samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
+    cases = {
+        bench: plan(
+            bench,
+            loaders=_names(get("loaders") or ",".join(sorted(LOADERS))),
+            batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
+            pixels=_names(get("pixels")),
+            samples=_numbers("--samples", samples),
+        )
+        for bench in BENCHES
     }
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder: Path = get("results_dir") or default_folder

@@ -24,13 +24,19 @@ class RunFile:
         folder: the run's folder; made if it is missing.
         environment: see `bench.environment.describe`.
         protocol: fields of `bench.cases.Protocol`.
+        planned_cases: how many cases the run is to have.
 
     Raises:
         ValueError: the folder holds another run already.
     """
 
     def __init__(
-        self, folder: Path, *, environment: dict[str, Any], protocol: dict[str, Any]
+        self,
+        folder: Path,
+        *,
+        environment: dict[str, Any],
+        protocol: dict[str, Any],
+        planned_cases: int,
     ) -> None:
         self.path = folder / "run.json"
         if self.path.exists():
@@ -43,6 +49,7 @@ class RunFile:
             "status": "running",
             "started_utc": _now(),
             "finished_utc": None,
+            "planned_cases": planned_cases,
             "protocol": protocol,
             "environment": environment,
             "sources": [],

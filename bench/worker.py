@@ -131,7 +131,7 @@ class Worker:
 
         first_end: list[float] = []
 
-        class StopAfterFirst(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
+        class StopAfterFirst(keras.callbacks.Callback):
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 first_end.append(time.perf_counter())
                 self.model.stop_training = True

@@ -64,13 +64,9 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of every file, read front to back and one at a time."""
     seen = set()
     try:
-        with (
-            gzip.open(archive) as stream,
-            tarfile.open(
-                fileobj=_Bounded(stream),
-                mode="r|",  # type: ignore[call-overload]
-            ) as tar,
-        ):
+        with gzip.open(archive) as unbounded:
+            stream = _Bounded(unbounded)
+            tar = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
             for member in tar:
                 if member.isdir() and member.name == FOLDER:
                     continue
@@ -83,6 +79,8 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
                 if len(content) != member.size:
                     raise EOFError(f"{member.name} ends early")
                 yield member.name.removeprefix(f"{FOLDER}/"), content
+            while stream.read(2**20):  # the checksum of gzip comes after the end of the tar
+                pass
     except SourceError:
         raise
     except Exception as error:  # gzip, zlib and tarfile raise many kinds

@@ -6,8 +6,8 @@ where the files were found, where the images go.
 A batch is a pickle that Python 2 wrote with protocol 2, and a pickle is a program. Three walls:
 
 1. No file larger than its official size allows is read.
-2. Only the opcodes that Python 2 needed to write a batch are accepted. None of them fetches from
-   the memo, so nothing can be shared, and what is loaded is never larger than the file.
+2. Only the opcodes that Python 2 needed to write a batch are accepted, and only as many. None of
+   them fetches from the memo: nothing is shared, and what is loaded is never larger than the file.
 3. The only names that it can look up are the three of a numpy array, and those give `_Recorded`:
    it notes the arguments, and our own code decides what they mean. No numpy code runs.
 """
@@ -55,8 +55,11 @@ MAX_FILE_BYTES = 32 * 2**20
 
 REMEDY = "Unpack https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz again."
 
-_MAX_MEMO = 100_000
-"""Python's unpickler allocates its memo up to the largest index that a file names."""
+_MAX_OPCODES = 100_000
+"""An official batch has about 30,000: a label, a name and a memo entry for every image."""
+
+_MAX_TUPLES = 100
+"""An official batch has 6. Python hashes nested tuples recursively, without a limit of depth."""
 
 # fmt: off
 _OPCODES = {
@@ -147,7 +150,7 @@ def _pixels(path: Path, value: object, rows: int) -> npt.NDArray[np.uint8]:
     if not isinstance(dtype, _Dtype) or dtype.arguments[:1] != (b"u1",):
         raise _refused(path, "`data` does not have the dtype uint8")
     if shape != (rows, PIXELS) or fortran_order:
-        raise _refused(path, f"`data` does not have the shape ({rows}, {PIXELS})")
+        raise _refused(path, f"`data` does not have the shape ({rows}, {PIXELS}), row by row")
     if type(data) is not bytes or len(data) != rows * PIXELS:
         raise _refused(path, f"`data` does not hold {rows * PIXELS} bytes")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
@@ -212,12 +215,17 @@ def _parse(path: Path, content: bytes, *, keys: tuple[bytes, ...]) -> dict[bytes
 
 
 def _check_opcodes(content: bytes) -> None:
-    for opcode, argument, position in pickletools.genops(content):
+    tuples = 0
+    for number, (opcode, argument, position) in enumerate(pickletools.genops(content)):
         if opcode.name not in _OPCODES:
             raise _ForbiddenError(f"opcode {opcode.name} at byte {position} is none of a batch's")
-        if opcode.name == "LONG_BINPUT" and int(argument or 0) > _MAX_MEMO:
+        tuples += opcode.name.startswith("TUPLE")
+        if number > _MAX_OPCODES or tuples > _MAX_TUPLES:
+            raise _ForbiddenError("it has more opcodes than a batch needs")
+        # The unpickler allocates its memo up to the largest index that is named.
+        if opcode.name == "LONG_BINPUT" and int(argument or 0) > _MAX_OPCODES:
             raise _ForbiddenError(f"memo index {argument} at byte {position} is absurd")
 
 
 def _refused(path: Path, problem: str) -> SourceError:
-    return SourceError(f"`{path}` is not a file of the official CIFAR-10: {problem}. {REMEDY}")
+    return SourceError(f"`{path}` is not a valid file of CIFAR-10: {problem}. {REMEDY}")

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from loaders.cifar10 import prepare_cifar10
-from loaders.contract import Batch, LoaderOptions, Pixels, make_batch
+from loaders.contract import LoaderOptions, Pixels
 from loaders.order import sample_order
-from loaders.sequence_loader import LazySequence, batch_start
+from loaders.sequence_loader import LazySequence
 from loaders.source import ImageSource
 
 
@@ -33,10 +33,12 @@ class CIFAR10Sequence(LazySequence):
 
     How epochs change: Keras calls `on_epoch_end` before the first epoch too, draws batches ahead
     to learn their shapes, and with `steps_per_epoch` goes on where it stopped. An order that
-    followed those calls at once would change in the middle of a pass and deliver some samples twice
-    and others never. So `on_epoch_end` only asks for a new order; it takes effect when batch 0 is
-    read, where a pass begins. Between two calls of `on_epoch_end`, `sequence[i]` is always the
-    same batch after batch 0 was read. The orders are `sample_order(n, seed=seed, epoch=epoch)`.
+    followed those calls at once would change in the middle of a pass, and deliver some samples
+    twice and others never. So `on_epoch_end` only asks for a new order. It takes effect when the
+    length is asked for next, which is what Keras and a `for` loop do where a pass begins; until
+    then `sequence[i]` stays the same batch. The orders are
+    `sample_order(num_samples, seed=seed, epoch=sequence.epoch)`; the epochs count up, but the first
+    one of a `fit` need not be 0.
 
     Args:
         batch_size: samples in every batch but the last of an epoch.
@@ -67,7 +69,7 @@ class CIFAR10Sequence(LazySequence):
         self.seed = seed
         self._lock = threading.Lock()
         self._epoch = 0
-        self._pass_ended = False
+        self._new_order_wanted = False
         super().__init__(
             source, self._order(source), batch_size=options.batch_size, pixels=options.pixels
         )
@@ -77,25 +79,19 @@ class CIFAR10Sequence(LazySequence):
         """The number of the order that is in use."""
         return self._epoch
 
-    def __getitem__(self, index: int) -> Batch:
-        """Return batch `index` of the order in use; reading batch 0 begins a requested new one.
-
-        Raises:
-            IndexError: there is no such batch.
-        """
-        start = batch_start(index, len(self), self.batch_size)
+    def __len__(self) -> int:
+        """Return the batches of an epoch, and begin a new order if one was asked for."""
         with self._lock:
-            if start == 0 and self._pass_ended:
-                self._pass_ended = False
+            if self._new_order_wanted:
+                self._new_order_wanted = False
                 self._epoch += 1
                 self.rows = self._order(self.source)
-            rows = self.rows
-        return make_batch(self.source, rows[start : start + self.batch_size], self.pixels)
+        return super().__len__()
 
     def on_epoch_end(self) -> None:
-        """Ask for a new order, from the next reading of batch 0 on."""
+        """Ask for a new order, for the next pass."""
         with self._lock:
-            self._pass_ended = True
+            self._new_order_wanted = True
 
     def _order(self, source: ImageSource) -> npt.NDArray[np.integer[Any]]:
         return sample_order(

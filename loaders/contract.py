@@ -117,7 +117,8 @@ def one_hot(labels: npt.NDArray[np.integer[Any]], num_classes: int) -> npt.NDArr
     Returns:
         float32 of shape `(n, num_classes)`. (`keras.utils.to_categorical` gives float64.)
     """
-    return np.eye(num_classes, dtype=np.float32)[labels]
+    rows: npt.NDArray[np.float32] = np.eye(num_classes, dtype=np.float32)[labels]
+    return rows
 
 
 def make_batch(source: ImageSource, rows: Rows, pixels: Pixels) -> Batch:

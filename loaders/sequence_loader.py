@@ -45,19 +45,12 @@ class LazySequence(keras.utils.PyDataset):
         Raises:
             IndexError: there is no such batch.
         """
-        start = batch_start(index, len(self), self.batch_size)
-        return make_batch(self.source, self.rows[start : start + self.batch_size], self.pixels)
-
-
-def batch_start(index: int, num_batches: int, batch_size: int) -> int:
-    """Return the position of a batch's first sample in its epoch.
-
-    Raises:
-        IndexError: there is no batch with this index.
-    """
-    if not -num_batches <= index < num_batches:
-        raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
-    return index % num_batches * batch_size
+        rows = self.rows  # read once: another thread may begin a new order
+        num_batches = LazySequence.__len__(self)
+        if not -num_batches <= index < num_batches:
+            raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
+        start = index % num_batches * self.batch_size
+        return make_batch(self.source, rows[start : start + self.batch_size], self.pixels)
 
 
 class SequenceLoader(Loader):

@@ -1,8 +1,21 @@
-"""What every test needs: a cache of its own."""
+"""What every test needs: a cache of its own, and a small source for those that only read."""
 
+import os
 from pathlib import Path
 
+# Before anything imports Keras.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
 import pytest
+
+from loaders import ImageSource
+from loaders.cache import write_source
+from loaders.cifar10 import prepare_source
+
+TESTS = Path(__file__).parent
+PROJECT = TESTS.parent
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +24,31 @@ def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "keras_home"
     monkeypatch.setenv("KERAS_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
+    """230 samples of noise: batches of 64 and of 100 leave a smaller last one."""
+    random = np.random.default_rng(3)
+    images = random.integers(0, 256, (230, 32, 32, 3), dtype=np.uint8)
+    labels = random.integers(0, 10, 230, dtype=np.uint8)
+    return write_source(
+        tmp_path_factory.mktemp("source") / "noise",
+        name="synthetic",
+        split="train",
+        edition="synthetic",
+        class_names=tuple("abcdefghij"),
+        num_samples=230,
+        chunks=[(images, labels)],
+        inputs={},
+    )
+
+
+@pytest.fixture(scope="session")
+def real_source(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
+    """The training photographs in the folder that CIFAR10_DIR names."""
+    if "CIFAR10_DIR" not in os.environ:
+        pytest.skip("CIFAR10_DIR does not name a folder of real photographs")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("real_source")))
+        return prepare_source("cifar10", data_dir=os.environ["CIFAR10_DIR"])

@@ -7,9 +7,9 @@ read the difference before committing it.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +18,6 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.report import RunFileError, read_run, terminal_table, write_report
-from bench.report.cells import fence, fraction, mebibytes, rate, significant
 from bench.report.findings import findings
 from bench.report.plots import footprint_figure, rates_figure
 from bench.report.rows import rows_from_run
@@ -53,12 +52,6 @@ def select(run, bench, loader):
     )
 
 
-def speed_up(result, factor):
-    for measured in result["rounds"]:
-        measured["seconds"] /= factor
-        measured["ceiling_seconds"] /= factor
-
-
 def says(run):
     return "\n".join(findings(rows_from_run(run)))
 
@@ -84,8 +77,8 @@ def test_a_report_rebuilt_has_the_same_bytes(run, report, tmp_path):
     assert {"report.md", "summary.csv", "rates.svg", "footprint.png"} < first.keys()
 
 
-@pytest.mark.parametrize("keep", [0, 1, 5, 9])
-@pytest.mark.parametrize("rounds", [0, 1, 3])
+@pytest.mark.parametrize("keep", [0, 1, 9])
+@pytest.mark.parametrize("rounds", [0, 3])
 def test_a_run_killed_at_any_point_is_readable(run, report, keep, rounds):
     del run["cases"][keep:]
     run |= {"status": "interrupted", "finished_utc": None, "planned_cases": 20}
@@ -104,6 +97,7 @@ def test_a_case_may_lack_every_part_that_is_not_its_name(run, report):
     for result in run["cases"]:
         for part in ("rounds", "time_to_first_batch_s", "memory", "audit", "error"):
             result.pop(part)
+        result["outcome"] = "ok"
     assert "## Comparison" in report(run)
     assert says(run) == ""
 
@@ -128,68 +122,11 @@ def test_a_failed_audit_is_never_ranked_and_never_hidden(run, report):
     assert "audit failed" in terminal_table(run)
 
 
-def test_wrong_batches_count_even_where_the_case_says_ok(run):
-    select(run, "train", "tf_data")["audit"] |= {"identical": False, "first_difference": None}
-    row = rows_from_run(run)[2]
-    assert (row.train.outcome, row.identical) == ("audit_failed", False)
-    assert "`tf_data` feeds" not in says(run)
-    assert "audit failed: train-tensorflow-tf_data" in terminal_table(run)
-
-
-def test_a_loader_that_was_never_audited_is_not_ranked(run):
-    for bench in ("feed", "train", "memory"):
-        select(run, bench, "tf_data")["audit"] = None
-    assert "tf_data" not in says(run)
-
-
-def test_loaders_that_disagree_on_the_same_batches_all_fail(run):
-    for result in run["cases"]:
-        if result["case"]["loader"] == "numpy":
-            result["audit"] |= {"digest": "ff" * 32}
-    assert {row.identical for row in rows_from_run(run)} == {False}
-    assert "different digests" in says(run)
-
-
 @pytest.mark.parametrize("outcome", ["failed", "killed", "timeout", "interrupted", "skipped"])
 def test_a_case_that_did_not_end_well_says_so_in_its_cell_and_is_not_ranked(run, report, outcome):
     select(run, "feed", "tf_data")["outcome"] = outcome
     assert "`tf_data` feeds" not in says(run)
     assert outcome in line_of(report(run), "tf_data")
-
-
-def test_overlapping_loaders_are_not_ranked(run):
-    tied = select(run, "feed", "sequence")
-    tied["rounds"] = copy.deepcopy(select(run, "feed", "tf_data")["rounds"])
-    speed_up(tied, 1.01)
-    text = says(run)
-    assert "feeds fastest beyond doubt: the intervals of `sequence`" in text
-    assert "so they are not ranked. Slower than `sequence`: `numpy`" in text
-    assert "feeds fastest:" not in text
-
-
-def test_too_few_rounds_are_not_ranked(run):
-    for result in run["cases"]:
-        del result["rounds"][5:]
-    assert "Too few rounds to rank `numpy`" in says(run)
-    assert "fastest" not in says(run)
-
-
-def test_what_limits_training_depends_on_the_utilization(run):
-    assert "The model, not the loader, limits training here" in says(run)
-    for measured in select(run, "train", "numpy")["rounds"]:
-        measured["seconds"] *= 2
-    assert "limits training" not in says(run)
-    assert "The model waits for `numpy` (0.53 of the time)" in says(run)
-
-
-def test_only_loaders_with_the_same_options_are_compared(run):
-    for result in run["cases"]:
-        if result["case"]["loader"] != "tf_data":
-            result["case"] |= {"backend": "jax", "batch_size": 256}
-    text = says(run)
-    assert "- " not in text
-    assert "jax, batch size 256: `sequence` feeds fastest" in text
-    assert "tensorflow, batch size 64: `tf_data` feeds 75.8k samples/s, with none" in text
 
 
 def test_options_stand_in_columns_only_where_they_differ(run, report):
@@ -199,19 +136,6 @@ def test_options_stand_in_columns_only_where_they_differ(run, report):
     text = report(run)
     assert f"| batch size {heading}" in text
     assert "All rows: tensorflow, float32, 50,000 samples." in text
-
-
-def test_the_footprint_counts_private_and_shared_memory_and_keeps_what_shrank(run):
-    memory = select(run, "memory", "numpy")["memory"]
-    memory["baseline"] = {"anon": 100, "shmem": 10, "file": 1000}
-    memory["readings"] = [
-        {"t": 0.0, "phase": "ceiling", "anon": 9999, "shmem": 9999, "file": 9999},
-        {"t": 1.0, "phase": "loader", "anon": 150, "shmem": 5, "file": 900},
-        {"t": 2.0, "phase": "epoch 1", "anon": 120, "shmem": 50, "file": 950},
-    ]
-    measured = rows_from_run(run)[0].memory
-    assert (measured.anon_bytes, measured.shmem_bytes) == (20, 40)
-    assert (measured.footprint_bytes, measured.page_cache_bytes) == (60, -50)
 
 
 def test_hostile_text_stays_inside_its_place(run, report):
@@ -230,39 +154,9 @@ def test_hostile_text_stays_inside_its_place(run, report):
     fences = [line for line in text.splitlines() if line.startswith("````")]
     assert fences == ["````text", "````"] * 4
     outside = "".join(text.split("````")[::2])
-    assert "<script>" not in outside.replace("<script>x</script> red $x_1$ ? [l](u) **e** ```", "")
+    prose = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", outside)
+    assert [markup for markup in ("<", "[l]", " **e**") if markup in prose] == []
     assert text.rstrip().endswith("the raw values in `run.json`.")
-
-
-@pytest.mark.parametrize("text", ["", "x", "```", "~~~\n`````\n", "a\x1b[2Jb\x00\r\nc\x07"])
-def test_a_fence_is_longer_than_every_fence_in_it_and_holds_no_control_characters(text):
-    opening, *body, closing = fence(text).split("\n")
-    assert opening == f"{closing}text"
-    assert all(closing not in line and (line.isprintable() or not line) for line in body)
-
-
-@pytest.mark.parametrize("width", [60, 100])
-@pytest.mark.parametrize("name", ["x", "a_rather_long_name_of_a_loader", "ü" * 200, HOSTILE])
-@pytest.mark.parametrize("samples", [10, 10_000_000])
-def test_no_line_in_the_terminal_is_too_long(run, width, name, samples):
-    for number, result in enumerate(run["cases"]):
-        result["case"] |= {"samples": samples, "batch_size": 8 * (number % 3 + 1)}
-        if result["case"]["loader"] == "tf_data":
-            result["case"]["loader"] = name
-            result |= {"outcome": "killed", "error": {"type": "E", "message": "m" * 300}}
-        else:
-            speed_up(result, samples)
-    lines = terminal_table(run, width=width).split("\n")
-    assert max(map(len, lines)) <= width
-    assert all(line.isascii() and line.isprintable() for line in lines)
-
-
-def test_long_names_shorten_and_figures_stay(run):
-    for result in run["cases"]:
-        result["case"]["loader"] += "_" * 100
-    table = terminal_table(run)
-    assert "34.3k" in table
-    assert "NO" in table
 
 
 def test_plots_are_valid_and_begin_at_zero(run, report, tmp_path):
@@ -326,24 +220,3 @@ def test_the_command_rebuilds_a_report_and_loads_no_framework(run, report, tmp_p
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("[]\n")
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == text
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        (rate(38_149), "38.1k"),
-        (rate(999.4), "999"),
-        (rate(999.6), "1.00k"),
-        (rate(1_234_567), "1,235k"),
-        (significant(99.96), "100"),
-        (significant(0.001234), "0.00123"),
-        (significant(-12.34), "-12.3"),
-        (significant(0), "0"),
-        (fraction(-0.001), "0.00"),
-        (fraction(-0.05), "-0.05"),
-        (mebibytes(1200 * 2**20), "1,200"),
-        (mebibytes(-(2**18)), "0"),
-    ],
-)
-def test_numbers_are_written_with_the_digits_that_matter(written, expected):
-    assert written == expected

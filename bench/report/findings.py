@@ -39,16 +39,17 @@ def findings(rows: Sequence[Row]) -> list[Markdown]:
         rows: what `rows_from_run` returned: sorted by options.
 
     Returns:
-        For each set of options up to one sentence each on wrong batches, feeding, training and
-        memory, then one on the smallest difference that the rounds could have shown.
+        A finding each on wrong batches, feeding, training and memory, as far as there is
+        something to say, and one on the smallest difference that the rounds could have shown.
+        Where options differ, all findings on one set of them stand together.
     """
     names = differing(rows)
     sentences = []
     for _, block in groupby(rows, key=lambda row: row.config):
         group = list(block)
         place = describe(group[0], names)
-        said = filter(None, (say(group) for say in (_audit, _feed, _train, _memory)))
-        sentences += [f"{prose(place)}: {text}" if place else text for text in said]
+        said = [text for say in (_audit, _feed, _train, _memory) if (text := say(group))]
+        sentences += [f"**{prose(place)}**: {' '.join(said)}"] if place and said else said
     sentences += filter(None, [_precision(rows)])
     return [Markdown(sentence) for sentence in sentences]
 
@@ -76,8 +77,8 @@ def _train(rows: Sequence[Row]) -> str | None:
     if lows and len(lows) == len(rates) and min(lows) >= MODEL_BOUND_AU:
         bound = math.floor(min(lows) * 100) / 100
         return (
-            "The model, not the loader, limits training here: every loader compared keeps its AU of "
-            f"training at or above {bound:.2f}, interval included."
+            "The model, not the loader, limits training here: every loader compared keeps its "
+            f"AU of training at or above {bound:.2f}, interval included."
         )
     waits = [
         f"{code(name)} ({fraction(1 - au.median)} of the time)"

@@ -135,6 +135,9 @@ def _prepare(ax: Axes, rows: Sequence[Row], title: str, unit: str) -> None:
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color="#dddddd", linewidth=0.8)
     ax.axvline(0, color=_GREY, linewidth=1)
+    for y in range(1, len(rows)):
+        if rows[y].config != rows[y - 1].config:  # only loaders between two lines are compared
+            ax.axhline(y - 0.5, color="#999999", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.set_xlabel(unit)
     ax.set_title(title, loc="left", fontsize=10, fontweight="bold")

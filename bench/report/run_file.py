@@ -88,9 +88,8 @@ def check_run(run: object) -> None:
         _check_result(result, f"cases[{number}].")
 
 
-def _check_result(result: object, where: str) -> None:
+def _check_result(result: Any, where: str) -> None:
     _check(result, _RESULT, where)
-    assert isinstance(result, dict)  # noqa: S101 - `_check` has raised otherwise
     _check(result["case"], {**_CASE, "samples": int}, f"{where}case.")
     _check_optional(result, _PARTS, where)
     for number, measured in enumerate(result.get("rounds") or []):

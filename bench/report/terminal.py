@@ -73,12 +73,10 @@ def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
     if not rows:
         lines.append("No case has been measured.")
     else:
-        lines.append(
-            "Medians, 95% intervals where they fit. feed: null model, train: CNN, AU 1: never waits,"
-        )
-        lines.append("CPU and first batch of feed, MiB over the baseline, same: identical batches.")
+        lines.append("Medians, 95% intervals where they fit. feed: null model, train: CNN,")
+        lines.append("AU 1: never waits, CPU and first batch: of feed, MiB: over the baseline.")
     lines += _endings(run)
-    return "\n".join(line[:width].rstrip() for line in lines)
+    return "\n".join(_short(line.rstrip(), width) for line in lines)
 
 
 def _median(case: Any, figure: str, write: Callable[[float], str]) -> str:

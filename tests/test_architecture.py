@@ -1,0 +1,113 @@
+"""The rules of the folder listing: who may import whom, and what an import may load."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+from loaders import LOADERS
+
+FRAMEWORKS = {"grain", "jax", "keras", "tensorflow", "torch"}
+MODULES = sorted([*PROJECT.glob("loaders/**/*.py"), *PROJECT.glob("bench/**/*.py")])
+LOADER_FILES = sorted(PROJECT.glob("loaders/*_loader.py"))
+
+
+def name_of(path):
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path, *, lazy: bool):
+    """The modules that a file names in its imports; with `lazy` also those inside functions."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if lazy else tree.body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+@every_module
+def test_loaders_never_import_bench(path):
+    if path.is_relative_to(PROJECT / "loaders"):
+        assert not [name for name in imports(path, lazy=True) if name.split(".")[0] == "bench"]
+
+
+@every_module
+def test_bench_names_no_loader(path):
+    if path.is_relative_to(PROJECT / "bench"):
+        allowed = {"loaders"} | {
+            f"loaders.{name}" for name in ("contract", "source", "cifar10", "order")
+        }
+        named = {
+            name if name.count(".") < 2 else name.rpartition(".")[0]
+            for name in imports(path, lazy=True)
+            if name.split(".")[0] == "loaders"
+        }
+        attributes = {name for name in named if name.startswith("loaders.") and name[8:9].isupper()}
+        functions = {"loaders.make_loader"}
+        assert named - attributes - functions <= allowed
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert not strings & set(LOADERS) - {"numpy"}  # a package too, whose version is recorded
+
+
+@every_module
+def test_the_report_reads_only_result_files(path):
+    if path.is_relative_to(PROJECT / "bench" / "report"):
+        ours = {n for n in imports(path, lazy=True) if n.split(".")[0] in {"bench", "loaders"}}
+        assert not [
+            name for name in ours if not name.startswith(("bench.report", "bench.statistics"))
+            and name != "bench"
+        ]  # fmt: skip
+        assert not {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
+
+
+@every_module
+def test_no_file_does_too_much(path):
+    assert len(path.read_text().splitlines()) <= 260
+    assert path.stem not in {"utils", "util", "helpers", "misc", "common"}
+
+
+@every_module
+def test_every_module_says_what_it_owns(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_importing_loads_no_framework():
+    """Neither the packages, nor what the pytest process of a run imports."""
+    names = ["loaders", "loaders.cifar10", "bench", "bench.conftest", "bench.report"]
+    names += [name_of(path) for path in PROJECT.glob("bench/bench_*.py")]
+    code = f"import sys, {', '.join(names)}; print(*{FRAMEWORKS} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=PROJECT, text=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_every_loader_file_is_registered_and_every_entry_has_a_file():
+    registered = {entry.partition(":")[0] for entry in LOADERS.values()}
+    assert registered == {name_of(path) for path in LOADER_FILES}
+
+
+@pytest.mark.parametrize("name", sorted(LOADERS))
+def test_a_loader_is_documented_and_final(name):
+    import importlib
+
+    from loaders import Loader
+
+    module, _, attribute = LOADERS[name].partition(":")
+    loader = getattr(importlib.import_module(module), attribute)
+    assert loader.__mro__[1] is Loader
+    assert loader.__doc__
+    assert isinstance(loader.dependencies, tuple)

@@ -1,0 +1,216 @@
+"""`CIFAR10Sequence` in a training script: whole epochs, new orders, and nothing held in memory."""
+
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from fake_cifar10 import ROWS, write_folder
+
+from bench import models
+from loaders import CIFAR10Sequence, sample_order
+from loaders.cifar10 import prepare_cifar10
+from loaders.source import SourceError
+
+TRAIN_ROWS = 5 * ROWS
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """CIFAR-10 with batch files of 20 rows, in the working directory of a training script."""
+    prepare = partial(prepare_cifar10, rows_per_batch=ROWS)
+    monkeypatch.setattr("loaders.cifar10_sequence.prepare_cifar10", prepare)
+    monkeypatch.chdir(tmp_path)
+    return write_folder(tmp_path)
+
+
+shuffle_or_not = pytest.mark.parametrize("shuffle_in_fit", [False, True])
+
+
+class Passes:
+    """Which rows of a sequence's source a model was given, pass by pass."""
+
+    def __init__(self, sequence: CIFAR10Sequence) -> None:
+        self.rows: list[int] = []
+        self._row_of = {image.tobytes(): row for row, image in enumerate(sequence.source.images)}
+        assert len(self._row_of) == sequence.source.num_samples
+        self.model = models.audit(self._record)
+
+    def _record(self, x, y) -> None:
+        stored = np.round(x * 255).astype(np.uint8) if x.dtype == np.float32 else x
+        self.rows += [self._row_of[image.tobytes()] for image in stored]
+
+    def split(self, size: int = TRAIN_ROWS) -> list[list[int]]:
+        assert len(self.rows) % size == 0
+        return [self.rows[start : start + size] for start in range(0, len(self.rows), size)]
+
+
+def assert_whole_and_different(passes: list[list[int]], samples: int = TRAIN_ROWS) -> None:
+    for rows in passes:
+        assert sorted(rows) == list(range(samples))
+    assert len({tuple(rows) for rows in passes}) == len(passes)
+
+
+@shuffle_or_not
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+def test_every_epoch_covers_every_sample_once_in_another_order(folder, batch_size, shuffle_in_fit):
+    sequence = CIFAR10Sequence(batch_size)
+    passes = Passes(sequence)
+    passes.model.fit(sequence, epochs=3, shuffle=shuffle_in_fit, verbose=0)
+    assert len(passes.split()) == 3
+    assert_whole_and_different(passes.split())
+
+
+def test_a_second_fit_goes_on_with_new_orders(folder):
+    sequence = CIFAR10Sequence(8)
+    passes = Passes(sequence)
+    for _ in range(2):
+        passes.model.fit(sequence, epochs=2, shuffle=False, verbose=0)
+    assert len(passes.split()) == 4
+    assert_whole_and_different(passes.split())
+
+
+def test_the_orders_are_those_of_the_seed_and_the_same_in_every_run(folder):
+    runs = []
+    for _ in range(2):
+        sequence = CIFAR10Sequence(8, seed=4)
+        passes = Passes(sequence)
+        passes.model.fit(sequence, epochs=2, shuffle=False, verbose=0)
+        runs.append(passes.split())
+        last = sample_order(TRAIN_ROWS, seed=4, epoch=sequence.epoch)
+        assert passes.split()[-1] == last.tolist()
+    assert runs[0] == runs[1]
+
+
+@shuffle_or_not
+def test_steps_per_epoch_cuts_passes_but_not_their_order(folder, shuffle_in_fit):
+    """Two of Keras' epochs make one pass here; an order that followed its epochs would break it."""
+    sequence = CIFAR10Sequence(10)
+    passes = Passes(sequence)
+    passes.model.fit(sequence, epochs=4, steps_per_epoch=5, shuffle=shuffle_in_fit, verbose=0)
+    assert len(passes.split()) == 2
+    assert_whole_and_different(passes.split())
+
+
+def test_fits_that_stop_early_do_not_repeat_the_same_start(folder):
+    sequence = CIFAR10Sequence(10)
+    passes = Passes(sequence)
+    for _ in range(2):
+        passes.model.fit(sequence, epochs=1, steps_per_epoch=3, shuffle=False, verbose=0)
+    first, second = passes.split(30)
+    assert set(first) != set(second)
+
+
+def test_validation_beside_training_disturbs_neither(folder):
+    sequence = CIFAR10Sequence(8)
+    passes = Passes(sequence)
+    test = CIFAR10Sequence(8, train=False)
+    history = passes.model.fit(sequence, epochs=3, validation_data=test, shuffle=False, verbose=0)
+    assert_whole_and_different(passes.split())
+    assert history.history["val_samples"] == [ROWS] * 3
+
+
+def test_the_test_split_keeps_the_stored_order(folder):
+    sequence = CIFAR10Sequence(8, train=False)
+    sequence.on_epoch_end()
+    x = np.concatenate([sequence[i][0] for i in range(len(sequence))])
+    assert (x == np.float32(sequence.source.images / 255.0)).all()
+
+
+def test_the_classic_script_runs(folder):
+    train, test = CIFAR10Sequence(64), CIFAR10Sequence(64, train=False)
+    model = models.cnn("float32")
+    history = model.fit(
+        train,
+        epochs=2,
+        validation_data=test,
+        verbose=0,
+        callbacks=[keras.callbacks.LearningRateScheduler(models.learning_rate)],
+    )
+    assert history.history["samples"] == [TRAIN_ROWS] * 2
+    assert history.history["val_samples"] == [ROWS] * 2
+    assert history.history["learning_rate"] == pytest.approx([1e-3] * 2)
+
+
+def test_a_batch_is_the_same_whenever_it_is_asked_for(folder):
+    sequence = CIFAR10Sequence(8, pixels="uint8")
+    indices = [*range(len(sequence))] * 5
+    expected = [sequence[i][0].tobytes() for i in indices]
+    with ThreadPoolExecutor(8) as pool:
+        assert [x.tobytes() for x, _ in pool.map(sequence.__getitem__, indices)] == expected
+    assert Counter(expected).most_common(1)[0][1] == 5
+
+
+def test_a_new_order_begins_with_a_pass_and_not_in_its_middle(folder):
+    sequence = CIFAR10Sequence(8, pixels="uint8")
+    before = [x.tobytes() for x, _ in sequence]
+    sequence.on_epoch_end()
+    assert [sequence[i][0].tobytes() for i in range(13)] == before
+    after = [x.tobytes() for x, _ in sequence]
+    assert after != before
+    assert [x.tobytes() for x, _ in sequence] == after
+
+
+def test_a_loop_of_ones_own_gets_new_orders(folder):
+    sequence = CIFAR10Sequence(10)
+    passes = Passes(sequence)
+    for _ in range(3):
+        for i in range(len(sequence)):
+            passes.model.train_on_batch(*sequence[i])
+        sequence.on_epoch_end()
+    assert_whole_and_different(passes.split())
+
+
+@pytest.mark.parametrize("index", [-14, 13, 1000])
+def test_a_batch_that_does_not_exist_is_refused(folder, index):
+    with pytest.raises(IndexError, match=rf"Batch {index} does not exist: there are 13"):
+        CIFAR10Sequence(8)[index]
+
+
+def test_negative_indices_count_from_the_end(folder):
+    sequence = CIFAR10Sequence(8)
+    assert sequence[-1][0].shape == (4, 32, 32, 3)
+    assert sequence[-1][0].tobytes() == sequence[12][0].tobytes()
+
+
+UNPICKLE = """
+import pickle, sys
+sequence = pickle.load(sys.stdin.buffer)
+print(sequence[3][0].tobytes().hex())
+"""
+
+
+def test_the_pickle_is_small_and_works_in_a_fresh_process(folder):
+    sequence = CIFAR10Sequence(8, pixels="uint8")
+    sequence.on_epoch_end()
+    batches = [sequence[i] for i in (0, 3)]  # opens the map and goes on to order 1
+    pickled = pickle.dumps(sequence)
+    assert len(pickled) < 4096
+    done = subprocess.run(
+        [sys.executable, "-c", UNPICKLE], input=pickled, capture_output=True, check=True
+    )
+    assert bytes.fromhex(done.stdout.decode().split()[-1]) == batches[1][0].tobytes()
+
+
+def test_a_missing_folder_is_named_with_a_remedy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="cifar-10-batches-py"):
+        CIFAR10Sequence(64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be a positive integer, got 0"),
+        ({"pixels": "float16"}, "`pixels` must be one of"),
+    ],
+)
+def test_bad_options_are_refused_before_files_are_read(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CIFAR10Sequence(**arguments)

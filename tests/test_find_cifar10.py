@@ -1,0 +1,100 @@
+"""A person gets the source that was asked for, or is told where it was looked for."""
+
+import functools
+from pathlib import Path
+
+import fake_cifar10 as fake
+import pytest
+from fake_cifar10 import ROWS
+
+from loaders import cifar10
+from loaders.cifar10 import find_cifar10, prepare_cifar10, prepare_source
+from loaders.source import SourceError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return fake.write_folder(tmp_path)
+
+
+def test_a_given_folder_is_found(folder):
+    archive = folder.parent / "a" / "cifar-10-python.tar.gz"
+    archive.parent.mkdir()
+    archive.write_bytes(b"")
+    assert find_cifar10(folder) == find_cifar10(str(folder.parent)) == folder
+    assert find_cifar10(archive) == find_cifar10(archive.parent) == archive
+
+
+@pytest.mark.parametrize(("leaf", "problem"), [("nowhere", "does not exist"), ("", "holds no")])
+def test_a_given_folder_without_cifar10_is_an_error(tmp_path, leaf, problem):
+    message = f"`data_dir` {problem}.*{tmp_path / leaf}.*cifar-10-batches-py.*tar.gz"
+    with pytest.raises(SourceError, match=message):
+        find_cifar10(tmp_path / leaf)
+
+
+def test_cifar10_is_looked_for_here_and_where_keras_leaves_it(keras_home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_cifar10() is None
+    datasets = keras_home / "datasets"
+    places = [  # the least preferred first
+        datasets / "cifar-10-batches-py-target_archive",
+        keras_home / "keras-loader-bench" / "cifar-10-python.tar.gz",
+        datasets / "cifar-10-batches-py",
+        datasets / "cifar-10-batches-py-target" / "cifar-10-batches-py",
+        Path("cifar-10-batches-py"),
+    ]
+    for place in places:
+        if place.name == "cifar-10-batches-py":
+            fake.write_folder(place.parent)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(b"")
+        assert find_cifar10() == place
+
+
+@pytest.fixture
+def no_cifar10(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("no_cifar10")
+def test_auto_takes_cifar10_where_it_is_and_else_makes_images(tmp_path, monkeypatch):
+    assert prepare_source(num_samples=3).name == "synthetic"
+    tiny = functools.partial(prepare_cifar10, rows_per_batch=ROWS)
+    monkeypatch.setattr(cifar10, "prepare_cifar10", tiny)
+    folder = fake.write_folder(tmp_path)
+    source = prepare_source(num_samples=3)
+    assert (source.name, source.num_samples, source.split) == ("cifar10", 3, "train")
+    assert prepare_source(data_dir=folder, split="test", num_samples=20).split == "test"
+
+
+@pytest.mark.usefixtures("no_cifar10")
+def test_only_the_source_cifar10_downloads(monkeypatch):
+    def download():
+        raise SourceError("downloading")
+
+    monkeypatch.setattr(cifar10, "download_cifar10", download)
+    prepare_source("auto", num_samples=1)
+    with pytest.raises(SourceError, match="downloading"):
+        prepare_source("cifar10")
+    with pytest.raises(SourceError, match=r"No CIFAR-10 was found.*--data-dir"):
+        prepare_cifar10(None, "test")
+
+
+REFUSED = {
+    "source": ({"source": "mnist"}, r"`source` must be one of \('auto', 'cifar10', 'synthetic'\)"),
+    "split": ({"split": "val"}, r"`split` must be one of \('train', 'test'\), got 'val'"),
+    "data_dir": ({"source": "synthetic", "data_dir": "."}, "`data_dir` must not be given"),
+    "more": ({"source": "cifar10", "num_samples": 50_001}, "between 1 and 50000.*50001.*synthetic"),
+    "none": ({"source": "cifar10", "num_samples": 0}, "between 1 and 50000.*got 0"),
+    "no image": ({"num_samples": 0}, "`num_samples` must be positive, got 0"),
+    "seed": ({"seed": -1}, "`seed` must not be negative, got -1"),
+}
+
+
+@pytest.mark.usefixtures("no_cifar10")
+@pytest.mark.parametrize("argument", REFUSED)
+def test_arguments_out_of_range_are_refused(argument):
+    arguments, message = REFUSED[argument]
+    with pytest.raises(SourceError, match=message):
+        prepare_source(**arguments)
