@@ -5,6 +5,7 @@ Must not know: how a case is run, any framework, any particular loader.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -75,7 +76,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for name in ("rounds", "memory_epochs", "round_seconds", "case_timeout_s"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:  # false for NaN too
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")

@@ -45,6 +45,7 @@ class Progress:
         self._number = 0
         self._case_start = self._start
         self._case: Case | None = None
+        self._rate = ""
         self._durations: dict[str, list[float]] = {}
         self._last_plain = float("-inf")
 
@@ -58,6 +59,7 @@ class Progress:
         self._number += 1
         self._case = case
         self._case_start = self._clock()
+        self._rate = ""
         self._last_plain = float("-inf")
 
     def step(self, what: str) -> None:
@@ -66,7 +68,8 @@ class Progress:
 
     def round(self, number: int, of: int, samples_per_s: float) -> None:
         """A round of the running case has ended."""
-        self._show(f"round {number}/{of}, {samples_per_s:,.0f} samples/s")
+        self._rate = f", {samples_per_s:,.0f} samples/s"
+        self._show(f"round {number}/{of}{self._rate}")
 
     def end(self, outcome: str) -> None:
         """The running case has ended."""
@@ -75,7 +78,7 @@ class Progress:
         self._durations.setdefault(self._case.bench, []).append(duration)
         self._counts[self._case.bench] -= 1
         self._last_plain = float("-inf")
-        self._show(f"{outcome} after {duration:.0f} s", last=True)
+        self._show(f"{outcome} after {duration:.0f} s{self._rate}", last=True)
         self._case = None
 
     def seconds_left(self) -> float:

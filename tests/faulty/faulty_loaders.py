@@ -1,0 +1,54 @@
+"""Loaders that go wrong, each in its way, once they are in use."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from loaders.sequence_loader import LazySequence, SequenceLoader
+
+
+class FaultyLoader(SequenceLoader):
+    """Delivers correctly, until the given call of `fit_args`."""
+
+    good_calls = 12  # more than the warm-up needs, fewer than the rounds
+    calls = 0
+
+    def fit_args(self, rows):
+        self.calls += 1
+        return super().fit_args(rows) if self.calls <= self.good_calls else self.fail(rows)
+
+
+class RaisesLoader(FaultyLoader):
+    def fail(self, rows):
+        print("about to raise")
+        raise OSError("the disk is on fire")
+
+
+class KilledLoader(FaultyLoader):
+    def fail(self, rows):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class HangsLoader(FaultyLoader):
+    def fail(self, rows):
+        # With a worker of its own, as loaders have.
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        time.sleep(600)
+
+
+class DropsLoader(FaultyLoader):
+    """Fewer samples than were asked for."""
+
+    def fail(self, rows):
+        return super(FaultyLoader, self).fit_args(rows[:-1])
+
+
+class SwapsLoader(SequenceLoader):
+    """All samples, but the first two in the wrong order."""
+
+    def fit_args(self, rows):
+        swapped = rows.copy()
+        swapped[:2] = rows[1::-1]
+        return {"x": LazySequence(self.source, swapped, batch_size=self.options.batch_size)}

@@ -1,0 +1,113 @@
+"""A child answers quickly, and every way in which it can end has a name."""
+
+import os
+import signal
+import statistics
+import time
+
+import psutil
+import pytest
+
+from bench.child import CaseError, Child
+from bench.process_tree import kill_tree
+
+CASE = {"backend": "tensorflow", "loader": "sequence", "model": "null", "bench": "feed",
+        "batch_size": 64, "pixels": "float32", "samples": 230}  # fmt: skip
+
+
+@pytest.fixture
+def start(source, tmp_path):
+    """Starts children; every one is ended."""
+    children = []
+
+    def start(timeout_s: float = 60.0, folder=source.folder) -> Child:
+        settings = {"source": str(folder), "samples": 230, "case": CASE, "seed": 0}
+        log = tmp_path / f"{len(children)}.log"
+        child = Child(settings, backend="tensorflow", log=log, timeout_s=timeout_s)
+        children.append(child)
+        return child.__enter__()
+
+    yield start
+    for child in children:
+        child.__exit__(None, None, None)
+
+
+def test_a_request_costs_less_than_two_milliseconds(start):
+    child = start()
+    child.call("ping")
+    seconds = []
+    for _ in range(200):
+        begin = time.perf_counter()
+        child.call("ping")
+        seconds.append(time.perf_counter() - begin)
+    assert statistics.median(seconds) < 0.002
+
+
+def test_an_exception_comes_with_its_traceback_and_the_child_lives_on(start):
+    child = start()
+    with pytest.raises(CaseError, match="TypeError") as caught:
+        child.call("round", unknown=1)
+    assert caught.value.outcome == "failed"
+    assert "Traceback" in caught.value.traceback
+    child.call("ping")
+
+
+def test_a_kill_is_named_by_its_signal(start):
+    child = start()
+    child.call("ping")
+    os.kill(child.pid, signal.SIGKILL)
+    with pytest.raises(CaseError, match="SIGKILL during `ping`") as caught:
+        child.call("ping")
+    assert (caught.value.outcome, caught.value.signal_name) == ("killed", "SIGKILL")
+
+
+def test_silence_is_a_timeout(start):
+    child = start(timeout_s=2.0)
+    child.call("ping")
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(CaseError, match="no answer to `ping` within the 2 s") as caught:
+        child.call("ping")
+    assert caught.value.outcome == "timeout"
+
+
+def test_a_child_that_cannot_start_leaves_its_reason_in_the_log(start, tmp_path):
+    child = start(folder=tmp_path / "nothing")
+    with pytest.raises(CaseError, match="exited with 1") as caught:
+        child.call("ping")
+    assert caught.value.outcome == "failed"
+    assert "SourceError" in child.log_tail()
+
+
+def test_long_requests_and_answers_block_nobody(start):
+    """Longer than a pipe holds, in both directions."""
+    child = start()
+    with pytest.raises(CaseError, match="KeyError|AttributeError|TypeError") as caught:
+        child.call("round", **{"x" * 200_000: 0})
+    assert len(caught.value.message) > 200_000
+    child.call("ping")
+
+
+def test_leaving_the_block_ends_the_child(source, tmp_path):
+    settings = {"source": str(source.folder), "samples": 230, "case": CASE, "seed": 0}
+    with Child(settings, backend="tensorflow", log=tmp_path / "log", timeout_s=60) as child:
+        child.call("ping")
+        pid = child.pid
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)
+
+
+def test_kill_tree_reaches_orphans_of_the_group():
+    """A grandchild whose parent is gone is no descendant any more, but is in the group."""
+    script = "sleep 60 & echo $!; exec sleep 0.2"
+    leader = psutil.Popen(
+        ["sh", "-c", script], stdout=-1, start_new_session=True, text=True
+    )
+    grandchild = psutil.Process(int(leader.stdout.readline()))
+    leader.stdout.close()
+    while grandchild.ppid() == leader.pid:
+        if psutil.Process(leader.pid).status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.02)
+    kill_tree(leader.pid)
+    leader.wait()
+    assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE

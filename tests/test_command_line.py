@@ -1,0 +1,156 @@
+"""The README's commands, the options, and what the terminal shows."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import suite
+from conftest import PROJECT
+
+from loaders import LOADERS
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The README's main job on a tiny source, through all benchmarks, for two loaders."""
+    folder = tmp_path_factory.mktemp("main_job")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("KERAS_HOME", str(folder / "keras_home"))
+        done = suite.run(
+            *("--loaders", "sequence,tf_data", "--rounds", "2"),
+            *("--benchmark-json", str(folder / "benchmark.json")),
+            results=folder / "run",
+        )
+    done.folder = folder
+    return done
+
+
+def test_the_main_job_succeeds(finished):
+    assert finished.exit_status == 0, finished.output
+    assert finished.run["status"] == "complete"
+    assert {case["outcome"] for case in finished.run["cases"]} == {"ok"}
+    assert len(finished.run["cases"]) == finished.run["planned_cases"] == 6
+
+
+def test_all_audits_agree(finished):
+    digests = {case["audit"]["digest"] for case in finished.run["cases"]}
+    assert digests == {case["audit"]["expected_digest"] for case in finished.run["cases"]}
+    assert len(digests) == 1
+
+
+def test_every_round_has_its_ceiling_and_its_cpu(finished):
+    for case in finished.run["cases"]:
+        timed = case["case"]["bench"] != "memory"
+        assert len(case["rounds"]) == (2 if timed else 0)
+        assert len(case["time_to_first_batch_s"]) == (5 if timed else 0)
+        for measured in case["rounds"]:
+            for name in ("seconds", "ceiling_seconds", "cpu_seconds", "ceiling_cpu_seconds"):
+                assert measured[name] > 0
+            assert measured["parent_overhead_seconds"] > 0
+
+
+def test_memory_has_a_baseline_and_phases(finished):
+    for case in finished.run["cases"]:
+        if case["case"]["bench"] == "memory":
+            phases = [reading["phase"] for reading in case["memory"]["readings"]]
+            assert set(phases) >= {"baseline", "loader", "epoch 1", "closed"}
+            assert case["memory"]["baseline"]["anon"] > 100 * 2**20  # TensorFlow is loaded
+
+
+def test_progress_says_case_elapsed_left_and_rate(finished):
+    assert "[1/6] feed-tensorflow-sequence-b64-float32-n512: start; 0:0" in finished.output
+    assert "samples/s" in finished.output
+    assert " so far, about " in finished.output
+    assert "\r" not in finished.output, "there is no terminal here: plain lines only"
+
+
+def test_the_table_fits_100_columns_and_the_report_is_named(finished):
+    _, _, table = finished.output.partition("loaders compared")
+    assert "sequence" in table
+    assert max(map(len, table.splitlines())) <= 100
+    report = finished.folder / "run" / "report.md"
+    assert f"Report: {report}" in table
+    for name in ("report.md", "summary.csv", "rates.svg", "rates.png", "footprint.svg"):
+        assert (finished.folder / "run" / name).stat().st_size > 0
+
+
+def test_pytest_benchmark_gets_the_figures(finished):
+    saved = json.loads((finished.folder / "benchmark.json").read_text())
+    assert len(saved["benchmarks"]) == 6
+    for benchmark in saved["benchmarks"]:
+        extra = benchmark["extra_info"]
+        assert extra["identical"] is True
+        timed = "memory" not in benchmark["name"]
+        names = {"samples_per_s", "accelerator_utilization"} if timed else {"footprint_bytes"}
+        assert names <= set(extra)
+        assert benchmark["stats"]["rounds"] == (2 if timed else 1)
+
+
+def pytest_bench(*options: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "bench/", *options],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--loaders", "sequnce"), "Unknown loader `sequnce`; choose from eager_sequence,"),
+        (("--loaders", "numpy,numpy"), "`numpy` is given twice"),
+        (("--pixels", "float16"), "Unknown pixels `float16`; choose from float32, uint8"),
+        (("--source", "mnist"), "`source` must be one of"),
+        (("--batch-sizes", "64,x"), "`--batch-sizes` takes whole numbers"),
+        (("--batch-sizes", "0"), "A batch size must be positive, got 0"),
+        (("--samples", "-5"), "A number of samples must be positive, got -5"),
+        (("--rounds", "0"), "`rounds` must be positive, got 0"),
+        (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
+        (("--seed", "-1"), "`seed` must not be negative, got -1"),
+        (("--case-timeout", "0"), "`case_timeout_s` must be positive, got 0"),
+        (("--data-dir", "/nowhere"), "`data_dir` does not exist, got `/nowhere`"),
+        (("--data-dir", "/", "--source", "synthetic"), "must not be given with the synthetic"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_starts(options, message, tmp_path):
+    results = tmp_path / "run"
+    done = pytest_bench(*options, "--results-dir", str(results))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not results.exists()
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
+    before = (finished.folder / "run" / "run.json").read_bytes()
+    done = pytest_bench("--results-dir", str(finished.folder / "run"))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "holds a run already" in done.stderr
+    assert (finished.folder / "run" / "run.json").read_bytes() == before
+
+
+def test_cases_can_be_chosen_by_name(tmp_path):
+    done = pytest_bench("--collect-only", "-q", "-k", "feed and tf_data", "--batch-sizes", "32,64")
+    assert [line for line in done.stdout.splitlines() if "::" in line] == [
+        f"bench/bench_feed.py::test_feed[feed-tensorflow-tf_data-b{size}-float32-n50000]"
+        for size in (32, 64)
+    ]
+
+
+def test_every_loader_is_benchmarked_by_default():
+    done = pytest_bench("--collect-only", "-q")
+    for bench in ("feed", "train", "memory"):
+        for loader in LOADERS:
+            assert f"[{bench}-tensorflow-{loader}-b64-float32-n50000]" in done.stdout
+
+
+def test_the_readmes_test_command_runs_the_tests():
+    command = suite.readme_command("the tests")
+    done = subprocess.run(
+        [*command, "--collect-only", "-q"], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "tests/test_command_line.py::test_the_main_job_succeeds" in done.stdout
+    assert "bench/" not in done.stdout

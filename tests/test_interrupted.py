@@ -1,0 +1,66 @@
+"""Whatever ends a run: no process is left behind, and `run.json` can be read."""
+
+import json
+import signal
+import time
+
+import psutil
+import pytest
+import suite
+
+from bench.report import write_report
+
+
+def start_and_wait_for(text: str, results, *options: str):
+    process = suite.start("-k", "feed", *options, results=results)
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if text in line:
+            return process
+    raise AssertionError("".join(output))
+
+
+@pytest.fixture
+def results(tmp_path):
+    return tmp_path / "run"
+
+
+def test_ctrl_c_in_the_second_case(results, keras_home):
+    process = start_and_wait_for("[2/4]", results, "--rounds", "1000")
+    # pytest alone: a terminal would also signal children that share its process group.
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert suite.processes_of(keras_home) == []
+    run = json.loads((results / "run.json").read_text())
+    assert run["status"] == "interrupted"
+    assert [case["outcome"] for case in run["cases"]][-1] == "interrupted"
+    assert "report.md" in output
+    assert "interrupted" in (results / "report.md").read_text()
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_what_it_measured(results, keras_home, number):
+    process = start_and_wait_for("[2/4]", results)
+    process.send_signal(number)
+    process.wait(timeout=30)
+    process.stdout.close()
+    deadline = time.monotonic() + 10
+    while (left := suite.processes_of(keras_home)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+    run = json.loads((results / "run.json").read_text())
+    assert run["status"] == "running"
+    assert [case["outcome"] for case in run["cases"]] == ["ok"]
+    assert results / "report.md" in write_report(results)
+    assert "3 of the" in (results / "report.md").read_text()
+
+
+def test_processes_of_finds_processes(keras_home):
+    """So that the tests above cannot pass by looking in the wrong place."""
+    child = psutil.Popen(["sleep", "60"])
+    assert suite.processes_of(keras_home) == [child]
+    child.kill()
+    child.wait()

@@ -1,0 +1,69 @@
+"""The models are what they claim to be."""
+
+import numpy as np
+import pytest
+
+from bench import models
+from bench.ceiling import CeilingLoader
+from loaders import LoaderOptions, make_loader, sample_order
+from loaders.synthetic import prepare_synthetic
+
+
+def test_the_cnn_has_its_parameters():
+    assert models.cnn("float32").count_params() == models.CNN_PARAMETERS == 550_570
+    assert models.cnn("uint8").count_params() == 550_570
+
+
+def test_the_cnn_learns_from_the_synthetic_edition():
+    source = prepare_synthetic(4000, "train")
+    model = models.cnn("float32")
+    losses = []
+    with make_loader("sequence", source, LoaderOptions()) as loader:
+        for epoch in range(3):
+            rows = sample_order(source.num_samples, seed=0, epoch=epoch)
+            history = model.fit(**loader.fit_args(rows), shuffle=False, verbose=0).history
+            losses += history["loss"]
+    chance = np.log(10)
+    assert losses[-1] < 0.8 * chance
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_bytes_and_floats_make_the_same_predictions():
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    from_floats, from_bytes = models.cnn("float32"), models.cnn("uint8")
+    from_bytes.set_weights(from_floats.get_weights())
+    predictions = from_bytes.predict(images, verbose=0)
+    assert predictions == pytest.approx(
+        from_floats.predict(images / np.float32(255), verbose=0), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+@pytest.mark.parametrize("pixels", ["float32", "uint8"])
+def test_a_model_counts_the_samples_of_every_fit(name, pixels, source):
+    model = models.MODELS[name](pixels)
+    with make_loader("sequence", source, LoaderOptions(pixels=pixels)) as loader:
+        for count in (230, 64, 1):
+            assert models.fit(model, loader, np.arange(count)) == count
+
+
+@pytest.mark.parametrize("count", [230, 128, 64, 1])
+def test_the_ceiling_repeats_its_batch_for_as_many_samples(count, source):
+    batches = []
+    options = LoaderOptions(batch_size=64)
+    with CeilingLoader(source, options) as ceiling:
+        model = models.audit(lambda x, y: batches.append((x, y)))
+        assert models.fit(model, ceiling, np.arange(count)) == count
+    sizes = [len(x) for x, _ in batches]
+    assert sizes == [64] * (count // 64) + ([count % 64] if count % 64 else [])
+    for x, y in batches:
+        assert (x == batches[0][0][: len(x)]).all()
+        assert (y == batches[0][1][: len(y)]).all()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(0, 1e-3), (20, 1e-3), (21, 1e-4), (41, 1e-5), (61, 1e-6), (81, 0.5e-6), (199, 0.5e-6)],
+)
+def test_the_learning_rate_falls_in_steps(epoch, rate):
+    assert models.learning_rate(epoch) == pytest.approx(rate)
