@@ -65,8 +65,9 @@ class Protocol:
     seed: int = 0
     """Of the order of the samples and of the synthetic edition."""
 
-    memory_epochs: int = 3
-    """Whole epochs of a memory case."""
+    memory_samples: int = 250_000
+    """Samples that a memory case delivers at least, in whole epochs. The same number for sources of
+    every size, because what an allocator keeps for itself grows with the batches that it saw."""
 
     case_timeout_s: float = 600.0
     """Seconds after which a case is ended and counted as hung."""
@@ -75,11 +76,15 @@ class Protocol:
     """A smoke run: too few rounds for any conclusion."""
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "memory_epochs", "round_seconds", "case_timeout_s"):
+        for name in ("rounds", "memory_samples", "round_seconds", "case_timeout_s"):
             if not 0 < getattr(self, name) < math.inf:  # false for NaN too
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
+
+    def memory_epochs(self, samples: int) -> int:
+        """Return the epochs of a memory case with a source of so many samples."""
+        return math.ceil(self.memory_samples / samples)
 
 
 def plan(

@@ -109,8 +109,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Print no letter for a case: the progress says more."""
-    if report.when == "call" and not hasattr(report, "wasxfail"):
+    """Print no dot for a case that passed: the progress says more."""
+    if report.when == "call" and report.passed:
         return report.outcome, "", ""
     return None
 

@@ -14,7 +14,7 @@ import pytest
 from bench.cases import BENCHES, Case, Protocol, plan
 from loaders import LOADERS
 
-QUICK = Protocol(rounds=3, round_seconds=0.2, memory_epochs=1, quick=True)
+QUICK = Protocol(rounds=3, round_seconds=0.2, memory_samples=1, quick=True)
 QUICK_SAMPLES = "5000"
 ALL_SAMPLES = "50000"
 
@@ -123,7 +123,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
         rounds=base.rounds if get("rounds") is None else get("rounds"),
         round_seconds=base.round_seconds if get("round_seconds") is None else get("round_seconds"),
         seed=get("seed"),
-        memory_epochs=base.memory_epochs,
+        memory_samples=base.memory_samples,
         case_timeout_s=get("case_timeout"),
         quick=base.quick,
     )

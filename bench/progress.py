@@ -6,6 +6,7 @@ Must not know: pytest, results.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -36,15 +37,15 @@ class Progress:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._counts = dict(counts)
+        self._waiting = dict(counts)
         self._total = sum(counts.values())
         self._protocol = protocol
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._start = clock()
+        self._start = self._case_start = clock()
         self._number = 0
-        self._case_start = self._start
-        self._case: Case | None = None
+        self._title = ""
+        self._running: str | None = None
         self._rate = ""
         self._durations: dict[str, list[float]] = {}
         self._last_plain = float("-inf")
@@ -57,7 +58,9 @@ class Progress:
     def begin(self, case: Case) -> None:
         """A case starts."""
         self._number += 1
-        self._case = case
+        self._title = f"[{self._number}/{self._total}] {case}"
+        self._waiting[case.bench] -= 1
+        self._running = case.bench
         self._case_start = self._clock()
         self._rate = ""
         self._last_plain = float("-inf")
@@ -73,41 +76,40 @@ class Progress:
 
     def end(self, outcome: str) -> None:
         """The running case has ended."""
-        assert self._case is not None
         duration = self._clock() - self._case_start
-        self._durations.setdefault(self._case.bench, []).append(duration)
-        self._counts[self._case.bench] -= 1
-        self._last_plain = float("-inf")
+        if self._running is not None:
+            self._durations.setdefault(self._running, []).append(duration)
+            self._running = None
         self._show(f"{outcome} after {duration:.0f} s{self._rate}", last=True)
-        self._case = None
 
     def seconds_left(self) -> float:
         """Estimate the seconds until the last case ends."""
-        left = sum(count * self._expected_seconds(bench) for bench, count in self._counts.items())
-        if self._case is not None:
-            # The running case is still counted as a whole.
-            running = self._clock() - self._case_start
-            left -= min(running, self._expected_seconds(self._case.bench))
-        return max(0.0, left)
+        left = sum(count * self._expected_seconds(bench) for bench, count in self._waiting.items())
+        if self._running is not None:
+            so_far = self._clock() - self._case_start
+            left += max(0.0, self._expected_seconds(self._running) - so_far)
+        return left
 
     def _expected_seconds(self, bench: str) -> float:
         done = self._durations.get(bench)
         if done:
             return sum(done) / len(done)
         if bench == "memory":
-            return START_SECONDS + 2.0 * self._protocol.memory_epochs
+            return START_SECONDS + self._protocol.memory_samples / 40_000
         # A round of the loader and one of the ceiling, which is shorter.
         return START_SECONDS + 1.7 * self._protocol.rounds * self._protocol.round_seconds
 
     def _show(self, what: str, *, last: bool = False) -> None:
         now = self._clock()
         line = (
-            f"[{self._number}/{self._total}] {self._case}: {what}; "
+            f"{self._title}: {what}; "
             f"{_clock_text(now - self._start)} so far, "
             f"about {_clock_text(self.seconds_left())} left"
         )
         if self._stream.isatty():
-            self._stream.write(f"\r\x1b[2K{line}" + ("\n" if last else ""))
+            # A line that wraps could not be rewritten.
+            fitting = line[: shutil.get_terminal_size().columns - 1]
+            self._stream.write(f"\r\x1b[2K{fitting}" + ("\n" if last else ""))
         elif last or now - self._last_plain >= PLAIN_PERIOD_S:
             self._stream.write(line + "\n")
             self._last_plain = now

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +19,7 @@ from bench.progress import Progress
 from bench.results import RunFile, new_case_record
 from loaders.source import ImageSource
 
-FIRST_BATCH_REPEATS = 5
+FIRST_BATCH_REPEATS = 7
 
 
 class CaseRun:
@@ -75,32 +75,31 @@ class CaseRun:
         self._progress.step("calibrate")
         samples = child.call("calibrate", seconds=self.protocol.round_seconds)
         rounds: list[dict[str, Any]] = self.record["rounds"]
-        ceiling: dict[str, Any] = {}
+        measured: dict[str, Any] = {}
 
         def setup() -> None:
             epoch = len(rounds) + 1
-            ceiling.update(child.call("round", loader="ceiling", epoch=epoch, samples=samples))
+            child.call("prepare_round", loader="ceiling", epoch=epoch, samples=samples)
+            ceiling = child.call("round")["seconds"]
+            measured.update(
+                epoch=epoch,
+                ceiling_seconds=ceiling,
+                ceiling_cpu_seconds=child.call("cpu_of_round"),
+            )
+            child.call("prepare_round", loader="loader", epoch=epoch, samples=samples)
 
-        def target() -> dict[str, Any]:
-            epoch = len(rounds) + 1
+        def target() -> None:
             start = time.perf_counter()
-            reply: dict[str, Any] = child.call(
-                "round", loader="loader", epoch=epoch, samples=samples
-            )
-            overhead = time.perf_counter() - start - reply["seconds"]
-            rounds.append(
-                {
-                    "epoch": epoch,
-                    **reply,
-                    "ceiling_seconds": ceiling["seconds"],
-                    "ceiling_cpu_seconds": ceiling["cpu_seconds"],
-                    "parent_overhead_seconds": overhead,
-                }
-            )
-            self._progress.round(len(rounds), self.protocol.rounds, samples / reply["seconds"])
-            return reply
+            measured.update(child.call("round"))
+            overhead = time.perf_counter() - start - measured["seconds"]
+            measured["parent_overhead_seconds"] = overhead
 
-        benchmark.pedantic(target, setup=setup, rounds=self.protocol.rounds)
+        def teardown() -> None:
+            rounds.append({**measured, "cpu_seconds": child.call("cpu_of_round")})
+            rate = measured["samples"] / measured["seconds"]
+            self._progress.round(len(rounds), self.protocol.rounds, rate)
+
+        benchmark.pedantic(target, setup=setup, teardown=teardown, rounds=self.protocol.rounds)
         self.record["time_to_first_batch_s"] = [
             child.call("time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=samples)
             for repeat in range(FIRST_BATCH_REPEATS)
@@ -138,21 +137,30 @@ class CaseRun:
             ):
                 sampler.phase(phase)
                 child.call(request)
+            # The rows of an epoch are what every loader is given: they belong to the baseline.
+            self._epoch(child, "ceiling", 0)
             sampler.phase("baseline")
             split = sampler.read()
             memory["baseline"] = {"anon": split.anon, "file": split.file, "shmem": split.shmem}
             sampler.phase("loader")
             child.call("make_loader")
             sampler.read()
-            for epoch in range(1, self.protocol.memory_epochs + 1):
+            epochs = self.protocol.memory_epochs(self.case.samples)
+            for epoch in range(1, epochs + 1):
                 sampler.phase(f"epoch {epoch}")
-                samples = self.case.samples
-                reply = child.call("round", loader="loader", epoch=epoch, samples=samples)
+                rate = self._epoch(child, "loader", epoch)
                 sampler.read()
-                self._progress.round(epoch, self.protocol.memory_epochs, samples / reply["seconds"])
+                self._progress.round(epoch, epochs, rate)
             sampler.phase("closed")
             child.call("close_loader")
             sampler.read()
+
+    def _epoch(self, child: Child, loader: str, epoch: int) -> float:
+        """Fit a whole epoch; return samples per second, good enough for the progress."""
+        child.call("prepare_round", loader=loader, epoch=epoch, samples=self.case.samples)
+        reply = child.call("round")
+        rate: float = reply["samples"] / reply["seconds"]
+        return rate
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -196,6 +204,8 @@ class CaseRun:
                 error.log_tail = child.log_tail()
                 raise
         log.unlink()
+        with suppress(OSError):  # another case has left its log there
+            log.parent.rmdir()
 
     def _log_file(self) -> Path:
         folder = self._results.path.parent / "logs"

@@ -19,6 +19,8 @@ from typing import Any
 
 from bench.process_tree import end_with_parent, own_cpu_seconds
 
+CALIBRATION_ROUNDS = 8
+
 
 class Worker:
     """Holds the model, the ceiling and the loader of one case. Requests are its methods.
@@ -37,6 +39,7 @@ class Worker:
         self._case = case
         self._seed = seed
         self._loader: Any = None
+        self._round_rows: Any = None
 
     def import_framework(self) -> None:
         """Import Keras and its backend."""
@@ -63,7 +66,7 @@ class Worker:
         from bench.ceiling import CeilingLoader
 
         self._ceiling = CeilingLoader(self._source, self._options())
-        self.round(loader="ceiling", epoch=0, samples=self._whole_batches(16))
+        self._fit_once("ceiling", self._whole_batches(16))
 
     def make_loader(self) -> None:
         """Make the loader of the case."""
@@ -71,60 +74,74 @@ class Worker:
 
         self._loader = make_loader(self._case["loader"], self._source, self._options())
 
-    def round(self, *, loader: str, epoch: int, samples: int) -> dict[str, Any]:
-        """Fit the first `samples` rows of one epoch's order.
-
-        The clock runs from `fit_args` to the return of `fit`.
+    def prepare_round(self, *, loader: str, epoch: int, samples: int) -> None:
+        """Do what a round needs and what its clock and its caller's must not see.
 
         Args:
             loader: `ceiling` or `loader`.
             epoch: number of the order.
-            samples: rows of the round.
+            samples: the round has so many of the order's first rows.
+        """
+        self._round_loader = self._ceiling if loader == "ceiling" else self._loader
+        self._round_rows = None  # or two orders would be in memory at once
+        self._round_rows = self._rows(epoch)[:samples]
+        gc.collect()  # a round pays for its own garbage only
+        self._cpu_before = own_cpu_seconds()
+
+    def round(self) -> dict[str, Any]:
+        """Fit the prepared round. The clock runs from `fit_args` to the return of `fit`.
 
         Returns:
-            `samples` delivered, `seconds`, and `cpu_seconds` of this process and its descendants.
+            `samples` delivered and `seconds`.
 
         Raises:
             RuntimeError: the model saw another number of samples.
         """
         from bench.models import fit
 
-        rows = self._rows(epoch)[:samples]
-        used = self._ceiling if loader == "ceiling" else self._loader
-        gc.collect()  # a round pays for its own garbage only
-        cpu = own_cpu_seconds()
         start = time.perf_counter()
-        seen = fit(self._model, used, rows)
+        seen = fit(self._model, self._round_loader, self._round_rows)
         seconds = time.perf_counter() - start
-        cpu = own_cpu_seconds() - cpu
-        if seen != samples:
+        if seen != len(self._round_rows):
             raise RuntimeError(
-                f"In round {epoch} the model saw {seen} samples; the {loader} was to deliver "
-                f"{samples}."
+                f"The model saw {seen} samples; the loader was to deliver {len(self._round_rows)}."
             )
-        return {"samples": seen, "seconds": seconds, "cpu_seconds": cpu}
+        return {"samples": seen, "seconds": seconds}
+
+    def cpu_of_round(self) -> float:
+        """Return the CPU seconds of this process and its descendants since `prepare_round`."""
+        return own_cpu_seconds() - self._cpu_before
 
     def calibrate(self, *, seconds: float) -> int:
-        """Return how many samples the loader delivers in about that time, and warm both up.
+        """Return how many samples the loader delivers in about that time, and warm up.
 
-        Doubles a round until it lasts a quarter of the time asked for. A result of less than one
-        epoch is a whole number of batches.
+        At most one epoch; less than one is a whole number of batches. The last round of the ceiling
+        and of the loader before this returns had exactly so many.
         """
-        samples, epoch = self._whole_batches(2), 0
-        while True:
-            elapsed = self.round(loader="loader", epoch=epoch, samples=samples)["seconds"]
-            if samples == self._source.num_samples or elapsed >= seconds / 4:
+        samples = self._whole_batches(2)
+        self._fit_once("loader", samples)  # traces: its time says nothing
+        for _ in range(CALIBRATION_ROUNDS):
+            elapsed = self._fit_once("loader", samples)
+            if seconds / 1.5 < elapsed < seconds * 1.5:
                 break
-            samples = min(2 * samples, self._source.num_samples)
-        samples = self._whole_batches(
-            int(samples * seconds / elapsed) // self._options().batch_size
-        )
-        for loader in ("ceiling", "loader"):
-            self.round(loader=loader, epoch=epoch, samples=samples)
-        # TensorFlow alone is 350,000 objects: without them the collection before each round
-        # takes a millisecond and not a fifth of a second.
+            # A short round is mostly the start of `fit`: it promises too little for a long one.
+            wanted = samples * min(seconds / elapsed, 8)
+            enough = self._whole_batches(int(wanted / self._case["batch_size"]))
+            if enough == samples:
+                break
+            samples = enough
+        self._fit_once("ceiling", samples)
+        self._fit_once("loader", samples)
+        # TensorFlow alone is 350,000 objects: without them the collection before each round takes
+        # a millisecond and not a fifth of a second.
+        gc.collect()
         gc.freeze()
         return samples
+
+    def _fit_once(self, loader: str, samples: int) -> float:
+        self.prepare_round(loader=loader, epoch=0, samples=samples)
+        seconds: float = self.round()["seconds"]
+        return seconds
 
     def time_to_first_batch(self, *, epoch: int, samples: int) -> float:
         """Return the seconds from the start of a round to the end of its first step."""

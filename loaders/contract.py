@@ -69,6 +69,8 @@ class Loader(ABC):
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return the arguments with which `fit` delivers exactly these rows, in this order.
 
+        They are good until the next call: a loader may keep one pipeline and change its rows.
+
         Args:
             rows: row numbers, integers of shape `(n,)` with `n >= 1`; each below
                 `source.num_samples`.

@@ -63,20 +63,19 @@ class EagerSequenceLoader(Loader):
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
-        self._images = np.array(source.images)
-        self._targets = keras.utils.to_categorical(source.labels, len(source.class_names))
+        self._sequence = EagerSequence(
+            np.array(source.images),
+            keras.utils.to_categorical(source.labels, len(source.class_names)),
+            np.arange(0),
+            batch_size=options.batch_size,
+            pixels=options.pixels,
+        )
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: an `EagerSequence` over the given rows."""
-        sequence = EagerSequence(
-            self._images,
-            self._targets,
-            rows,
-            batch_size=self.options.batch_size,
-            pixels=self.options.pixels,
-        )
-        return {"x": sequence}
+        """Return `x`: the `EagerSequence`, which delivers the given rows from now on."""
+        self._sequence.rows = rows
+        return {"x": self._sequence}
 
     def close(self) -> None:
         """Let go of the arrays."""
-        del self._images, self._targets
+        del self._sequence.images, self._sequence.targets

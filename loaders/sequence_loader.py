@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, make_batch
 from loaders.source import ImageSource
@@ -61,10 +62,18 @@ class SequenceLoader(Loader):
 
     dependencies: ClassVar[tuple[str, ...]] = ()
 
-    def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: a `LazySequence` over the given rows."""
-        options: LoaderOptions = self.options
-        sequence = LazySequence(
-            self.source, rows, batch_size=options.batch_size, pixels=options.pixels
+    def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
+        super().__init__(source, options)
+        # One for all calls: on TensorFlow, Keras never lets go of a sequence that was fitted.
+        self._sequence = LazySequence(
+            source, np.arange(0), batch_size=options.batch_size, pixels=options.pixels
         )
-        return {"x": sequence}
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x`: the `LazySequence`, which delivers the given rows from now on."""
+        self._sequence.rows = rows
+        return {"x": self._sequence}
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        del self._sequence

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,14 @@ def fitted_batches(loader_name, source, options, *orders):
     """The batches of one `fit` of a fresh model for each order, by one loader."""
     with make_loader(loader_name, source, options) as loader:
         for rows in orders:
-            batches = []
-            seen = models.fit(models.audit(lambda x, y: batches.append((x, y))), loader, rows)
-            assert seen == len(rows)
+            batches: list[tuple] = []
+            record = partial(append_batch, batches)
+            assert models.fit(models.audit(record), loader, rows) == len(rows)
             yield batches
+
+
+def append_batch(batches, x, y):
+    batches.append((x, y))
 
 
 def reference(source: ImageSource, rows, batch_size: int, pixels: str):

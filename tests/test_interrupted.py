@@ -11,8 +11,8 @@ import suite
 from bench.report import write_report
 
 
-def start_and_wait_for(text: str, results, *options: str):
-    process = suite.start("-k", "feed", *options, results=results)
+def start_and_wait_for(text: str, results):
+    process = suite.start("-k", "feed", results=results)
     output = []
     for line in process.stdout:
         output.append(line)
@@ -27,7 +27,7 @@ def results(tmp_path):
 
 
 def test_ctrl_c_in_the_second_case(results, keras_home):
-    process = start_and_wait_for("[2/4]", results, "--rounds", "1000")
+    process = start_and_wait_for("[2/4]", results)
     # pytest alone: a terminal would also signal children that share its process group.
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
