@@ -117,6 +117,7 @@ def cnn(pixels: Pixels) -> Any:
     model.add(layers.Flatten())
     model.add(layers.Dense(128, activation="relu"))
     model.add(layers.Dense(10, activation="softmax"))
+    assert model.count_params() == CNN_PARAMETERS
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="categorical_crossentropy",
