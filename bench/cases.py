@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from loaders import LOADERS
-from loaders.contract import LoaderOptions, Pixels
+from loaders.contract import Pixels
 
 BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null"}
 """Name of a benchmark -> name of the model that its rounds fit."""
@@ -35,11 +35,6 @@ class Case:
     def model(self) -> str:
         """Name of the model that is fitted."""
         return BENCHES[self.bench]
-
-    @property
-    def loader_options(self) -> LoaderOptions:
-        """The options with which the loader is made."""
-        return LoaderOptions(batch_size=self.batch_size, pixels=self.pixels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the model, as they stand in `run.json`."""

@@ -126,12 +126,10 @@ class Worker:
         for _ in range(CALIBRATION_ROUNDS):
             # The faster of two: one slow round would make all rounds too short.
             elapsed = min(self._fit_once("loader", samples) for _ in range(2))
-            if seconds / 1.5 < elapsed < seconds * 1.5:
-                break
             # A short round is mostly the start of `fit`: it promises too little for a long one.
             wanted = samples * min(seconds / elapsed, 8)
             enough = self._whole_batches(int(wanted / self._case["batch_size"]))
-            if enough == samples:
+            if enough == samples or seconds / 1.5 < elapsed < seconds * 1.5:
                 break
             samples = enough
         self._fit_once("ceiling", samples)

@@ -65,8 +65,8 @@ def test_overlapping_loaders_are_not_ranked(run):
     tied["rounds"] = copy.deepcopy(select(run, "feed", "tf_data")["rounds"])
     speed_up(tied, 1.01)
     text = says(run)
-    assert "feeds fastest beyond doubt: the intervals of `sequence`" in text
-    assert "so they are not ranked. Slower than `sequence`: `numpy`" in text
+    assert "feeds fastest beyond doubt: `sequence`" in text
+    assert "AU overlap. Slower than `sequence`: `numpy`" in text
     assert "feeds fastest:" not in text
 
 
@@ -83,6 +83,24 @@ def test_what_limits_training_depends_on_the_utilization(run):
         measured["seconds"] *= 2
     assert "limits training" not in says(run)
     assert "The model waits for `numpy` (0.53 of the time)" in says(run)
+
+
+def test_the_model_is_the_limit_only_if_every_loader_could_feed_it_many_times_over(run):
+    for measured in select(run, "feed", "numpy")["rounds"]:
+        measured["seconds"] *= 2
+    assert "limits training" not in says(run)
+
+
+def test_a_slower_process_is_not_a_slower_loader(run):
+    """Rounds and their ceilings are all slower: the machine was, so nothing is said of loaders."""
+    assert "`tf_data` feeds fastest" in says(run)
+    for name in ("sequence", "numpy"):
+        utilizations = select(run, "feed", "tf_data")["rounds"]
+        for measured, best in zip(select(run, "feed", name)["rounds"], utilizations, strict=True):
+            measured["ceiling_seconds"] = (
+                measured["seconds"] * best["ceiling_seconds"] / best["seconds"]
+            )
+    assert "No loader feeds fastest beyond doubt" in says(run)
 
 
 def test_only_loaders_with_the_same_options_are_compared(run):

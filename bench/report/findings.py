@@ -2,7 +2,7 @@
 
 Owns: which conclusions are drawn. Only loaders with the same options are compared, only cases that
 ended well and whose batches are proven identical, and no two of them are ranked whose intervals
-overlap.
+overlap, be it in the rate or in AU: a rate says that a process was slower, AU that its loader was.
 Must not know: how figures are derived, files.
 """
 
@@ -26,8 +26,12 @@ from bench.report.options import describe, differing
 from bench.report.rows import Row, Throughput
 from bench.statistics import Estimate, best, leaders, smallest_ranked_difference
 
-MODEL_BOUND_AU = 0.9
-"""From this AU of training on the model is the limit: the pass mark of MLPerf Storage."""
+MODEL_BOUND_MARGIN = 10
+"""Feed rate / training rate from which on the model is the limit: even if nothing overlapped, the
+model would wait for less than a tenth of the time."""
+
+WAITS_BELOW_AU = 0.9
+"""With an AU of training below this, interval included, the report says that the model waits."""
 
 Estimates = Mapping[str, Estimate]
 
@@ -63,30 +67,39 @@ def _audit(rows: Sequence[Row]) -> str | None:
 
 
 def _feed(rows: Sequence[Row]) -> str | None:
-    return _ranking(_rates(rows, lambda row: row.feed), "feeds")
+    return _ranking(rows, lambda row: row.feed, "feeds")
 
 
 def _train(rows: Sequence[Row]) -> str | None:
-    rates = _rates(rows, lambda row: row.train)
-    stalls = {
-        row.loader: row.train.utilization
-        for row in rows
-        if row.loader in rates and row.train and row.train.utilization
-    }
-    lows = [-1.0 if au.low is None else au.low for au in stalls.values()]
-    if lows and len(lows) == len(rates) and min(lows) >= MODEL_BOUND_AU:
-        bound = math.floor(min(lows) * 100) / 100
-        return (
-            "The model, not the loader, limits training here: every loader compared keeps its "
-            f"AU of training at or above {bound:.2f}, interval included."
-        )
     waits = [
         f"{code(name)} ({fraction(1 - au.median)} of the time)"
-        for name, au in stalls.items()
-        if au.high is not None and au.high < MODEL_BOUND_AU
+        for name, au in _utilizations(rows, lambda row: row.train).items()
+        if au.high is not None and au.high < WAITS_BELOW_AU
     ]
-    sentence = _ranking(rates, "trains")
+    if not waits and (bound := _model_bound(rows)):
+        return bound
+    sentence = _ranking(rows, lambda row: row.train, "trains")
     return f"{sentence} The model waits for {enumeration(waits)}." if waits else sentence
+
+
+def _model_bound(rows: Sequence[Row]) -> str | None:
+    """Say so where every loader that was trained with could feed the model many times over."""
+    feeds, trains = _rates(rows, lambda row: row.feed), _rates(rows, lambda row: row.train)
+    lows = {name: feeds[name].low for name in trains if name in feeds}
+    highs = [estimate.high for estimate in trains.values()]
+    known_lows = {name: low for name, low in lows.items() if low is not None}
+    known_highs = [high for high in highs if high is not None]
+    if not trains or len(known_lows) < len(trains) or len(known_highs) < len(trains):
+        return None
+    slowest = min(known_lows, key=known_lows.__getitem__)
+    margin = known_lows[slowest] / max(known_highs)
+    if margin < MODEL_BOUND_MARGIN:
+        return None
+    return (
+        "The model, not the loader, limits training here: even "
+        f"{_with_rates(feeds, [slowest])} feeds {math.floor(margin)} times as many samples a "
+        "second as any case trained, intervals included, so training rates are not ranked."
+    )
 
 
 def _memory(rows: Sequence[Row]) -> str | None:
@@ -118,7 +131,7 @@ def _precision(rows: Sequence[Row]) -> str | None:
     if not shown:
         return None
     return (
-        f"Between any two loaders these rounds could have shown a difference of "
+        "The smallest difference between any two loaders that these rounds were sure to show is "
         f"{enumeration(shown)}; a smaller one can stay hidden."
     )
 
@@ -132,20 +145,36 @@ def _rates(rows: Sequence[Row], case: Callable[[Row], Throughput | None]) -> dic
     }
 
 
-def _ranking(rates: Estimates, verb: str) -> str | None:
-    if not rates:
-        return None
-    unclear = [name for name, estimate in rates.items() if estimate.low is None]
+def _utilizations(
+    rows: Sequence[Row], case: Callable[[Row], Throughput | None]
+) -> dict[str, Estimate]:
+    """AU of the loaders whose rates may be ranked."""
+    ranked = _rates(rows, case)
+    return {
+        row.loader: measured.utilization
+        for row in rows
+        if row.loader in ranked and (measured := case(row)) and measured.utilization
+    }
+
+
+def _ranking(
+    rows: Sequence[Row], case: Callable[[Row], Throughput | None], verb: str
+) -> str | None:
+    rates, utilizations = _rates(rows, case), _utilizations(rows, case)
+    unclear = [name for name in rates if rates[name].low is None or name not in utilizations]
     clear = {name: estimate for name, estimate in rates.items() if name not in unclear}
-    sentences = [_fastest(clear, verb)] if clear else []
+    sentences = []
+    if clear:
+        # Ahead in either: a loader is called slower only if both figures say so.
+        ahead = {*leaders(clear), *leaders({name: utilizations[name] for name in clear})}
+        sentences.append(_fastest(clear, [name for name in clear if name in ahead], verb))
     if unclear:
         sentences.append(f"Too few rounds to rank {_with_rates(rates, unclear)}.")
-    return " ".join(sentences)
+    return " ".join(sentences) or None
 
 
-def _fastest(rates: Estimates, verb: str) -> str:
+def _fastest(rates: Estimates, first: Sequence[str], verb: str) -> str:
     top = best(rates)
-    first = leaders(rates)
     rest = sorted((name for name in rates if name not in first), key=lambda n: -rates[n].median)
     fastest = f"{code(top)} {verb} fastest: {rate(rates[top].median)} samples/s"
     if len(rates) == 1:
@@ -156,9 +185,8 @@ def _fastest(rates: Estimates, verb: str) -> str:
         ratio = rates[top].median / rates[rest[0]].median
         return f"{fastest}, {significant(ratio)} times {_with_rates(rates, rest[:1])}."
     tied = (
-        f"No loader {verb} fastest beyond doubt: the intervals of {_with_rates(rates, first)} "
-        "samples/s overlap"
-        f"{'' if len(first) == 2 else ' that of the highest median'}, so they are not ranked."
+        f"No loader {verb} fastest beyond doubt: {_with_rates(rates, first)} samples/s are not "
+        "ranked, because intervals of rate or AU overlap."
     )
     return f"{tied} Slower than {code(top)}: {_with_rates(rates, rest)}." if rest else tied
 
