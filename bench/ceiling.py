@@ -28,8 +28,9 @@ class CeilingLoader(Loader):
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: a dataset of as many samples, in as many batches, as the rows would give."""
         full, rest = divmod(len(rows), self.options.batch_size)
+        last = tuple(part[:rest] for part in self._batch)
         dataset = tf.data.Dataset.from_tensors(self._batch).repeat(full)
-        if rest:
-            last = tuple(part[:rest] for part in self._batch)
-            dataset = dataset.concatenate(tf.data.Dataset.from_tensors(last))
+        # Appended even without a rest: the two shapes together leave the batch size open, as
+        # loaders do. A fixed one would train with another, perhaps faster graph than theirs.
+        dataset = dataset.concatenate(tf.data.Dataset.from_tensors(last).repeat(min(rest, 1)))
         return {"x": dataset}

@@ -81,7 +81,8 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--quick",
         action="store_true",
-        help="A smoke run in under 90 seconds; its figures mean little.",
+        help="A smoke run in under 90 seconds: few rounds, two loaders for training unless "
+        "--loaders is given. Its figures mean little.",
     )
 
 
@@ -94,10 +95,13 @@ def read_options(config: pytest.Config) -> Settings:
     get = config.getoption
     quick: bool = get("quick")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
+    loaders = _names(get("loaders") or ",".join(sorted(LOADERS)))
+    # Two loaders are enough to see that training works; the model takes seconds to build.
+    few = quick and not get("loaders")
     cases = {
         bench: plan(
             bench,
-            loaders=_names(get("loaders") or ",".join(sorted(LOADERS))),
+            loaders=loaders[:2] if few and bench == "train" else loaders,
             batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
             pixels=_names(get("pixels")),
             samples=_numbers("--samples", samples),

@@ -65,11 +65,15 @@ class Worker:
         self._model = MODELS[self._case["model"]](self._case["pixels"])
 
     def make_ceiling(self) -> None:
-        """Make the ceiling and fit a few of its batches, which builds and traces the model."""
+        """Make the ceiling and fit two of its batches, which builds and traces the model."""
         from bench.ceiling import CeilingLoader
 
         self._ceiling = CeilingLoader(self._source, self._options())
-        self._fit_once("ceiling", self._whole_batches(16))
+        self._fit_once("ceiling", self._whole_batches(2))
+        # TensorFlow alone is 350,000 objects: without them the collection before each round takes
+        # a millisecond and not a fifth of a second.
+        gc.collect()
+        gc.freeze()
 
     def make_loader(self) -> None:
         """Make the loader of the case."""
@@ -134,10 +138,6 @@ class Worker:
             samples = enough
         self._fit_once("ceiling", samples)
         self._fit_once("loader", samples)
-        # TensorFlow alone is 350,000 objects: without them the collection before each round takes
-        # a millisecond and not a fifth of a second.
-        gc.collect()
-        gc.freeze()
         return samples
 
     def _fit_once(self, loader: str, samples: int) -> float:
