@@ -122,14 +122,13 @@ class Worker:
     def calibrate(self, *, seconds: float) -> int:
         """Return how many samples the loader delivers in about that time, and warm up.
 
-        At most one epoch; less than one is a whole number of batches. The last round of the ceiling
-        and of the loader before this returns had exactly so many.
+        At most one epoch; less than one is a whole number of batches.
         """
         samples = self._whole_batches(2)
         self._fit_once("loader", samples)  # traces: its time says nothing
         for _ in range(CALIBRATION_ROUNDS):
-            # The faster of two: one slow round would make all rounds too short.
-            elapsed = min(self._fit_once("loader", samples) for _ in range(2))
+            # Of two: one slow round alone would make all rounds too short.
+            elapsed = sum(self._fit_once("loader", samples) for _ in range(2)) / 2
             # A short round is mostly the start of `fit`: it promises too little for a long one.
             wanted = samples * min(seconds / elapsed, 8)
             enough = self._whole_batches(int(wanted / self._case["batch_size"]))
@@ -137,7 +136,6 @@ class Worker:
                 break
             samples = enough
         self._fit_once("ceiling", samples)
-        self._fit_once("loader", samples)
         return samples
 
     def _fit_once(self, loader: str, samples: int) -> float:
