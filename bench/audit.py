@@ -1,19 +1,22 @@
-"""The audit: does `fit` train on exactly the batches it should?
+"""The audit of a registered loader, under the conditions of its timed rounds.
 
-Owns: the reference, computed from the source with NumPy alone, and its comparison with what a
-model was given. Shares no code with the loaders on purpose. Must not know: any framework.
+Owns: the reference, computed from the source with NumPy alone. It shares no code with the loaders
+on purpose. Must not know: any framework, any particular loader.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
-from itertools import zip_longest
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from loaders.contract import LoaderOptions, Rows
+from loaders.audit import BatchRecord, PassResult, Recorder, compare, record_batch
+from loaders.audit.records import Arrays
+from loaders.contract import Loader, LoaderOptions, Rows
 from loaders.source import ImageSource
 
 AUDIT_BATCHES = 64
@@ -24,94 +27,112 @@ AUDIT_BATCHES = 64
 _SCALED = (np.arange(256) / 255.0).astype(np.float32)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchRecord:
-    """What one batch was: enough to tell whether two are the same."""
-
-    x: str
-    """dtype and shape, such as `float32 (64, 32, 32, 3)`."""
-    y: str
-    digest: str
-    """SHA-256 over dtype, shape and bytes of `x` and `y`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditResult:
-    """The verdict on one `fit`."""
-
-    identical: bool
-    batches: int
-    """Batches that the model was given."""
-    samples: int
-    """Samples that it should have been given."""
-    digest: str
-    """SHA-256 over the digests of the batches, in their order."""
-    expected_digest: str
-    first_difference: str | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as they stand in `run.json`."""
-        return asdict(self)
-
-
-def record_batch(x: Any, y: Any) -> BatchRecord:
-    """Return the record of one batch of arrays."""
-    digest = hashlib.sha256()
-    for part in (x, y):
-        digest.update(f"{part.dtype}{part.shape}".encode())
-        digest.update(np.ascontiguousarray(part).data)
-    return BatchRecord(
-        x=f"{x.dtype} {x.shape}", y=f"{y.dtype} {y.shape}", digest=digest.hexdigest()
-    )
-
-
-def expected_batches(source: ImageSource, rows: Rows, options: LoaderOptions) -> list[BatchRecord]:
-    """Return what `fit` must be given for these rows."""
-    records = []
-    for start in range(0, len(rows), options.batch_size):
-        batch = rows[start : start + options.batch_size]
-        images = source.images[batch]
-        x = _SCALED[images] if options.pixels == "float32" else images
-        classes = np.arange(len(source.class_names))
-        y = (source.labels[batch][:, None] == classes).astype(np.float32)
-        records.append(record_batch(x, y))
-    return records
-
-
-def compare(expected: list[BatchRecord], got: list[BatchRecord], *, samples: int) -> AuditResult:
-    """Return the verdict.
+class Reference:
+    """What a pass over some rows must be given.
 
     Args:
-        expected: the reference, from `expected_batches`.
-        got: what the model recorded, in the order of its steps.
-        samples: number of samples in the reference.
+        source: the stored images.
+        rows: the rows, in order.
+        options: batch size and the form of the pixels.
+        targets: whether `y` belongs to the batches; `predict` is given none.
     """
-    difference = _first_difference(expected, got)
-    return AuditResult(
-        identical=difference is None,
-        batches=len(got),
-        samples=samples,
-        digest=_total(got),
-        expected_digest=_total(expected),
-        first_difference=difference,
-    )
+
+    def __init__(
+        self, source: ImageSource, rows: Rows, options: LoaderOptions, *, targets: bool = True
+    ) -> None:
+        self._source = source
+        self._rows = rows
+        self._options = options
+        self._targets = targets
+
+    def _arrays(self, rows: Rows) -> Arrays:
+        images = self._source.images[rows]
+        x = _SCALED[images] if self._options.pixels == "float32" else images
+        if not self._targets:
+            return {"x": x}
+        classes = np.arange(len(self._source.class_names))
+        return {"x": x, "y": (self._source.labels[rows][:, None] == classes).astype(np.float32)}
+
+    @cached_property
+    def batches(self) -> list[BatchRecord]:
+        """The batches, in order."""
+        size = self._options.batch_size
+        starts = range(0, len(self._rows), size)
+        return [record_batch(self._arrays(self._rows[start : start + size])) for start in starts]
+
+    @cached_property
+    def samples(self) -> frozenset[bytes]:
+        """The digests of all samples."""
+        return frozenset(sample for batch in self.batches for sample in batch.samples)
+
+    def values(self, position: int) -> Arrays:
+        """Return the sample at a position, without the batch's dimension."""
+        arrays = self._arrays(self._rows[position : position + 1])
+        return {name: array[0] for name, array in arrays.items()}
+
+    def compare(self, name: str, got: Recorder) -> PassResult:
+        """Return the verdict on one pass."""
+        return compare(name, self.batches, got.batches, strangers=got.strangers, values=self.values)
 
 
-def _first_difference(expected: list[BatchRecord], got: list[BatchRecord]) -> str | None:
-    for number, (want, have) in enumerate(zip_longest(expected, got)):
-        if want == have:
-            continue
-        if want is None or have is None:
-            return f"batch {number}: the model was given {len(got)} of {len(expected)} batches"
-        for name in ("x", "y"):
-            if getattr(have, name) != getattr(want, name):
-                return (
-                    f"batch {number}: {name} is {getattr(have, name)}, "
-                    f"expected {getattr(want, name)}"
-                )
-        return f"batch {number}: other values or another order of samples"
-    return None
+def audit_rows(order: Rows, batch_size: int) -> Rows:
+    """Return the first rows of an order: `AUDIT_BATCHES` full batches and half of one more."""
+    return order[: AUDIT_BATCHES * batch_size + batch_size // 2]
 
 
-def _total(records: list[BatchRecord]) -> str:
-    return hashlib.sha256("".join(record.digest for record in records).encode()).hexdigest()
+def audit_loader(loader: Loader, rows: Rows, other_rows: Rows) -> dict[str, Any]:
+    """Let fresh models record what a loader gives them, and compare it with the reference.
+
+    The passes: two epochs of a first `fit`, a first `evaluate` and a first `predict`.
+
+    Args:
+        loader: the loader.
+        rows: those that `fit` is to train on.
+        other_rows: those of `evaluate` and `predict`: they show a loader that keeps an old order.
+
+    Returns:
+        The audit as it stands in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
+        over the batches of the first epoch, `batches` and `samples` in it, `first_difference`, and
+        `passes`.
+    """
+    from loaders.audit import recording
+
+    source, options = loader.source, loader.options
+    training = Reference(source, rows, options)
+    others = Reference(source, other_rows, options)
+    images = Reference(source, other_rows, options, targets=False)
+
+    epochs = [Recorder(training.samples), Recorder(training.samples)]
+    recording.record_fit(loader.fit_args(rows), [epoch.record for epoch in epochs])
+    evaluated, predicted = Recorder(others.samples), Recorder(images.samples)
+    recording.record_evaluate(loader.fit_args(other_rows), evaluated.record)
+    in_order = recording.record_predict(loader.fit_args(other_rows), predicted.record)
+
+    predict = images.compare("predict", predicted)
+    if predict.identical and not in_order:
+        predict = replace(
+            predict,
+            verdict="other_order",
+            difference="`predict` returned its outputs in another order than that of its steps",
+        )
+    passes = [
+        *(training.compare(f"fit, epoch {i}", epoch) for i, epoch in enumerate(epochs, start=1)),
+        others.compare("evaluate", evaluated),
+        predict,
+    ]
+    wrong = [result for result in passes if not result.identical]
+    return {
+        "verdict": wrong[0].verdict if wrong else "identical",
+        "identical": not wrong,
+        "digest": total_digest(epochs[0].batches),
+        "expected_digest": total_digest(training.batches),
+        "batches": len(epochs[0].batches),
+        "samples": len(rows),
+        "first_difference": f"{wrong[0].name}, {wrong[0].difference}" if wrong else None,
+        "passes": [result.to_dict() for result in passes],
+    }
+
+
+def total_digest(batches: Iterable[BatchRecord]) -> str:
+    """Return one SHA-256 over the digests of batches, in their order."""
+    return hashlib.sha256("".join(batch.digest for batch in batches).encode()).hexdigest()

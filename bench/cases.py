@@ -15,8 +15,8 @@ from loaders.contract import Pixels
 BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null"}
 """Name of a benchmark -> name of the model that its rounds fit."""
 
-BACKEND = "tensorflow"
-"""The Keras backend of every case."""
+BACKENDS = ("jax", "tensorflow", "torch")
+"""Keras backends that the suite measures on; each is named after the package that it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class Case:
     pixels: Pixels
     samples: int
     """Samples in the source."""
+    num_workers: int = 0
+    """See `loaders.LoaderOptions`; 0 for a loader that has none."""
 
     @property
     def model(self) -> str:
@@ -42,7 +44,7 @@ class Case:
 
     def __str__(self) -> str:
         return (
-            f"{self.bench}-{self.backend}-{self.loader}"
+            f"{self.bench}-{self.backend}-{self.loader}-w{self.num_workers}"
             f"-b{self.batch_size}-{self.pixels}-n{self.samples}"
         )
 
@@ -85,35 +87,45 @@ class Protocol:
 def plan(
     bench: str,
     *,
+    backends: list[str],
     loaders: list[str],
+    num_workers: list[int],
     batch_sizes: list[int],
     pixels: list[str],
     samples: list[int],
 ) -> list[Case]:
     """Return the cases of one benchmark: every combination, neighbours differing by the loader.
 
+    A loader without workers has one case, whatever the numbers of workers.
+
     Raises:
         ValueError: a name is unknown or a number is out of range; the message lists what is valid.
     """
+    check_names("backend", backends, list(BACKENDS))
     check_names("loader", loaders, sorted(LOADERS))
     check_names("pixels", pixels, list(get_args(Pixels)))
     for what, values in (("batch size", batch_sizes), ("number of samples", samples)):
         for value in values:
             if value < 1:
                 raise ValueError(f"A {what} must be positive, got {value}.")
+    if min(num_workers) < 0:
+        raise ValueError(f"A number of workers must not be negative, got {min(num_workers)}.")
     return [
         Case(
             bench=bench,
-            backend=BACKEND,
+            backend=backend,
             loader=loader,
             batch_size=batch_size,
             pixels=form,  # type: ignore[arg-type]  # checked above
             samples=count,
+            num_workers=workers,
         )
+        for backend in backends
         for count in samples
         for batch_size in batch_sizes
         for form in pixels
         for loader in loaders
+        for workers in (sorted(set(num_workers)) if LOADERS[loader].has_workers else [0])
     ]
 
 

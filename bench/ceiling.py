@@ -1,24 +1,23 @@
 """The ceiling: the first batch, already in memory, repeated.
 
-An instrument and not a loader: it delivers wrong data on purpose, as fast as `fit` can take it.
-Must not know: any particular loader.
+An instrument and not a loader: it delivers wrong data on purpose, as fast as `fit` can take it, in
+the form that the backend takes fastest. Must not know: any particular loader.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from loaders.contract import Batch, Loader, LoaderOptions, Rows, make_batch
 from loaders.source import ImageSource
 
 
 class CeilingLoader(Loader):
-    """The fastest that any loader can look in this `fit`: `from_tensors(...).repeat(...)`."""
-
-    dependencies: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    """The fastest that any loader can look in this `fit`."""
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
@@ -26,11 +25,61 @@ class CeilingLoader(Loader):
         self._batch: Batch = make_batch(source, rows, options.pixels)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: a dataset of as many samples, in as many batches, as the rows would give."""
+        """Return arguments for as many samples, in as many batches, as the rows would give."""
         full, rest = divmod(len(rows), self.options.batch_size)
         last = tuple(part[:rest] for part in self._batch)
-        dataset = tf.data.Dataset.from_tensors(self._batch).repeat(full)
-        # Appended even without a rest: the two shapes together leave the batch size open, as
-        # loaders do. A fixed one would train with another, perhaps faster graph than theirs.
-        dataset = dataset.concatenate(tf.data.Dataset.from_tensors(last).repeat(min(rest, 1)))
-        return {"x": dataset}
+        return _FORMS[keras.backend.backend()](self._batch, full, last, min(rest, 1))
+
+
+def _tensorflow(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+    """A dataset that never leaves TensorFlow's runtime."""
+    import tensorflow as tf
+
+    # The last batch is appended even if there is none: the two shapes together leave the batch size
+    # open, as loaders do. A fixed one would train with another, perhaps faster graph than theirs.
+    ends = tf.data.Dataset.from_tensors(last).repeat(lasts)
+    return {"x": tf.data.Dataset.from_tensors(batch).repeat(full).concatenate(ends)}
+
+
+def _jax(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+    """A generator of arrays that lie on the device."""
+    import jax
+
+    batches = _repeat(jax.device_put(batch), full, jax.device_put(last), lasts)
+    return {"x": batches, "steps_per_epoch": full + lasts}
+
+
+def _torch(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+    """A DataLoader of tensors that lie on the device, which Keras uses as it is."""
+    import torch
+    from keras.src.backend.torch.core import get_device
+
+    on_device, last_on_device = (
+        tuple(torch.from_numpy(part).to(get_device()) for part in arrays)
+        for arrays in (batch, last)
+    )
+
+    class Repeated(torch.utils.data.IterableDataset[Any]):
+        def __len__(self) -> int:
+            return full + lasts
+
+        def __iter__(self) -> Iterator[Any]:
+            return _repeat(on_device, full, last_on_device, lasts)
+
+    data_loader = torch.utils.data.DataLoader(Repeated(), batch_size=None, collate_fn=_unchanged)
+    return {"x": data_loader}
+
+
+def _repeat(batch: Any, full: int, last: Any, lasts: int) -> Iterator[Any]:
+    for _ in range(full):
+        yield batch
+    for _ in range(lasts):
+        yield last
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+_FORMS = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
+"""Keras backend -> the function that makes `fit`'s arguments."""

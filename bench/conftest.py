@@ -62,7 +62,10 @@ class Run:
         )
 
     def measure(self, case: Case, benchmark: Any) -> None:
-        """Run one case; a case that cannot be measured is a failed test."""
+        """Run one case; a case that cannot be measured is a failed test.
+
+        Unless a package is missing, which skips it, or its batches are known to be wrong.
+        """
         case_run = CaseRun(
             case,
             protocol=self.settings.protocol,
@@ -73,6 +76,11 @@ class Run:
         try:
             case_run.measure(benchmark)
         except CaseError as error:
+            if error.outcome == "skipped":
+                pytest.skip(error.message)
+            known = case_run.known_failure
+            if error.outcome == "audit_failed" and known:
+                pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
             pytest.fail(describe_failure(error), pytrace=False)
 
 

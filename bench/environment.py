@@ -5,6 +5,7 @@ Must not know: cases, any framework (versions are read from package metadata).
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from importlib import metadata
@@ -13,7 +14,9 @@ from typing import Any
 
 import psutil
 
-PACKAGES = ("keras", "numpy", "pytest-benchmark", "tensorflow")
+from loaders.cache import keras_home
+
+PACKAGES = ("grain", "jax", "keras", "numpy", "pytest-benchmark", "tensorflow", "torch")
 
 
 def describe() -> dict[str, Any]:
@@ -27,6 +30,17 @@ def describe() -> dict[str, Any]:
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "load_average_1min": round(psutil.getloadavg()[0], 2),
     }
+
+
+def configured_backend() -> str:
+    """Return the backend that Keras would run on: by KERAS_BACKEND, its `keras.json` or default."""
+    if backend := os.environ.get("KERAS_BACKEND"):
+        return backend
+    try:
+        settings = json.loads((keras_home() / "keras.json").read_text(encoding="utf-8"))
+        return str(settings.get("backend", "tensorflow"))
+    except (OSError, ValueError):  # none, or one that Keras would not read either
+        return "tensorflow"
 
 
 def _cpu_model() -> str:

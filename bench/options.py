@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases import BENCHES, Case, Protocol, plan
+from bench.cases import BACKENDS, BENCHES, Case, Protocol, plan
+from bench.environment import configured_backend
 from loaders import LOADERS
 
+DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
 QUICK = Protocol(rounds=3, round_seconds=0.2, memory_samples=1, quick=True)
 QUICK_SAMPLES = "5000"
 ALL_SAMPLES = "50000"
@@ -39,7 +41,19 @@ def add_options(group: pytest.OptionGroup) -> None:
     def add(name: str, metavar: str, text: str, **kwargs: object) -> None:
         group.addoption(name, metavar=metavar, help=text, **kwargs)
 
-    add("--loaders", "NAMES", f"Comma-separated (default: {','.join(sorted(LOADERS))}).")
+    add(
+        "--keras-backends",
+        "NAMES",
+        f"Comma-separated: {', '.join(BACKENDS)} (default: the one Keras is set to).",
+    )
+    add("--loaders", "NAMES", f"Comma-separated (default: {','.join(DEFAULT_LOADERS)}).")
+    add(
+        "--num-workers",
+        "NUMBERS",
+        "Comma-separated: threads or processes that prepare batches; what they are is said by each "
+        "loader, and one without any is measured once (default: 0).",
+        default="0",
+    )
     add("--batch-sizes", "NUMBERS", "Comma-separated (default: 64).", default="64")
     add("--pixels", "FORMS", "float32, uint8 or both (default: float32).", default="float32")
     add(
@@ -95,12 +109,14 @@ def read_options(config: pytest.Config) -> Settings:
     get = config.getoption
     quick: bool = get("quick")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
-    loaders = _names(get("loaders") or ",".join(sorted(LOADERS)))
+    loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
     # Two loaders are enough to see that training works; the model takes seconds to build.
     few = quick and not get("loaders")
     cases = {
         bench: plan(
             bench,
+            backends=_names(get("keras_backends") or configured_backend()),
+            num_workers=_numbers("--num-workers", get("num_workers")),
             loaders=loaders[:2] if few and bench == "train" else loaders,
             batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
             pixels=_names(get("pixels")),

@@ -14,7 +14,7 @@ from typing import Any
 
 from loaders.source import ImageSource
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class RunFile:
@@ -62,6 +62,10 @@ class RunFile:
         names = ("name", "split", "edition", "num_samples", "images_sha256", "labels_sha256")
         self.run["sources"].append({name: getattr(source, name) for name in names})
 
+    def add_backend(self, name: str, description: dict[str, str]) -> None:
+        """Record what a backend of this run is: its version and its device."""
+        self.run["environment"].setdefault("backends", {})[name] = description
+
     def add_case(self, record: dict[str, Any]) -> None:
         """Record what one case gave and write the file."""
         self.run["cases"].append(record)
@@ -78,11 +82,20 @@ class RunFile:
         temporary.replace(self.path)
 
 
-def new_case_record(case_id: str, case: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a case of which nothing is known yet."""
+def new_case_record(
+    case_id: str, case: dict[str, Any], known_failure: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the record of a case of which nothing is known yet.
+
+    Args:
+        case_id: the case's id.
+        case: its fields.
+        known_failure: `reason` and `link`, where its batches are expected to be wrong.
+    """
     return {
         "id": case_id,
         "case": case,
+        "known_failure": known_failure,
         "outcome": "interrupted",
         "error": None,
         "rounds": [],

@@ -6,7 +6,7 @@ Must not know: pytest's hooks, how results are shown, any framework.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,7 @@ from bench.child import CaseError, Child
 from bench.memory import MemorySampler
 from bench.progress import Progress
 from bench.results import RunFile, new_case_record
+from loaders.registry import LOADERS, missing_package
 from loaders.source import ImageSource
 
 FIRST_BATCH_REPEATS = 7
@@ -44,7 +45,15 @@ class CaseRun:
     ) -> None:
         self.case = case
         self.protocol = protocol
-        self.record = new_case_record(str(case), case.to_dict())
+        entry = LOADERS[case.loader]
+        self.known_failure = entry.expected_failure(case.backend, case.num_workers)
+        known = self.known_failure
+        self.record = new_case_record(
+            str(case),
+            case.to_dict(),
+            {"reason": known.reason, "link": known.link} if known else None,
+        )
+        self.missing = missing_package((case.backend, *entry.packages))
         self._source = source
         self._results = results
         self._progress = progress
@@ -56,10 +65,17 @@ class CaseRun:
             benchmark: pytest-benchmark's fixture.
 
         Raises:
-            CaseError: the case failed; the record and `run.json` say how.
+            CaseError: the case failed, or a package that it needs is missing; the record and
+                `run.json` say how.
         """
         steps = self._memory if self.case.bench == "memory" else self._timed
-        with self._recorded(), self._child() as child:
+        with self._recorded():
+            if self.missing:
+                raise CaseError("skipped", "MissingPackage", self.missing)
+            self._measure(steps, benchmark)
+
+    def _measure(self, steps: Callable[[Child, Any], None], benchmark: Any) -> None:
+        with self._child() as child:
             steps(child, benchmark)
             self._progress.step("audit")
             self.record["audit"] = audit = child.call("audit")
@@ -70,7 +86,8 @@ class CaseRun:
     def _timed(self, child: Child, benchmark: Any) -> None:
         """Measure rounds, each after a ceiling round, and then the time to the first batch."""
         self._progress.step("start")
-        for request in ("import_framework", "make_model", "make_ceiling", "make_loader"):
+        self._import_framework(child)
+        for request in ("make_model", "make_ceiling", "make_loader"):
             child.call(request)
         self._progress.step("calibrate")
         samples = child.call("calibrate", seconds=self.protocol.round_seconds)
@@ -131,11 +148,9 @@ class CaseRun:
             }
             self.record["memory"] = memory
             self._progress.step("start")
-            for phase, request in (
-                ("import", "import_framework"),
-                ("model", "make_model"),
-                ("ceiling", "make_ceiling"),
-            ):
+            sampler.phase("import")
+            self._import_framework(child)
+            for phase, request in (("model", "make_model"), ("ceiling", "make_ceiling")):
                 sampler.phase(phase)
                 child.call(request)
             # The rows of an epoch are what every loader is given: they belong to the baseline.
@@ -155,6 +170,9 @@ class CaseRun:
             sampler.phase("closed")
             child.call("close_loader")
             sampler.read()
+
+    def _import_framework(self, child: Child) -> None:
+        self._results.add_backend(self.case.backend, child.call("import_framework"))
 
     def _epoch(self, child: Child, loader: str, epoch: int) -> float:
         """Fit a whole epoch; return samples per second, good enough for the progress."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.process_tree import end_with_parent, own_cpu_seconds
+from loaders.registry import LOADERS
 
 CALIBRATION_ROUNDS = 8
 
@@ -41,8 +42,14 @@ class Worker:
         self._loader: Any = None
         self._round_rows: Any = None
 
-    def import_framework(self) -> None:
-        """Import Keras and its backend."""
+    def import_framework(self) -> dict[str, str]:
+        """Import Keras, its backend and what the loader needs before them.
+
+        Returns:
+            See `bench.device.describe_backend`.
+        """
+        if "torch" in LOADERS[self._case["loader"]].packages:
+            import torch  # noqa: F401  # a process that needs both must import it before TensorFlow
         import keras
 
         if keras.backend.backend() != self._case["backend"]:
@@ -54,6 +61,9 @@ class Worker:
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx("float32")
         import bench.models  # noqa: F401  # so that it does not count as the model's memory
+        from bench.device import describe_backend
+
+        return describe_backend()
 
     def make_model(self) -> None:
         """Make and compile the model."""
@@ -163,18 +173,13 @@ class Worker:
         return first_end[0] - start
 
     def audit(self) -> dict[str, Any]:
-        """Fit a fresh model that hashes what it is given, and compare with the reference."""
-        from bench.audit import AUDIT_BATCHES, compare, expected_batches, record_batch
-        from bench.models import audit, fit
+        """Let fresh models record what the loader gives them; see `bench.audit.audit_loader`."""
+        from bench.audit import audit_loader, audit_rows
 
         if self._loader is None:
             self.make_loader()
-        options = self._options()
-        rows = self._rows(epoch=0)[: AUDIT_BATCHES * options.batch_size + options.batch_size // 2]
-        got: list[Any] = []
-        fit(audit(lambda x, y: got.append(record_batch(x, y))), self._loader, rows)
-        expected = expected_batches(self._source, rows, options)
-        return compare(expected, got, samples=len(rows)).to_dict()
+        rows = [audit_rows(self._rows(epoch), self._case["batch_size"]) for epoch in (0, 1)]
+        return audit_loader(self._loader, *rows)
 
     def close_loader(self) -> None:
         """Close the loader and collect what it leaves."""
@@ -188,7 +193,8 @@ class Worker:
     def _options(self) -> Any:
         from loaders.contract import LoaderOptions
 
-        return LoaderOptions(batch_size=self._case["batch_size"], pixels=self._case["pixels"])
+        names = ("batch_size", "pixels", "num_workers")
+        return LoaderOptions(**{name: self._case[name] for name in names})
 
     def _rows(self, epoch: int) -> Any:
         from loaders.order import sample_order

@@ -10,15 +10,8 @@ from typing import Any
 
 from loaders.contract import Batch, Loader, LoaderOptions
 from loaders.order import sample_order
+from loaders.registry import LOADERS
 from loaders.source import ImageSource
-
-LOADERS: dict[str, str] = {
-    "eager_sequence": "loaders.eager_sequence_loader:EagerSequenceLoader",
-    "numpy": "loaders.numpy_loader:NumpyLoader",
-    "sequence": "loaders.sequence_loader:SequenceLoader",
-    "tf_data": "loaders.tf_data_loader:TfDataLoader",
-}
-"""Name of a loader -> `module:Class`. A new loader is one file and one line here."""
 
 __all__ = [
     "LOADERS",
@@ -38,7 +31,7 @@ def make_loader(name: str, source: ImageSource, options: LoaderOptions) -> Loade
     Args:
         name: a key of `LOADERS`.
         source: the stored images.
-        options: batch size and the form of the pixels.
+        options: batch size, the form of the pixels, workers.
 
     Raises:
         ValueError: no loader has this name.
@@ -46,7 +39,7 @@ def make_loader(name: str, source: ImageSource, options: LoaderOptions) -> Loade
     """
     if name not in LOADERS:
         raise ValueError(f"Unknown loader `{name}`; the loaders are {', '.join(sorted(LOADERS))}.")
-    module, _, attribute = LOADERS[name].partition(":")
+    module, _, attribute = LOADERS[name].target.partition(":")
     loader: Loader = getattr(importlib.import_module(module), attribute)(source, options)
     return loader
 

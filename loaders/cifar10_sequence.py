@@ -5,7 +5,6 @@ Owns: when a new epoch's order takes effect. Must not know: benchmarks.
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from loaders.cifar10 import prepare_cifar10
 from loaders.contract import LoaderOptions, Pixels
 from loaders.order import sample_order
-from loaders.sequence_loader import LazySequence
+from loaders.sequence_loader import LazySequence, check_workers
 from loaders.source import ImageSource
 
 
@@ -23,7 +22,7 @@ class CIFAR10Sequence(LazySequence):
     """CIFAR-10 for `fit`, read from disk batch by batch, reshuffled by sample every epoch.
 
     ```python
-    train = CIFAR10Sequence(64)
+    train = CIFAR10Sequence(64, workers=2)
     test = CIFAR10Sequence(64, train=False)
     model.fit(train, epochs=100, validation_data=test, shuffle=False)
     ```
@@ -40,6 +39,12 @@ class CIFAR10Sequence(LazySequence):
     `sample_order(num_samples, seed=seed, epoch=sequence.epoch)`; the epochs count up, but the first
     one of a `fit` need not be 0.
 
+    `workers` are threads of this sequence, which read ahead while `fit` asks for batches in
+    sequence; with `shuffle=True` it does not, and each batch is read when it is asked for. They end
+    with each epoch, with `close` and with the sequence. Keras is told `workers=1`, also where
+    `sequence.workers = 4` is set later: on JAX and torch its own workers drop some batches and
+    repeat others.
+
     Args:
         batch_size: samples in every batch but the last of an epoch.
         data_dir: the folder `cifar-10-batches-py`, a folder that holds it, or
@@ -48,6 +53,8 @@ class CIFAR10Sequence(LazySequence):
         shuffle: a new order every epoch; `None` means: for training only.
         seed: of the orders.
         pixels: `float32` in [0, 1], or `uint8` as stored.
+        workers: threads that read ahead. 0: each batch is read by the thread that asks for it.
+        prefetch_batches: batches that they may hold, at least one a thread.
 
     Raises:
         ValueError: an option is out of range, or the files are not CIFAR-10's.
@@ -62,16 +69,28 @@ class CIFAR10Sequence(LazySequence):
         shuffle: bool | None = None,
         seed: int = 0,
         pixels: Pixels = "float32",
+        workers: int = 0,
+        prefetch_batches: int = 4,
     ) -> None:
-        options = LoaderOptions(batch_size=batch_size, pixels=pixels)
+        check_workers(workers)
+        options = LoaderOptions(
+            batch_size=batch_size,
+            pixels=pixels,
+            num_workers=workers,
+            prefetch_batches=prefetch_batches,
+        )
         source = prepare_cifar10(data_dir, "train" if train else "test")
         self.shuffle = train if shuffle is None else shuffle
         self.seed = seed
-        self._lock = threading.Lock()
         self._epoch = 0
         self._new_order_wanted = False
         super().__init__(
-            source, self._order(source), batch_size=options.batch_size, pixels=options.pixels
+            source,
+            self._order(source),
+            batch_size=options.batch_size,
+            pixels=options.pixels,
+            num_workers=options.num_workers,
+            prefetch_batches=options.prefetch_batches,
         )
 
     @property
@@ -92,6 +111,7 @@ class CIFAR10Sequence(LazySequence):
         """Ask for a new order, for the next pass."""
         with self._lock:
             self._new_order_wanted = True
+        super().on_epoch_end()
 
     def _order(self, source: ImageSource) -> npt.NDArray[np.integer[Any]]:
         return sample_order(
@@ -99,10 +119,9 @@ class CIFAR10Sequence(LazySequence):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the lock, which cannot be pickled, and the order, which is made again."""
-        return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "rows"}}
+        """Leave out the order too, which is made again."""
+        return {k: v for k, v in super().__getstate__().items() if k != "_rows"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock = threading.Lock()
-        self.rows = self._order(self.source)
+        super().__setstate__({"_rows": self._order(self.source)})

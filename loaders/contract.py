@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,20 @@ class LoaderOptions:
     pixels: Pixels = "float32"
     """`float32`: `uint8 / 255`, correctly rounded. `uint8`: as stored; the model rescales."""
 
+    num_workers: int = 0
+    """Threads or processes that prepare batches beside the thread that trains. 0: none are asked
+    for. Each loader says in its class's documentation what it maps this to."""
+
+    prefetch_batches: int = 4
+    """Batches that workers may prepare ahead, at least one a worker; unused without workers."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
+        for name, least in (("num_workers", 0), ("prefetch_batches", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"`{name}` must be an integer of at least {least}, got {value!r}.")
         if self.pixels not in get_args(Pixels):
             raise ValueError(f"`pixels` must be one of {get_args(Pixels)}, got {self.pixels!r}.")
 
@@ -54,11 +65,8 @@ class Loader(ABC):
 
     Args:
         source: the stored images; the loader does not own it.
-        options: batch size and the form of the pixels.
+        options: batch size, the form of the pixels, workers.
     """
-
-    dependencies: ClassVar[tuple[str, ...]]
-    """Packages that this loader needs beyond numpy and Keras."""
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         self.source = source
@@ -75,7 +83,8 @@ class Loader(ABC):
                 `source.num_samples`.
 
         Returns:
-            Keyword arguments for `model.fit(**args, shuffle=False, epochs=1)`.
+            Keyword arguments for `model.fit(**args, shuffle=False)`: `x`, and `y`, `batch_size` and
+            `steps_per_epoch` where `x` needs them. Every epoch of such a `fit` delivers the same.
         """
 
     def close(self) -> None:  # noqa: B027  # most loaders have nothing to close

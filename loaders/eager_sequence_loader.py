@@ -6,7 +6,7 @@ Must not know: how rows are ordered.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,9 +57,10 @@ class EagerSequence(keras.utils.PyDataset):
 
 
 class EagerSequenceLoader(Loader):
-    """Reads the whole split (3,072 bytes a sample) when it is made."""
+    """Reads the whole split (3,072 bytes a sample) when it is made.
 
-    dependencies: ClassVar[tuple[str, ...]] = ()
+    It has no workers: `num_workers` changes nothing.
+    """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)

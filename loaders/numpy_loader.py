@@ -5,7 +5,7 @@ Must not know: how rows are ordered, how `fit` slices arrays.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from loaders.contract import Loader, LoaderOptions, Rows, one_hot, scale_pixels
 from loaders.source import ImageSource
@@ -15,10 +15,9 @@ class NumpyLoader(Loader):
     """Holds `x` float32 (12,288 bytes a sample) and `y`, and hands arrays to `fit`.
 
     `fit` takes no order, only arrays. The rows of a call are therefore gathered into new arrays,
-    which is part of what this loader costs: for a whole epoch it doubles the memory.
+    which is part of what this loader costs: for a whole epoch it doubles the memory. It has no
+    workers: `num_workers` changes nothing.
     """
-
-    dependencies: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)

@@ -1,44 +1,141 @@
-"""The lazy Sequence: batches are gathered from the memory map when they are asked for.
+"""The lazy Sequence: batches are gathered from the memory map, when asked for or a little before.
 
 Owns: `LazySequence`, the Keras side of it. Must not know: how rows are ordered.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import threading
+from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, make_batch
+from loaders.read_ahead import ReadAhead
 from loaders.source import ImageSource
 
 
 class LazySequence(keras.utils.PyDataset):
-    """Delivers given rows of a source and holds none of its images.
+    """Delivers given rows of a source and holds none of its images but a few batches.
 
     `sequence[i]` depends on nothing but `i` and the rows, so that it may be called from any thread,
     in any order and any number of times. Its pickle holds the path of the source and the rows, no
-    image and no open file.
+    image, no open file and no thread.
+
+    It reads ahead itself and keeps Keras from doing so: on JAX and torch, Keras' own workers drop
+    some batches and repeat others. So Keras finds `workers` to be 1 whatever it is set to.
 
     Args:
         source: the stored images.
         rows: the rows to deliver, in this order, shape `(n,)`.
         batch_size: samples in every batch but the last, which may be smaller.
         pixels: `float32` or `uint8`.
+        num_workers: threads that read ahead while batches are asked for in sequence. 0: each batch
+            is read by the thread that asks for it.
+        prefetch_batches: batches that they may hold, at least one a thread.
     """
 
     def __init__(
-        self, source: ImageSource, rows: Rows, *, batch_size: int, pixels: Pixels = "float32"
+        self,
+        source: ImageSource,
+        rows: Rows,
+        *,
+        batch_size: int,
+        pixels: Pixels = "float32",
+        num_workers: int = 0,
+        prefetch_batches: int = 4,
     ) -> None:
         super().__init__()
         self.source = source
-        self.rows = rows
         self.batch_size = batch_size
         self.pixels = pixels
+        self._rows = rows
+        self._num_workers = num_workers
+        self._prefetch_batches = prefetch_batches
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        """Held while rows or threads are replaced."""
+        self._batches = self._read_ahead()
+
+    def _read_ahead(self) -> ReadAhead:
+        # Without a reference to this sequence: threads must not keep it alive.
+        read = partial(_read, self.source, self._rows, self.batch_size, self.pixels)
+        return ReadAhead(
+            read,
+            -(-len(self._rows) // self.batch_size),
+            num_workers=self._num_workers,
+            prefetch_batches=self._prefetch_batches,
+        )
+
+    def _renew(self) -> None:
+        """Deliver by the attributes as they are now, and drop what was read ahead before."""
+        with self._lock:
+            before, self._batches = self._batches, self._read_ahead()
+            before.close()
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that are delivered. Setting them drops what was read ahead of the old ones."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: Rows) -> None:
+        with self._lock:
+            self._rows = rows
+            self._renew()
+
+    @property
+    def num_workers(self) -> int:
+        """Threads that read ahead."""
+        return self._num_workers
+
+    @property
+    def workers(self) -> int:
+        """What Keras is told: 1. Setting it sets `num_workers`, the threads of this sequence.
+
+        Raises:
+            ValueError: set to something other than an integer of at least 0.
+        """
+        return 1
+
+    @workers.setter
+    def workers(self, workers: int) -> None:
+        check_workers(workers)
+        with self._lock:
+            self._num_workers = workers
+            self._renew()
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """What Keras is told: `False`.
+
+        Raises:
+            ValueError: set to `True`.
+        """
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        if value:
+            raise ValueError(
+                f"`use_multiprocessing` must be False, got {value!r}: this sequence reads ahead on "
+                "threads of its own, `workers=N` asks for them."
+            )
+
+    def close(self) -> None:
+        """End the threads and drop what they read ahead.
+
+        The sequence still delivers: each batch is then read by the thread that asks for it, until
+        `workers` is set again.
+        """
+        self.workers = 0
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return len(self._batches)
 
     def __getitem__(self, index: int) -> Batch:
         """Return batch `index`; negative indices count from the end, as in a list.
@@ -46,27 +143,47 @@ class LazySequence(keras.utils.PyDataset):
         Raises:
             IndexError: there is no such batch.
         """
-        rows = self.rows  # read once: another thread may begin a new order
-        num_batches = LazySequence.__len__(self)
+        batches = self._batches  # looked up once: another thread may begin a new order
+        num_batches = len(batches)
         if not -num_batches <= index < num_batches:
             raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
-        start = index % num_batches * self.batch_size
-        return make_batch(self.source, rows[start : start + self.batch_size], self.pixels)
+        return batches[index % num_batches]
+
+    def on_epoch_end(self) -> None:
+        """End the threads, which another epoch starts again.
+
+        On TensorFlow, Keras never lets go of a sequence that was fitted, and where it shuffles the
+        batches none of them is known to be the last of a pass.
+        """
+        self._batches.end_run()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what one process has: the lock, the threads and what they have read."""
+        return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "_batches"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
 
 
 class SequenceLoader(Loader):
-    """Gathers each batch from the memory-mapped source on the thread that asks for it.
+    """Gathers each batch from the memory-mapped source, one epoch at a time.
 
-    Keras is told nothing of workers: on JAX and torch its own drop batches.
+    `num_workers` is the number of threads that read ahead, at most `prefetch_batches` batches; 0
+    reads each batch on the thread that asks. Keras is told `workers=1`: on JAX and torch its own
+    drop batches.
     """
-
-    dependencies: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
         # One for all calls: on TensorFlow, Keras never lets go of a sequence that was fitted.
         self._sequence = LazySequence(
-            source, np.arange(0), batch_size=options.batch_size, pixels=options.pixels
+            source,
+            np.arange(0),
+            batch_size=options.batch_size,
+            pixels=options.pixels,
+            num_workers=options.num_workers,
+            prefetch_batches=options.prefetch_batches,
         )
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
@@ -75,5 +192,24 @@ class SequenceLoader(Loader):
         return {"x": self._sequence}
 
     def close(self) -> None:
-        """Let go of the rows."""
+        """End the threads and let go of the rows."""
+        self._sequence.close()
         del self._sequence
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of threads that cannot be.
+
+    Raises:
+        ValueError: it is not an integer of at least 0.
+    """
+    if not isinstance(workers, int) or workers < 0:
+        raise ValueError(
+            f"`workers` must be an integer of at least 0, got {workers!r}. 0 reads every batch on "
+            "the thread that asks for it."
+        )
+
+
+def _read(source: ImageSource, rows: Rows, batch_size: int, pixels: Pixels, index: int) -> Batch:
+    start = index * batch_size
+    return make_batch(source, rows[start : start + batch_size], pixels)

@@ -7,7 +7,7 @@ Must not know: how rows are ordered.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,11 @@ from loaders.source import ImageSource
 
 
 class TfDataLoader(Loader):
-    """A `tf.data.Dataset` that gathers rows of the mapped file and scales them in its graph."""
+    """A `tf.data.Dataset` that gathers rows of the mapped file and scales them in its graph.
 
-    dependencies: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    `num_workers` is the number of batches that are made in parallel (`num_parallel_calls`), with
+    `prefetch_batches` ahead. Without workers tf.data tunes both by itself, which its guide advises.
+    """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
@@ -30,11 +32,12 @@ class TfDataLoader(Loader):
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: a dataset of `(x, y)` over the given rows."""
+        workers = self.options.num_workers
         dataset = (
             tf.data.Dataset.from_tensor_slices(rows)
             .batch(self.options.batch_size)
-            .map(self._batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(tf.data.AUTOTUNE)
+            .map(self._batch, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True)
+            .prefetch(self.options.prefetch_batches if workers else tf.data.AUTOTUNE)
         )
         graph_options = tf.data.Options()
         # The default rewrites copy every captured tensor: here the whole mapped split.

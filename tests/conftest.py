@@ -1,11 +1,20 @@
-"""What every test needs: a cache of its own, and a small source for those that only read."""
+"""What every test needs: a backend, a cache of its own, a small source for those that only read.
 
+One process has one Keras backend. Tests run on the one that KERAS_BACKEND names, or on TensorFlow;
+`test_every_backend.py` runs those marked `each_backend` on the others that are installed.
+"""
+
+import contextlib
 import os
 from pathlib import Path
 
 # Before anything imports Keras.
-os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# A process that needs both must import torch before TensorFlow.
+with contextlib.suppress(ModuleNotFoundError):
+    import torch  # noqa: F401
 
 import numpy as np
 import pytest

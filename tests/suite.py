@@ -46,6 +46,7 @@ class Finished:
     exit_status: int
     output: str
     run: dict
+    folder: Path
 
     def case(self, loader: str) -> dict:
         (case,) = [case for case in self.run["cases"] if case["case"]["loader"] == loader]
@@ -57,7 +58,7 @@ def run(*options: str, results: Path, faulty: bool = False) -> Finished:
     output, _ = process.communicate()
     path = results / "run.json"
     assert path.exists(), output
-    return Finished(process.returncode, output, json.loads(path.read_text()))
+    return Finished(process.returncode, output, json.loads(path.read_text()), results)
 
 
 def processes_of(keras_home: Path) -> list[psutil.Process]:

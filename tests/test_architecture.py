@@ -1,13 +1,17 @@
 """The rules of the folder listing: who may import whom, and what an import may load."""
 
 import ast
+import importlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from conftest import PROJECT
 
-from loaders import LOADERS
+from bench.cases import BACKENDS
+from loaders import LOADERS, Loader
+from loaders.registry import missing_package
 
 FRAMEWORKS = {"grain", "jax", "keras", "tensorflow", "torch"}
 MODULES = sorted([*PROJECT.glob("loaders/**/*.py"), *PROJECT.glob("bench/**/*.py")])
@@ -43,8 +47,17 @@ def test_loaders_never_import_bench(path):
 @every_module
 def test_bench_names_no_loader(path):
     if path.is_relative_to(PROJECT / "bench"):
-        allowed = {"loaders"} | {
-            f"loaders.{name}" for name in ("contract", "source", "cifar10", "order")
+        allowed = {"loaders", "loaders.source"} | {
+            f"loaders.{name}"
+            for name in (
+                "audit",
+                "audit.records",
+                "cache",
+                "cifar10",
+                "contract",
+                "order",
+                "registry",
+            )
         }
         named = {
             name if name.count(".") < 2 else name.rpartition(".")[0]
@@ -53,13 +66,14 @@ def test_bench_names_no_loader(path):
         }
         attributes = {name for name in named if name.startswith("loaders.") and name[8:9].isupper()}
         functions = {"loaders.make_loader"}
+        packages = {"grain", "numpy", "torch"}  # loaders that are named after what they use
         assert named - attributes - functions <= allowed
         strings = {
             node.value
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
-        assert not strings & set(LOADERS) - {"numpy"}  # a package too, whose version is recorded
+        assert not strings & set(LOADERS) - packages
 
 
 @every_module
@@ -86,7 +100,14 @@ def test_every_module_says_what_it_owns(path):
 
 def test_importing_loads_no_framework():
     """Neither the packages, nor what the pytest process of a run imports."""
-    names = ["loaders", "loaders.cifar10", "bench", "bench.conftest", "bench.report"]
+    names = [
+        "loaders",
+        "loaders.audit",
+        "loaders.cifar10",
+        "bench",
+        "bench.conftest",
+        "bench.report",
+    ]
     names += [name_of(path) for path in PROJECT.glob("bench/bench_*.py")]
     code = f"import sys, {', '.join(names)}; print(*{FRAMEWORKS} & set(sys.modules))"
     done = subprocess.run(
@@ -96,18 +117,34 @@ def test_importing_loads_no_framework():
 
 
 def test_every_loader_file_is_registered_and_every_entry_has_a_file():
-    registered = {entry.partition(":")[0] for entry in LOADERS.values()}
+    registered = {entry.target.partition(":")[0] for entry in LOADERS.values()}
     assert registered == {name_of(path) for path in LOADER_FILES}
 
 
 @pytest.mark.parametrize("name", sorted(LOADERS))
 def test_a_loader_is_documented_and_final(name):
-    import importlib
-
-    from loaders import Loader
-
-    module, _, attribute = LOADERS[name].partition(":")
+    entry = LOADERS[name]
+    if reason := missing_package(entry.packages):
+        pytest.skip(reason)
+    module, _, attribute = entry.target.partition(":")
     loader = getattr(importlib.import_module(module), attribute)
     assert loader.__mro__[1] is Loader
-    assert loader.__doc__
-    assert isinstance(loader.dependencies, tuple)
+    assert "num_workers" in loader.__doc__ or "workers" in loader.__doc__
+
+
+@pytest.mark.parametrize("name", sorted(LOADERS))
+def test_the_registry_names_every_package_that_a_loader_needs(name):
+    """Or a case would fail where it should be skipped."""
+    entry = LOADERS[name]
+    path = PROJECT / (entry.target.partition(":")[0].replace(".", "/") + ".py")
+    foreign = {module.split(".")[0] for module in imports(path, lazy=True)} & FRAMEWORKS
+    assert foreign - {"keras"} == set(entry.packages)
+
+
+def test_every_extra_installs_what_skips_without_it():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    required = project["dependencies"]
+    needed = {*BACKENDS, *(name for entry in LOADERS.values() for name in entry.packages)}
+    for package in needed:
+        assert any(line.startswith(package) for line in [*extras.get(package, ()), *required])

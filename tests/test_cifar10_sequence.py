@@ -15,6 +15,7 @@ from fake_cifar10 import ROWS, write_folder
 
 from bench import models
 from loaders import CIFAR10Sequence, sample_order
+from loaders.audit.recording import recording_model
 from loaders.cifar10 import prepare_cifar10
 from loaders.source import SourceError
 
@@ -30,19 +31,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_folder(tmp_path)
 
 
+number_of_workers = pytest.mark.parametrize("workers", [0, 4])
 shuffle_or_not = pytest.mark.parametrize("shuffle_in_fit", [False, True])
 
 
 class Passes:
-    """Which rows of a sequence's source a model was given, pass by pass."""
+    """Which rows of the sequences' sources a fresh model was given, pass by pass.
 
-    def __init__(self, sequence: CIFAR10Sequence) -> None:
+    Rows of the second sequence are numbered on from those of the first.
+    """
+
+    def __init__(self, *sequences: CIFAR10Sequence) -> None:
         self.rows: list[int] = []
-        self._row_of = {image.tobytes(): row for row, image in enumerate(sequence.source.images)}
-        assert len(self._row_of) == sequence.source.num_samples
-        self.model = models.audit(self._record)
+        images = np.concatenate([sequence.source.images for sequence in sequences])
+        self._row_of = {image.tobytes(): row for row, image in enumerate(images)}
+        assert len(self._row_of) == len(images)
+        self.model = recording_model(self._record)
 
-    def _record(self, x, y) -> None:
+    def _record(self, arrays) -> None:
+        x = arrays["x"]
         stored = np.round(x * 255).astype(np.uint8) if x.dtype == np.float32 else x
         self.rows += [self._row_of[image.tobytes()] for image in stored]
 
@@ -57,18 +64,24 @@ def assert_whole_and_different(passes: list[list[int]], samples: int = TRAIN_ROW
     assert len({tuple(rows) for rows in passes}) == len(passes)
 
 
+@pytest.mark.each_backend
 @shuffle_or_not
+@number_of_workers
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
-def test_every_epoch_covers_every_sample_once_in_another_order(folder, batch_size, shuffle_in_fit):
-    sequence = CIFAR10Sequence(batch_size)
+def test_every_epoch_covers_every_sample_once_in_another_order(
+    folder, batch_size, workers, shuffle_in_fit
+):
+    sequence = CIFAR10Sequence(batch_size, workers=workers)
     passes = Passes(sequence)
     passes.model.fit(sequence, epochs=3, shuffle=shuffle_in_fit, verbose=0)
     assert len(passes.split()) == 3
     assert_whole_and_different(passes.split())
 
 
-def test_a_second_fit_goes_on_with_new_orders(folder):
-    sequence = CIFAR10Sequence(8)
+@pytest.mark.each_backend
+@number_of_workers
+def test_a_second_fit_goes_on_with_new_orders(folder, workers):
+    sequence = CIFAR10Sequence(8, workers=workers)
     passes = Passes(sequence)
     for _ in range(2):
         passes.model.fit(sequence, epochs=2, shuffle=False, verbose=0)
@@ -76,22 +89,25 @@ def test_a_second_fit_goes_on_with_new_orders(folder):
     assert_whole_and_different(passes.split())
 
 
+@pytest.mark.each_backend
 def test_the_orders_are_those_of_the_seed_and_the_same_in_every_run(folder):
     runs = []
-    for _ in range(2):
-        sequence = CIFAR10Sequence(8, seed=4)
+    for workers in (0, 1, 4):
+        sequence = CIFAR10Sequence(8, seed=4, workers=workers)
         passes = Passes(sequence)
         passes.model.fit(sequence, epochs=2, shuffle=False, verbose=0)
         runs.append(passes.split())
         last = sample_order(TRAIN_ROWS, seed=4, epoch=sequence.epoch)
         assert passes.split()[-1] == last.tolist()
-    assert runs[0] == runs[1]
+    assert runs[0] == runs[1] == runs[2]
 
 
+@pytest.mark.each_backend
 @shuffle_or_not
-def test_steps_per_epoch_cuts_passes_but_not_their_order(folder, shuffle_in_fit):
+@number_of_workers
+def test_steps_per_epoch_cuts_passes_but_not_their_order(folder, workers, shuffle_in_fit):
     """Two of Keras' epochs make one pass here; an order that followed its epochs would break it."""
-    sequence = CIFAR10Sequence(10)
+    sequence = CIFAR10Sequence(10, workers=workers)
     passes = Passes(sequence)
     passes.model.fit(sequence, epochs=4, steps_per_epoch=5, shuffle=shuffle_in_fit, verbose=0)
     assert len(passes.split()) == 2
@@ -107,13 +123,18 @@ def test_fits_that_stop_early_do_not_repeat_the_same_start(folder):
     assert set(first) != set(second)
 
 
-def test_validation_beside_training_disturbs_neither(folder):
-    sequence = CIFAR10Sequence(8)
-    passes = Passes(sequence)
-    test = CIFAR10Sequence(8, train=False)
-    history = passes.model.fit(sequence, epochs=3, validation_data=test, shuffle=False, verbose=0)
-    assert_whole_and_different(passes.split())
-    assert history.history["val_samples"] == [ROWS] * 3
+@pytest.mark.each_backend
+@number_of_workers
+def test_validation_beside_training_disturbs_neither(folder, workers):
+    train = CIFAR10Sequence(8, workers=workers)
+    test = CIFAR10Sequence(8, train=False, workers=workers)
+    passes = Passes(train, test)
+    passes.model.fit(train, epochs=3, validation_data=test, shuffle=False, verbose=0)
+    epochs = passes.split(TRAIN_ROWS + ROWS)
+    assert len(epochs) == 3
+    assert_whole_and_different([epoch[:TRAIN_ROWS] for epoch in epochs])
+    for epoch in epochs:
+        assert epoch[TRAIN_ROWS:] == list(range(TRAIN_ROWS, TRAIN_ROWS + ROWS))
 
 
 def test_the_test_split_keeps_the_stored_order(folder):
@@ -138,8 +159,9 @@ def test_the_classic_script_runs(folder):
     assert history.history["learning_rate"] == pytest.approx([1e-3] * 2)
 
 
-def test_a_batch_is_the_same_whenever_it_is_asked_for(folder):
-    sequence = CIFAR10Sequence(8, pixels="uint8")
+@number_of_workers
+def test_a_batch_is_the_same_whenever_it_is_asked_for(folder, workers):
+    sequence = CIFAR10Sequence(8, pixels="uint8", workers=workers)
     indices = [*range(len(sequence))] * 5
     expected = [sequence[i][0].tobytes() for i in indices]
     with ThreadPoolExecutor(8) as pool:
@@ -147,8 +169,9 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(folder):
     assert Counter(expected).most_common(1)[0][1] == 5
 
 
-def test_a_new_order_begins_with_a_pass_and_not_in_its_middle(folder):
-    sequence = CIFAR10Sequence(8, pixels="uint8")
+@number_of_workers
+def test_a_new_order_begins_with_a_pass_and_not_in_its_middle(folder, workers):
+    sequence = CIFAR10Sequence(8, pixels="uint8", workers=workers)
     before = [x.tobytes() for x, _ in sequence]
     sequence.on_epoch_end()
     assert [sequence[i][0].tobytes() for i in range(13)] == before
@@ -187,7 +210,7 @@ print(sequence[3][0].tobytes().hex())
 
 
 def test_the_pickle_is_small_and_works_in_a_fresh_process(folder):
-    sequence = CIFAR10Sequence(8, pixels="uint8")
+    sequence = CIFAR10Sequence(8, pixels="uint8", workers=4)
     sequence.on_epoch_end()
     batches = [sequence[i] for i in (0, 3)]  # opens the map and goes on to order 1
     pickled = pickle.dumps(sequence)
@@ -209,6 +232,8 @@ def test_a_missing_folder_is_named_with_a_remedy(tmp_path, monkeypatch):
     [
         ({"batch_size": 0}, "`batch_size` must be a positive integer, got 0"),
         ({"pixels": "float16"}, "`pixels` must be one of"),
+        ({"workers": -1}, "`workers` must be an integer of at least 0, got -1"),
+        ({"prefetch_batches": 0}, "`prefetch_batches` must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_options_are_refused_before_files_are_read(arguments, message):

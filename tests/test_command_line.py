@@ -8,6 +8,7 @@ import pytest
 import suite
 from conftest import PROJECT
 
+from bench.environment import configured_backend
 from loaders import LOADERS
 
 
@@ -22,7 +23,7 @@ def finished(tmp_path_factory):
             *("--benchmark-json", str(folder / "benchmark.json")),
             results=folder / "run",
         )
-    done.folder = folder
+    done.benchmark = folder / "benchmark.json"
     return done
 
 
@@ -60,7 +61,7 @@ def test_memory_has_a_baseline_and_phases(finished):
 
 
 def test_progress_says_case_elapsed_left_and_rate(finished):
-    assert "[1/6] feed-tensorflow-sequence-b64-float32-n512: start; 0:0" in finished.output
+    assert "[1/6] feed-tensorflow-sequence-w0-b64-float32-n512: start; 0:0" in finished.output
     assert "samples/s" in finished.output
     assert " so far, about " in finished.output
     assert "\r" not in finished.output, "there is no terminal here: plain lines only"
@@ -70,14 +71,14 @@ def test_the_table_fits_100_columns_and_the_report_is_named(finished):
     _, _, table = finished.output.partition("loaders compared")
     assert "sequence" in table
     assert max(map(len, table.splitlines())) <= 100
-    report = finished.folder / "run" / "report.md"
+    report = finished.folder / "report.md"
     assert f"Report: {report}" in table
     for name in ("report.md", "summary.csv", "rates.svg", "rates.png", "footprint.svg"):
-        assert (finished.folder / "run" / name).stat().st_size > 0
+        assert (finished.folder / name).stat().st_size > 0
 
 
 def test_pytest_benchmark_gets_the_figures(finished):
-    saved = json.loads((finished.folder / "benchmark.json").read_text())
+    saved = json.loads(finished.benchmark.read_text())
     assert len(saved["benchmarks"]) == 6
     for benchmark in saved["benchmarks"]:
         extra = benchmark["extra_info"]
@@ -102,6 +103,9 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
     [
         (("--loaders", "sequnce"), "Unknown loader `sequnce`; choose from eager_sequence,"),
         (("--loaders", "numpy,numpy"), "`numpy` is given twice"),
+        (("--keras-backends", "theano"), "Unknown backend `theano`; choose from jax, tensorflow"),
+        (("--num-workers", "-1"), "A number of workers must not be negative, got -1"),
+        (("--num-workers", "two"), "`--num-workers` takes whole numbers"),
         (("--pixels", "float16"), "Unknown pixels `float16`; choose from float32, uint8"),
         (("--source", "mnist"), "`source` must be one of"),
         (("--batch-sizes", "64,x"), "`--batch-sizes` takes whole numbers"),
@@ -125,17 +129,17 @@ def test_bad_options_are_refused_before_anything_starts(options, message, tmp_pa
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
-    before = (finished.folder / "run" / "run.json").read_bytes()
-    done = pytest_bench("--results-dir", str(finished.folder / "run"))
+    before = (finished.folder / "run.json").read_bytes()
+    done = pytest_bench("--results-dir", str(finished.folder))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "holds a run already" in done.stderr
-    assert (finished.folder / "run" / "run.json").read_bytes() == before
+    assert (finished.folder / "run.json").read_bytes() == before
 
 
 def test_cases_can_be_chosen_by_name(tmp_path):
     done = pytest_bench("--collect-only", "-q", "-k", "feed and tf_data", "--batch-sizes", "32,64")
     assert [line for line in done.stdout.splitlines() if "::" in line] == [
-        f"bench/bench_feed.py::test_feed[feed-tensorflow-tf_data-b{size}-float32-n50000]"
+        f"bench/bench_feed.py::test_feed[feed-tensorflow-tf_data-w0-b{size}-float32-n50000]"
         for size in (32, 64)
     ]
 
@@ -143,8 +147,29 @@ def test_cases_can_be_chosen_by_name(tmp_path):
 def test_every_loader_is_benchmarked_by_default():
     done = pytest_bench("--collect-only", "-q")
     for bench in ("feed", "train", "memory"):
-        for loader in LOADERS:
-            assert f"[{bench}-tensorflow-{loader}-b64-float32-n50000]" in done.stdout
+        for loader, entry in LOADERS.items():
+            listed = f"[{bench}-tensorflow-{loader}-w0-b64-float32-n50000]" in done.stdout
+            assert listed == (not entry.opt_in)
+
+
+def test_backends_and_workers_are_axes_and_a_loader_without_workers_is_listed_once():
+    options = ("--keras-backends", "jax,torch", "--num-workers", "0,2", "--loaders", "numpy,grain")
+    done = pytest_bench("--collect-only", "-q", "-k", "feed", *options)
+    assert [line.partition("[")[2] for line in done.stdout.splitlines() if "::" in line] == [
+        f"feed-{backend}-{loader}-b64-float32-n50000]"
+        for backend in ("jax", "torch")
+        for loader in ("numpy-w0", "grain-w0", "grain-w2")
+    ]
+
+
+def test_the_backend_is_the_one_that_keras_is_set_to(keras_home, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert configured_backend() == "tensorflow"
+    keras_home.mkdir()
+    (keras_home / "keras.json").write_text('{"backend": "torch"}')
+    assert configured_backend() == "torch"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert configured_backend() == "jax"
 
 
 def test_the_readmes_test_command_runs_the_tests():

@@ -12,6 +12,9 @@ OUTCOMES = {
     "killed": "killed",
     "hangs": "timeout",
     "drops": "failed",
+    "broken": "failed",
+    "lacking": "skipped",
+    "known": "audit_failed",
     "swaps": "audit_failed",
     "sequence": "ok",
 }
@@ -31,6 +34,7 @@ def finished(tmp_path_factory):
         )
         done.home = home
         done.left = suite.processes_of(home)
+        done.report = (done.folder / "report.md").read_text()
     return done
 
 
@@ -70,8 +74,32 @@ def test_rounds_that_lose_samples_fail(finished):
 def test_a_wrong_order_fails_the_audit_and_keeps_its_figures(finished):
     case = finished.case("swaps")
     assert not case["audit"]["identical"]
-    assert case["audit"]["first_difference"].startswith("batch 0: other values or another order")
+    assert case["audit"]["verdict"] == "other_order"
+    assert case["audit"]["first_difference"].startswith("fit, epoch 1, batch 0: sample 0 is sample")
     assert len(case["rounds"]) == finished.run["protocol"]["rounds"]
+
+
+def test_a_known_failure_fails_no_run_but_its_audit(finished):
+    case = finished.case("known")
+    assert case["known_failure"] == {"reason": "It swaps.", "link": "https://example.org/why"}
+    assert not case["audit"]["identical"]
+    assert "FAILED bench/bench_feed.py::test_feed[feed-tensorflow-swaps" in finished.output
+    assert "FAILED bench/bench_feed.py::test_feed[feed-tensorflow-known" not in finished.output
+    assert "1 xfailed" in finished.output
+
+
+def test_a_missing_package_skips_with_the_command_that_adds_it(finished):
+    case = finished.case("lacking")
+    assert case["error"]["type"] == "MissingPackage"
+    assert "`pip install no_such_package`" in case["error"]["message"]
+    assert "1 skipped" in finished.output
+    assert "pip install no_such_package" in finished.report
+
+
+def test_any_other_import_error_fails(finished):
+    error = finished.case("broken")["error"]
+    assert error["type"] == "ModuleNotFoundError"
+    assert "faulty_loaders_that_cannot_be_imported" in error["message"]
 
 
 def test_rounds_measured_before_a_failure_are_kept(finished):
@@ -85,11 +113,10 @@ def test_no_process_outlives_its_case(finished):
 
 
 def test_only_failed_cases_leave_their_logs(finished):
-    results = next(iter(finished.home.parent.glob("results*"))) / "run"
+    results = finished.folder
     logs = {path.name.split("-")[2] for path in (results / "logs").iterdir()}
-    assert logs == set(OUTCOMES) - {"sequence"}
-    report = (results / "report.md").read_text()
+    assert logs == set(OUTCOMES) - {"sequence", "lacking"}
     assert write_report(results)
-    assert (results / "report.md").read_text() == report
+    assert (results / "report.md").read_text() == finished.report
     for loader in OUTCOMES:
-        assert loader in report
+        assert loader in finished.report

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from bench.report import terminal_table
 from bench.report.findings import findings
+from bench.report.ranking import best_loaders
 from bench.report.rows import rows_from_run
 
+COUNTS = ("batches", "expected_batches", "samples", "expected_samples")
 GOLDEN = Path(__file__).parent / "data" / "invented_run"
 
 
 @pytest.fixture
-def run():
+def whole_run():
     return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def run(whole_run):
+    """The part of the run on one backend, without workers."""
+    return whole_run | {"cases": on_backend(whole_run, "tensorflow")}
+
+
+def on_backend(run, backend):
+    return [result for result in run["cases"] if result["case"]["backend"] == backend]
+
+
+def row_of(run, backend, loader, workers=0):
+    wanted = (backend, loader, workers)
+    rows = rows_from_run(run)
+    return next(row for row in rows if (row.backend, row.loader, row.num_workers) == wanted)
 
 
 def select(run, bench, loader):
@@ -38,8 +57,17 @@ def says(run):
     return "\n".join(findings(rows_from_run(run)))
 
 
-def test_wrong_batches_count_even_where_the_case_says_ok(run):
-    select(run, "train", "tf_data")["audit"] |= {"identical": False, "first_difference": None}
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"identical": False, "first_difference": None},
+        {"verdict": "other_values"},
+        {"passes": [{"name": "predict", "verdict": "other_order"} | dict.fromkeys(COUNTS, 1)]},
+    ],
+    ids=["identical", "verdict", "passes"],
+)
+def test_wrong_batches_count_even_where_the_case_says_ok(run, wrong):
+    select(run, "train", "tf_data")["audit"] |= wrong
     row = rows_from_run(run)[2]
     assert (row.train.outcome, row.identical) == ("audit_failed", False)
     assert "`tf_data` feeds" not in says(run)
@@ -124,3 +152,65 @@ def test_the_footprint_counts_private_and_shared_memory_and_keeps_what_shrank(ru
     measured = rows_from_run(run)[0].memory
     assert (measured.anon_bytes, measured.shmem_bytes) == (20, 40)
     assert (measured.footprint_bytes, measured.page_cache_bytes) == (60, -50)
+
+
+def test_numbers_of_workers_are_compared_like_loaders(whole_run):
+    text = says(whole_run)
+    assert "`sequence (2 workers)` feeds fastest: 141k samples/s, 1.42 times `sequence`" in text
+    assert "**jax**: " in text
+
+
+def test_workers_help_or_hurt_only_beyond_doubt(whole_run):
+    without = row_of(whole_run, "jax", "sequence").feed
+    assert "2 workers make `sequence` 1.42 times as fast in feeding" in says(whole_run)
+    for result in on_backend(whole_run, "jax"):
+        if result["case"]["num_workers"]:
+            for measured in result["rounds"]:  # as fast as before, on a machine that got faster
+                measured["ceiling_seconds"] = measured["seconds"] * without.utilization.median
+    assert "workers make" not in says(whole_run)
+
+
+def test_workers_that_hurt_are_named_too(whole_run):
+    for result in on_backend(whole_run, "jax"):
+        if result["case"]["num_workers"]:
+            for measured in result["rounds"]:
+                measured["seconds"] *= 2
+    assert "2 workers make `sequence` 0.710 times as fast in feeding" in says(whole_run)
+
+
+def test_the_best_loader_of_each_backend_has_proven_batches(whole_run):
+    wrong = row_of(whole_run, "jax", "stock_sequence", 2)
+    jax, tensorflow, torch = best_loaders(rows_from_run(whole_run))
+    assert wrong.feed.rate.median > jax.row.feed.rate.median
+    assert (jax.row.label, tensorflow.row.label) == ("sequence (2 workers)", "tf_data")
+    assert (torch.row.backend, torch.row.label) == ("torch", "sequence")
+
+
+def test_the_best_loader_is_beyond_doubt_only_without_a_tie(whole_run):
+    jax, _, torch = best_loaders(rows_from_run(whole_run))
+    assert jax.beyond_doubt
+    assert ([row.label for row in torch.tied], torch.beyond_doubt) == (["tf_data"], False)
+    text = says(whole_run)
+    assert "  - jax: `sequence (2 workers)` (141k), beyond doubt" in text
+    assert "  - torch: `sequence` (38.3k), not ranked above `tf_data` (37.7k)" in text
+
+
+def test_too_few_rounds_tie_with_the_best_loader(whole_run):
+    del select(whole_run, "feed", "numpy")["rounds"][5:]
+    best = best_loaders(rows_from_run(whole_run))[1]
+    assert ([row.label for row in best.tied], best.beyond_doubt) == (["numpy"], False)
+    del select(whole_run, "feed", "tf_data")["rounds"][5:]
+    assert re.search(
+        r"tensorflow: `tf_data` \(7\d\.\dk\), too few rounds to rank it", says(whole_run)
+    )
+
+
+def test_the_best_loader_of_a_single_backend_is_not_said_twice(run):
+    assert "Best loader" not in says(run)
+
+
+def test_wrong_batches_are_short_in_the_findings_and_known_ones_are_marked(whole_run):
+    text = says(whole_run)
+    assert "([audit](#audit)): `stock_sequence (2 workers)`: 11 of 65 missing (known)." in text
+    assert "`wrong_dtype`: other dtype or shape." in text
+    assert "read ahead" not in text

@@ -4,33 +4,29 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from registered import VARIANTS, every_loader
 
-from bench import models
-from loaders import LOADERS, ImageSource, LoaderOptions, make_loader, sample_order
+from bench.audit import Reference, total_digest
+from bench.models import fit, null
+from loaders import ImageSource, LoaderOptions, make_loader, sample_order
+from loaders.audit.recording import record_evaluate, record_fit, record_predict
 
-every_loader = pytest.mark.parametrize("loader_name", sorted(LOADERS))
+pytestmark = pytest.mark.each_backend
 
 
-def fitted_batches(loader_name, source, options, *orders):
+def fitted_batches(loader, *orders, epochs=1):
     """The batches of one `fit` of a fresh model for each order, by one loader."""
-    with make_loader(loader_name, source, options) as loader:
-        for rows in orders:
-            batches: list[tuple] = []
-            record = partial(append_batch, batches)
-            assert models.fit(models.audit(record), loader, rows) == len(rows)
-            yield batches
+    for rows in orders:
+        batches: list[list] = [[] for _ in range(epochs)]
+        record_fit(loader.fit_args(rows), [epoch.append for epoch in batches])
+        yield [batch for epoch in batches for batch in epoch]
 
 
-def append_batch(batches, x, y):
-    batches.append((x, y))
-
-
-def reference(source: ImageSource, rows, batch_size: int, pixels: str):
+def reference(source: ImageSource, rows, batch_size: int, pixels: str = "float32"):
     for start in range(0, len(rows), batch_size):
         some = rows[start : start + batch_size]
         x = np.array(source.images[some])
@@ -38,14 +34,15 @@ def reference(source: ImageSource, rows, batch_size: int, pixels: str):
             x = x.astype(np.float32) / np.float32(255)
         y = np.zeros((len(some), 10), np.float32)
         y[np.arange(len(some)), source.labels[some]] = 1
-        yield x, y
+        yield {"x": x, "y": y}
 
 
 def assert_same(batches, expected):
     expected = list(expected)
     assert len(batches) == len(expected)
     for batch, wanted in zip(batches, expected, strict=True):
-        for have, want in zip(batch, wanted, strict=True):
+        assert batch.keys() == wanted.keys()
+        for have, want in zip(batch.values(), wanted.values(), strict=True):
             assert have.dtype == want.dtype
             assert have.shape == want.shape
             assert have.tobytes() == want.tobytes()
@@ -53,86 +50,135 @@ def assert_same(batches, expected):
 
 @every_loader
 @pytest.mark.parametrize("pixels", ["float32", "uint8"])
-@pytest.mark.parametrize("batch_size", [1, 64, 100, 1000])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_fit_trains_on_the_reference(loader_name, pixels, batch_size, shuffle, source):
-    rows = sample_order(source.num_samples, seed=5, epoch=2, shuffle=shuffle)
-    options = LoaderOptions(batch_size=batch_size, pixels=pixels)
-    (batches,) = fitted_batches(loader_name, source, options, rows)
-    assert_same(batches, reference(source, rows, batch_size, pixels))
+def test_fit_trains_on_the_reference(loader_name, workers, pixels, source):
+    """Whatever the batch size divides, in stored and in shuffled order."""
+    for batch_size in (7,) if workers else (7, 64, 1000):  # processes take seconds to start
+        options = LoaderOptions(batch_size=batch_size, pixels=pixels, num_workers=workers)
+        orders = [
+            sample_order(source.num_samples, seed=5, epoch=2, shuffle=shuffle)
+            for shuffle in (False, True)
+        ]
+        with make_loader(loader_name, source, options) as loader:
+            for rows, batches in zip(orders, fitted_batches(loader, *orders), strict=True):
+                assert_same(batches, reference(source, rows, batch_size, pixels))
 
 
 @every_loader
-def test_every_pixel_value_is_scaled_exactly(loader_name, source):
+def test_every_pixel_value_is_scaled_exactly(loader_name, workers, source):
     """Division and multiplication by the reciprocal differ in 126 of 256 values."""
     rows = np.arange(source.num_samples)
-    (batches,) = fitted_batches(loader_name, source, LoaderOptions(batch_size=230), rows)
+    options = LoaderOptions(batch_size=230, num_workers=workers)
+    with make_loader(loader_name, source, options) as loader:
+        (batches,) = fitted_batches(loader, rows)
     assert set(np.unique(source.images)) == set(range(256)), "the source must have every value"
-    x = batches[0][0]
+    x = batches[0]["x"]
     for value in range(256):
         exact = np.float32(np.float64(value) / 255)
         assert (x[source.images == value] == exact).all()
 
 
 @every_loader
-def test_a_loader_keeps_to_the_rows_of_each_call(loader_name, source):
+def test_a_loader_keeps_to_the_rows_of_each_call(loader_name, workers, source):
     orders = [
         sample_order(source.num_samples, seed=0, epoch=0),
         sample_order(source.num_samples, seed=0, epoch=1)[:70],  # a prefix: a short round
         np.array([7, 7, 3]),  # a row may come twice where the caller wants it
     ]
-    fits = fitted_batches(loader_name, source, LoaderOptions(batch_size=64), *orders)
-    for rows, batches in zip(orders, fits, strict=True):
-        assert_same(batches, reference(source, rows, 64, "float32"))
+    options = LoaderOptions(batch_size=16, num_workers=workers)
+    with make_loader(loader_name, source, options) as loader:
+        for rows, batches in zip(orders, fitted_batches(loader, *orders), strict=True):
+            assert_same(batches, reference(source, rows, 16))
 
 
 @every_loader
-def test_every_sample_comes_once_an_epoch(loader_name, source):
-    options = LoaderOptions(batch_size=64, pixels="uint8")
-    row_of = {image.tobytes(): row for row, image in enumerate(source.images)}
-    assert len(row_of) == source.num_samples, "the images must tell the rows apart"
-    orders = [sample_order(source.num_samples, seed=0, epoch=epoch) for epoch in range(2)]
-    delivered = [
-        [row_of[image.tobytes()] for x, _ in batches for image in x]
-        for batches in fitted_batches(loader_name, source, options, *orders)
-    ]
-    assert [sorted(rows) for rows in delivered] == [list(range(230))] * 2
-    assert delivered[0] != delivered[1]
+def test_every_epoch_of_a_fit_delivers_the_same(loader_name, workers, source):
+    rows = sample_order(source.num_samples, seed=0, epoch=0)
+    options = LoaderOptions(batch_size=16, num_workers=workers)
+    with make_loader(loader_name, source, options) as loader:
+        (batches,) = fitted_batches(loader, rows, epochs=3)
+    assert_same(batches, [*reference(source, rows, 16)] * 3)
+
+
+@every_loader
+def test_evaluate_and_predict_work_on_the_reference_too(loader_name, workers, source):
+    rows = sample_order(source.num_samples, seed=0, epoch=0)
+    expected = list(reference(source, rows, 16))
+    options = LoaderOptions(batch_size=16, num_workers=workers)
+    with make_loader(loader_name, source, options) as loader:
+        batches: list = []
+        record_evaluate(loader.fit_args(rows), batches.append)
+        assert_same(batches, expected)
+        batches.clear()
+        in_order = record_predict(loader.fit_args(rows), batches.append)
+        assert_same(batches, [{"x": batch["x"]} for batch in expected])
+        assert in_order
+
+
+@every_loader
+def test_an_abandoned_fit_leaves_nothing_behind_for_the_next(loader_name, workers, source):
+    """What was read ahead in one `fit` must not come in the next."""
+    rows = sample_order(source.num_samples, seed=0, epoch=0)
+    others = sample_order(source.num_samples, seed=0, epoch=1)
+    options = LoaderOptions(batch_size=16, num_workers=workers)
+
+    class AbandonedError(Exception):
+        pass
+
+    def abandon(batch):
+        raise AbandonedError
+
+    with make_loader(loader_name, source, options) as loader:
+        with pytest.raises(AbandonedError):
+            record_fit(loader.fit_args(rows), [abandon])
+        (batches,) = fitted_batches(loader, others)
+    assert_same(batches, reference(source, others, 16))
+
+
+@every_loader
+def test_the_model_counts_every_sample(loader_name, workers, source):
+    """A witness inside the graph: the timed rounds' own model."""
+    model = null("float32")
+    options = LoaderOptions(batch_size=16, num_workers=workers)
+    with make_loader(loader_name, source, options) as loader:
+        for count in (230, 64, 1):
+            assert fit(model, loader, np.arange(count)) == count
 
 
 DIGESTS = """
-import json, sys
-from bench.audit import record_batch
-from bench.models import audit, fit
-from loaders import LOADERS, ImageSource, LoaderOptions, make_loader, sample_order
-source = ImageSource.open(sys.argv[1])
-digests = {}
-for name in sorted(LOADERS):
-    loader, found = make_loader(name, source, LoaderOptions()), []
-    fit(audit(lambda x, y: found.append(record_batch(x, y).digest)), loader,
-        sample_order(source.num_samples, seed=1, epoch=1))
-    digests[name] = found
-print(json.dumps(digests))
+import contextlib, json, sys
+with contextlib.suppress(ModuleNotFoundError):
+    import torch
+from bench.audit import audit_loader
+from loaders import ImageSource, LoaderOptions, make_loader, sample_order
+if __name__ == "__main__":
+    source = ImageSource.open(sys.argv[1])
+    rows = sample_order(source.num_samples, seed=1, epoch=1)
+    digests = []
+    for name, workers in json.loads(sys.argv[2]):
+        with make_loader(name, source, LoaderOptions(num_workers=workers)) as loader:
+            digests.append(audit_loader(loader, rows, rows)["digest"])
+    print(json.dumps(digests))
 """
 
 
-def test_two_fresh_processes_give_the_same_bytes(source, tmp_path: Path):
-    digests = []
-    for hash_seed in "12":
-        done = subprocess.run(
-            [sys.executable, "-c", DIGESTS, str(source.folder)],
-            check=True,
-            capture_output=True,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        )
-        digests.append(json.loads(done.stdout.splitlines()[-1]))
-    assert digests[0] == digests[1]
-    assert len({tuple(found) for found in digests[0].values()}) == 1
-    assert set(digests[0]) == set(LOADERS)
+def test_another_process_is_given_the_same_bytes(source, tmp_path: Path):
+    script = tmp_path / "digests.py"
+    script.write_text(DIGESTS)
+    variants = [list(variant.values) for variant in VARIANTS if not variant.marks]
+    done = subprocess.run(
+        [sys.executable, str(script), str(source.folder), json.dumps(variants)],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
+    rows = sample_order(source.num_samples, seed=1, epoch=1)
+    here = total_digest(Reference(source, rows, LoaderOptions()).batches)
+    assert json.loads(done.stdout.splitlines()[-1]) == [here] * len(variants)
 
 
 @every_loader
-def test_real_photographs_are_identical_too(loader_name, real_source):
+def test_real_photographs_are_identical_too(loader_name, workers, real_source):
     rows = sample_order(real_source.num_samples, seed=0, epoch=0)[:1000]
-    (batches,) = fitted_batches(loader_name, real_source, LoaderOptions(batch_size=64), rows)
-    assert_same(batches, reference(real_source, rows, 64, "float32"))
+    with make_loader(loader_name, real_source, LoaderOptions(num_workers=workers)) as loader:
+        (batches,) = fitted_batches(loader, rows)
+    assert_same(batches, reference(real_source, rows, 64))

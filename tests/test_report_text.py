@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.report import terminal_table
-from bench.report.cells import fence, fraction, mebibytes, rate, significant
+from bench.report.cells import fence, fraction, link, mebibytes, ranges, rate, significant
 
 GOLDEN = Path(__file__).parent / "data" / "invented_run"
 HOSTILE = "a|b `c` ```\n```\n<script>x</script> \x1b[31mred\x1b[0m \u202e"
@@ -71,7 +71,23 @@ def test_long_names_shorten_and_figures_stay(run):
         (fraction(-0.05), "-0.05"),
         (mebibytes(1200 * 2**20), "1,200"),
         (mebibytes(-(2**18)), "0"),
+        (ranges([]), ""),
+        (ranges([3, 54, 55, 56]), "3, 54-56"),
+        (ranges(range(0, 100, 2)), "0, 2, 4, 6, 8, 10, 12, 14, ..."),
     ],
 )
 def test_numbers_are_written_with_the_digits_that_matter(written, expected):
     assert written == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("https://example.org/a_b#c-d", "<https://example.org/a_b#c-d>"),
+        ("results/README.md#workers", "`results/README.md#workers`"),
+        ("javascript:alert(1)", "`javascript:alert(1)`"),
+        ("https://example.org/> [x](y)", "`https://example.org/> [x](y)`"),
+    ],
+)
+def test_only_a_web_address_becomes_a_link(address, written):
+    assert link(address) == written

@@ -12,14 +12,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bench.report.rows import Memory, Throughput
+from bench.report.figures import Memory, Throughput
 from bench.statistics import Estimate
 
 NOT_RUN = "-"
 
+_MAX_RANGES = 8
+
 Case = TypeVar("Case", Throughput, Memory)
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?:[/?#][A-Za-z0-9._~/?#=&%+,:@!-]*)?")
 _MARKUP = re.compile(r"([\\`*_\[\]~#])")
 
 
@@ -134,6 +137,23 @@ def cell(text: object) -> Markdown:
     """One cell of a Markdown table, in which a bar would begin the next one."""
     line = text if isinstance(text, Markdown) else prose(text)
     return Markdown(line.replace("|", "\\|"))
+
+
+def link(address: str) -> Markdown:
+    """A link to a web page; anything else that claims to be one is shown as it is."""
+    return Markdown(f"<{address}>") if _ADDRESS.fullmatch(address) else code(address)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write ascending numbers, neighbours as ranges: `3, 54-64`; only the first few where many."""
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and number == ends[-1][1] + 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    texts = [f"{low}-{high}" if high > low else f"{low}" for low, high in ends[:_MAX_RANGES]]
+    return ", ".join([*texts, "..."] if len(ends) > _MAX_RANGES else texts)
 
 
 def enumeration(items: Sequence[str]) -> str:

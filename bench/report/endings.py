@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.report.audit import read_audit, read_known_failure
+
+SKIPPED = "skipped"
+"""Outcome of a case that could not be tried, because a package is missing. Not a failure."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
@@ -18,19 +23,30 @@ class Ending:
     outcome: str
     signal: str | None
     message: str
-    """Type and message of the error; empty where there is none."""
+    """Type and message of the error; empty where there is none, or none but the difference."""
 
     difference: str | None
     """The first thing wrong with the batches."""
 
+    known: bool
+    """Whether wrong batches were expected."""
+
     blocks: Mapping[str, str]
-    """Title -> traceback or log, as far as there are any."""
+    """Title -> traceback or log, as far as there are any and the ending was not expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """The cases that were skipped for the same reason."""
+
+    reason: str
+    ids: tuple[str, ...]
 
 
 def case_outcome(result: Mapping[str, Any]) -> str:
     """Return how a case ended; one with wrong batches never counts as `ok`."""
-    audit = result.get("audit") or {}
-    if result["outcome"] == "ok" and audit.get("identical") is False:
+    audit = read_audit(result)
+    if result["outcome"] == "ok" and audit and not audit.identical:
         return "audit_failed"
     return str(result["outcome"])
 
@@ -43,7 +59,18 @@ def case_signal(result: Mapping[str, Any]) -> str | None:
 
 def endings(run: Mapping[str, Any]) -> list[Ending]:
     """Return the cases of a run that did not end well, in the order in which they ran."""
-    return [_ending(result) for result in run["cases"] if case_outcome(result) != "ok"]
+    fine = ("ok", SKIPPED)
+    return [_ending(result) for result in run["cases"] if case_outcome(result) not in fine]
+
+
+def skipped_cases(run: Mapping[str, Any]) -> list[Skipped]:
+    """Return the cases that were skipped, by reason, in the order in which these came up."""
+    found: dict[str, list[str]] = {}
+    for result in run["cases"]:
+        if result["outcome"] == SKIPPED:
+            reason = str((result.get("error") or {}).get("message") or "no reason recorded")
+            found.setdefault(reason, []).append(result["id"])
+    return [Skipped(reason=reason, ids=tuple(ids)) for reason, ids in found.items()]
 
 
 def missing_cases(run: Mapping[str, Any]) -> int:
@@ -54,14 +81,19 @@ def missing_cases(run: Mapping[str, Any]) -> int:
 
 
 def _ending(result: Mapping[str, Any]) -> Ending:
-    error, audit = result.get("error") or {}, result.get("audit") or {}
-    wrong = audit.get("identical") is False
+    error, audit = result.get("error") or {}, read_audit(result)
+    known = read_known_failure(result) is not None
+    difference = None if audit is None or audit.identical else audit.difference or "no details"
+    message = ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
     blocks = {"Traceback": error.get("traceback"), "End of the log": error.get("log_tail")}
+    if difference is not None and known:
+        blocks = {}  # as expected: the section on the audit says all
     return Ending(
         id=result["id"],
         outcome=case_outcome(result),
         signal=case_signal(result),
-        message=": ".join(str(error[key]) for key in ("type", "message") if error.get(key)),
-        difference=str(audit.get("first_difference") or "no details") if wrong else None,
+        message="" if difference is not None and difference in message else message,
+        difference=difference,
+        known=known,
         blocks={title: str(text) for title, text in blocks.items() if text},
     )

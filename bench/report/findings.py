@@ -1,17 +1,16 @@
 """What the numbers say, in a few sentences that hold whatever the numbers are.
 
-Owns: which conclusions are drawn. Only loaders with the same options are compared, only cases that
-ended well and whose batches are proven identical, and no two of them are ranked whose intervals
-overlap, be it in the rate or in AU: a rate says that a process was slower, AU that its loader was.
+Owns: which conclusions are drawn. Only loaders with the same options are compared, and only as far
+as `bench.report.ranking` ranks them.
 Must not know: how figures are derived, files.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 
+from bench.report.audit_section import failure, known_mark
 from bench.report.cells import (
     Markdown,
     code,
@@ -23,7 +22,18 @@ from bench.report.cells import (
     significant,
 )
 from bench.report.options import describe, differing
-from bench.report.rows import Row, Throughput
+from bench.report.ranking import (
+    Best,
+    CaseOf,
+    apart,
+    best_loaders,
+    by_config,
+    feed_case,
+    ranked_rates,
+    ranked_utilizations,
+    train_case,
+)
+from bench.report.rows import Row, not_skipped
 from bench.statistics import Estimate, best, leaders, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
@@ -43,48 +53,86 @@ def findings(rows: Sequence[Row]) -> list[Markdown]:
         rows: what `rows_from_run` returned: sorted by options.
 
     Returns:
-        A finding each on wrong batches, feeding, training and memory, as far as there is
-        something to say, and one on the smallest difference that the rounds could have shown.
-        Where options differ, all findings on one set of them stand together.
+        With several backends the best loader of each, then a finding each on wrong batches,
+        feeding, workers, training and memory, as far as there is something to say, and one on the
+        smallest difference that the rounds could have shown. Where options differ, all findings on
+        one set of them stand together.
     """
-    names = differing(rows)
-    sentences = []
-    for _, block in groupby(rows, key=lambda row: row.config):
-        group = list(block)
+    shown = not_skipped(rows)
+    names = differing(shown)
+    sentences = [_best_loaders(shown, names)] if "backend" in names else []
+    for group in by_config(shown):
         place = describe(group[0], names)
-        said = [text for say in (_audit, _feed, _train, _memory) if (text := say(group))]
+        said = [text for say in (_audit, _feed, _workers, _train, _memory) if (text := say(group))]
         sentences += [f"**{prose(place)}**: {' '.join(said)}"] if place and said else said
-    sentences += filter(None, [_precision(rows)])
-    return [Markdown(sentence) for sentence in sentences]
+    return [Markdown(sentence) for sentence in [*sentences, _precision(shown)] if sentence]
+
+
+def _best_loaders(rows: Sequence[Row], names: Sequence[str]) -> str | None:
+    """List the best loader of each backend; a backend without any is left out."""
+    lines = [f"  - {prose(describe(b.row, names))}: {_best(b)}" for b in best_loaders(rows)]
+    return "\n".join(["**Best loader of each backend**, by feed rate:", *lines]) if lines else None
+
+
+def _best(found: Best) -> str:
+    rates = ranked_rates([found.row, *found.tied, *found.slower], feed_case)
+    text = _with_rates(rates, [found.row.label])
+    if found.beyond_doubt:
+        return f"{text}, beyond doubt"
+    if rates[found.row.label].low is None:
+        return f"{text}, too few rounds to rank it"
+    if found.tied:
+        return f"{text}, not ranked above {_with_rates(rates, [row.label for row in found.tied])}"
+    return f"{text}, with none to compare it to"
 
 
 def _audit(rows: Sequence[Row]) -> str | None:
-    wrong = [row for row in rows if row.identical is False]
-    if not wrong:
+    """Name the rows with wrong batches, those that are wrong in the same way together."""
+    alike: dict[str, list[str]] = {}
+    for row in rows:
+        if row.identical is False:
+            alike.setdefault(f"{failure(row)}{known_mark(row)}", []).append(code(row.label))
+    if not alike:
         return None
-    reasons = [f"{code(r.loader)} ({prose(r.difference or 'no details')})" for r in wrong]
-    return f"**Wrong batches, therefore not ranked**: {enumeration(reasons)}."
+    reasons = [f"{enumeration(labels)}: {how}" for how, labels in alike.items()]
+    return f"**Wrong batches, therefore not ranked** ([audit](#audit)): {'; '.join(reasons)}."
 
 
 def _feed(rows: Sequence[Row]) -> str | None:
-    return _ranking(rows, lambda row: row.feed, "feeds")
+    return _ranking(rows, feed_case, "feeds")
+
+
+def _workers(rows: Sequence[Row]) -> str | None:
+    """Say where a loader with workers differs beyond doubt from the same one without."""
+    rates = ranked_rates(rows, feed_case)
+    plain = {row.loader: row.label for row in rows if not row.num_workers}
+    said = []
+    for row in rows:
+        base = plain.get(row.loader)
+        if row.num_workers and base and apart(rows, feed_case, row.label, base):
+            ratio = significant(rates[row.label].median / rates[base].median)
+            noun = "workers make" if row.num_workers > 1 else "worker makes"
+            said.append(f"{row.num_workers} {noun} {code(row.loader)} {ratio} times as fast")
+    if not said:
+        return None
+    return f"Compared to no workers, {enumeration(said)} in feeding, beyond doubt."
 
 
 def _train(rows: Sequence[Row]) -> str | None:
     waits = [
         f"{code(name)} ({fraction(1 - au.median)} of the time)"
-        for name, au in _utilizations(rows, lambda row: row.train).items()
+        for name, au in ranked_utilizations(rows, train_case).items()
         if au.high is not None and au.high < WAITS_BELOW_AU
     ]
     if not waits and (bound := _model_bound(rows)):
         return bound
-    sentence = _ranking(rows, lambda row: row.train, "trains")
+    sentence = _ranking(rows, train_case, "trains")
     return f"{sentence} The model waits for {enumeration(waits)}." if waits else sentence
 
 
 def _model_bound(rows: Sequence[Row]) -> str | None:
     """Say so where every loader that was trained with could feed the model many times over."""
-    feeds, trains = _rates(rows, lambda row: row.feed), _rates(rows, lambda row: row.train)
+    feeds, trains = ranked_rates(rows, feed_case), ranked_rates(rows, train_case)
     lows = {name: feeds[name].low for name in trains if name in feeds}
     highs = [estimate.high for estimate in trains.values()]
     known_lows = {name: low for name, low in lows.items() if low is not None}
@@ -104,7 +152,7 @@ def _model_bound(rows: Sequence[Row]) -> str | None:
 
 def _memory(rows: Sequence[Row]) -> str | None:
     needs = {
-        row.loader: row.memory.footprint_bytes
+        row.label: row.memory.footprint_bytes
         for row in rows
         if row.memory and row.memory.footprint_bytes is not None and row.may_be_ranked(row.memory)
     }
@@ -118,14 +166,10 @@ def _memory(rows: Sequence[Row]) -> str | None:
 
 
 def _precision(rows: Sequence[Row]) -> str | None:
-    benches: dict[str, Callable[[Row], Throughput | None]] = {
-        "feed rate": lambda row: row.feed,
-        "training rate": lambda row: row.train,
-    }
     shown = []
-    for name, case in benches.items():
-        groups = [list(block) for _, block in groupby(rows, key=lambda row: row.config)]
-        found = [smallest_ranked_difference(_rates(group, case).values()) for group in groups]
+    for name, case in {"feed rate": feed_case, "training rate": train_case}.items():
+        rates = [ranked_rates(group, case) for group in by_config(rows)]
+        found = [smallest_ranked_difference(estimates.values()) for estimates in rates]
         if differences := [difference for difference in found if difference is not None]:
             shown.append(f"{math.ceil(max(differences) * 100)}% in {name}")
     if not shown:
@@ -136,31 +180,8 @@ def _precision(rows: Sequence[Row]) -> str | None:
     )
 
 
-def _rates(rows: Sequence[Row], case: Callable[[Row], Throughput | None]) -> dict[str, Estimate]:
-    """The rates that may be ranked, by loader."""
-    return {
-        row.loader: measured.rate
-        for row in rows
-        if (measured := case(row)) and measured.rate and row.may_be_ranked(measured)
-    }
-
-
-def _utilizations(
-    rows: Sequence[Row], case: Callable[[Row], Throughput | None]
-) -> dict[str, Estimate]:
-    """AU of the loaders whose rates may be ranked."""
-    ranked = _rates(rows, case)
-    return {
-        row.loader: measured.utilization
-        for row in rows
-        if row.loader in ranked and (measured := case(row)) and measured.utilization
-    }
-
-
-def _ranking(
-    rows: Sequence[Row], case: Callable[[Row], Throughput | None], verb: str
-) -> str | None:
-    rates, utilizations = _rates(rows, case), _utilizations(rows, case)
+def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
+    rates, utilizations = ranked_rates(rows, case), ranked_utilizations(rows, case)
     unclear = [name for name in rates if rates[name].low is None or name not in utilizations]
     clear = {name: estimate for name, estimate in rates.items() if name not in unclear}
     sentences = []

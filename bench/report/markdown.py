@@ -12,12 +12,14 @@ from typing import Any
 import jinja2
 
 from bench.report import cells
+from bench.report.audit_section import audit_blocks, audit_summary, audit_verdict
 from bench.report.cells import Markdown
-from bench.report.endings import endings, missing_cases
+from bench.report.endings import endings, missing_cases, skipped_cases
+from bench.report.figures import Memory, Throughput
 from bench.report.findings import findings
 from bench.report.options import OPTIONS, describe, differing
 from bench.report.plots import CAPTIONS
-from bench.report.rows import Memory, Row, Throughput
+from bench.report.rows import Row, not_skipped
 from bench.statistics import CONFIDENCE, MIN_ROUNDS
 
 _OPTION_HEADINGS = {
@@ -26,6 +28,7 @@ _OPTION_HEADINGS = {
     "pixels": "pixels",
     "samples": "samples",
 }
+_WORKERS = "workers"
 _COUNTS = {"batch_size", "samples"}
 
 Column = Callable[[Row], str]
@@ -50,13 +53,6 @@ def _bytes(*names: str) -> Column:
     return lambda row: cells.measured(row.memory, write)
 
 
-def _identical(row: Row) -> str:
-    if row.identical is None:
-        return cells.NOT_RUN
-    verdict = "yes" if row.identical else "**no**"
-    return Markdown(f"{verdict} {cells.code(row.digest[:12])}" if row.digest else verdict)
-
-
 COLUMNS: Mapping[str, Column] = {
     "loader": lambda row: cells.code(row.loader),
     "feed rate (samples/s)": _figure("feed", "rate", cells.rate),
@@ -69,7 +65,7 @@ COLUMNS: Mapping[str, Column] = {
     "footprint (MiB)": _bytes("footprint_bytes"),
     "private + shared (MiB)": _bytes("anon_bytes", "shmem_bytes"),
     "page cache (MiB)": _bytes("page_cache_bytes"),
-    "batches identical": _identical,
+    "batches identical": audit_verdict,
 }
 """Heading of the table -> what stands in a row's cell."""
 
@@ -85,26 +81,47 @@ def report_markdown(run: Mapping[str, Any], rows: Sequence[Row], *, plots: Seque
     Returns:
         GitHub-flavoured Markdown that ends with one line break.
     """
-    names = differing(rows)
-    columns = {_OPTION_HEADINGS[name]: _option(name) for name in names} | dict(COLUMNS)
+    shown = not_skipped(rows)
+    names = differing(shown)
+    columns = {_OPTION_HEADINGS[name]: _option(name) for name in names} | _loader_columns(shown)
     return (
         _environment()
         .get_template("report.md.j2")
         .render(
             run=run,
             headings=list(columns),
-            table=[[column(row) for column in columns.values()] for row in rows],
-            common=describe(rows[0], OPTIONS.keys() - set(names)) if rows else "",
-            findings=findings(rows),
+            table=[[column(row) for column in columns.values()] for row in shown],
+            common=describe(shown[0], OPTIONS.keys() - set(names)) if shown else "",
+            findings=findings(shown),
+            audit=audit_summary(shown),
+            blocks=audit_blocks(shown),
             plots=[name for name in plots if name.endswith(".png")],
             captions=CAPTIONS,
             left={"loader", "batches identical", *_OPTION_HEADINGS.values()},
             endings=endings(run),
+            skipped=skipped_cases(run),
             missing=missing_cases(run),
             confidence=f"{CONFIDENCE:.0%}",
             min_rounds=MIN_ROUNDS,
         )
     )
+
+
+def _loader_columns(rows: Sequence[Row]) -> dict[str, Column]:
+    """The columns from the loader's name on; its workers have one where they differ."""
+    if len({row.num_workers for row in rows}) < 2:
+        return {**COLUMNS, "loader": lambda row: cells.code(row.label)}
+    first = {"loader": COLUMNS["loader"], _WORKERS: lambda row: f"{row.num_workers:,}"}
+    return first | dict(COLUMNS)
+
+
+def _backends(backends: Mapping[str, Any] | None) -> str:
+    """Write the backends of a run: `jax 0.10.2 on cpu, torch 2.9.0 on cuda:0`."""
+    texts = []
+    for name, backend in sorted((backends or {}).items()):
+        text = " ".join(str(part) for part in (name, backend.get("version")) if part)
+        texts.append(f"{text} on {backend['device']}" if backend.get("device") else text)
+    return ", ".join(texts)
 
 
 def _environment() -> jinja2.Environment:
@@ -116,7 +133,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         undefined=jinja2.ChainableUndefined,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
+        "backends": _backends,
         "cells": lambda texts: Markdown(f"| {' | '.join(map(cells.cell, texts))} |"),
         "code": cells.code,
         "count": lambda number: f"{number:,}" if number else "?",
@@ -124,7 +142,9 @@ def _environment() -> jinja2.Environment:
         "ending": lambda ending: cells.outcome(ending.outcome, ending.signal),
         "fence": cells.fence,
         "gibibytes": lambda count: cells.significant(count / 2**30),
+        "link": cells.link,
     }
+    environment.filters |= filters
     return environment
 
 

@@ -1,5 +1,7 @@
 """The options that rows may differ in, and how they are named beside a loader.
 
+The number of workers is none of them: rows that differ in it alone are compared.
+
 Must not know: figures, files.
 """
 

@@ -12,18 +12,14 @@ from typing import Any, TypeGuard
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.report import cells
-from bench.report.options import describe, differing
-from bench.report.rows import Memory, Row, Throughput
+from bench.report.figures import Memory, Throughput
+from bench.report.plot_layout import GREY, Layout, bar_style, lighter
+from bench.report.rows import Row, not_skipped
 from bench.statistics import CONFIDENCE
-
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
-"""Okabe and Ito's palette, which stays apart under every common form of colour blindness."""
 
 CAPTIONS = MappingProxyType(
     {
@@ -42,8 +38,6 @@ _STYLE: Any = {
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "keras-loader-bench",  # the same run gives the same bytes
 }
-_ROW_INCHES = 0.34
-_GREY = "#555555"
 
 
 def write_plots(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -68,6 +62,7 @@ def write_plots(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 def rates_figure(rows: Sequence[Row]) -> Figure | None:
     """Draw feed and training rates with their intervals; `None` without any rate."""
+    rows = not_skipped(rows)
     panels = [
         (title, [getattr(row, bench) for row in rows])
         for bench, title in (("feed", "Feed rate (null model)"), ("train", "Training rate (CNN)"))
@@ -75,37 +70,44 @@ def rates_figure(rows: Sequence[Row]) -> Figure | None:
     ]
     if not panels:
         return None
-    figure = _figure(rows, width=5.2 * len(panels) if len(panels) > 1 else 6.4)
+    layout = Layout.of(rows)
+    kinds = layout.legend()
+    figure = layout.figure(5.2 * len(panels) if len(panels) > 1 else 6.4, legend=bool(kinds))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    colors = _colors(rows)
+    unit = f"thousand samples per second (median, {CONFIDENCE:.0%} interval)"
     for ax, (title, cases) in zip(axes, panels, strict=True):
-        _prepare(
-            ax, rows, title, f"thousand samples per second (median, {CONFIDENCE:.0%} interval)"
-        )
-        for y, (row, case) in enumerate(zip(rows, cases, strict=True)):
-            _rate_bar(ax, y, row, case, colors[row.loader])
+        layout.prepare(ax, title, unit)
+        for y, row, case in zip(layout.positions, rows, cases, strict=True):
+            _rate_bar(ax, y, row, case, layout.colors[row.loader])
         ax.set_xlim(0, 1.3 * max(_reach(case) for case in cases))
+    if kinds:
+        figure.legend(handles=kinds, loc="outside lower center", frameon=False)
     return figure
 
 
 def footprint_figure(rows: Sequence[Row]) -> Figure | None:
     """Draw memory over the baseline, stacked by kind; `None` where none was measured."""
+    rows = not_skipped(rows)
     if not any(_has_footprint(row.memory) for row in rows):
         return None
-    figure = _figure(rows, width=8.0, legend=0.35)
+    layout = Layout.of(rows)
+    figure = layout.figure(8.0, legend=True)
     ax = figure.subplots()
-    _prepare(ax, rows, "Memory over the baseline", "MiB")
-    colors = _colors(rows)
-    reach = [_memory_bar(ax, y, row, colors[row.loader]) for y, row in enumerate(rows)]
+    layout.prepare(ax, "Memory over the baseline", "MiB")
+    reach = [
+        _memory_bar(ax, y, row, layout.colors[row.loader])
+        for y, row in zip(layout.positions, rows, strict=True)
+    ]
     ax.set_xlim(
         1.15 * min(0.0, *(low for low, _ in reach)), 1.3 * max(1.0, *(high for _, high in reach))
     )
     kinds = [
-        Patch(facecolor=_GREY, label="private (counts)"),
-        Patch(facecolor=_lighter(_GREY, 0.45), label="shared (counts)"),
-        Patch(**_page_cache(_GREY), label="page cache (can be taken back)"),
+        Patch(facecolor=GREY, label="private (counts)"),
+        Patch(facecolor=lighter(GREY, 0.45), label="shared (counts)"),
+        Patch(**_page_cache(GREY), label="page cache (can be taken back)"),
+        *layout.legend(),
     ]
-    figure.legend(handles=kinds, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
     return figure
 
 
@@ -120,46 +122,13 @@ def _reach(case: Throughput | None) -> float:
     return (case.rate.high or case.rate.median) / 1000
 
 
-def _figure(rows: Sequence[Row], *, width: float, legend: float = 0.0) -> Figure:
-    height = 1.0 + legend + _ROW_INCHES * max(len(rows), 2)
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _prepare(ax: Axes, rows: Sequence[Row], title: str, unit: str) -> None:
-    names = differing(rows)
-    labels = [cells.ascii_line(", ".join([row.loader, *_options(row, names)])) for row in rows]
-    ax.set_yticks(range(len(rows)), labels, parse_math=False)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color="#dddddd", linewidth=0.8)
-    ax.axvline(0, color=_GREY, linewidth=1)
-    for y in range(1, len(rows)):
-        if rows[y].config != rows[y - 1].config:  # only loaders between two lines are compared
-            ax.axhline(y - 0.5, color="#999999", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.set_xlabel(unit)
-    ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
-
-
-def _options(row: Row, names: Sequence[str]) -> list[str]:
-    return [describe(row, names)] if names else []
-
-
-def _colors(rows: Sequence[Row]) -> dict[str, str]:
-    """A colour for each loader, the same in every plot of a run."""
-    loaders = sorted({row.loader for row in rows})
-    return {loader: COLORS[i % len(COLORS)] for i, loader in enumerate(loaders)}
-
-
 def _rate_bar(ax: Axes, y: int, row: Row, case: Throughput | None, color: str) -> None:
     text = cells.measured(case, lambda case: cells.median(case.rate, cells.rate))
     text = _not_ranked(row, case, text)
     reach = _reach(case)
     if case is not None and case.rate is not None and reach:
         middle = case.rate.median / 1000
-        ax.barh(y, middle, height=0.62, color=color)
+        ax.barh(y, middle, height=0.62, **bar_style(row, color))
         if case.rate.low is not None:
             ends = [[middle - case.rate.low / 1000], [reach - middle]]
             ax.errorbar(middle, y, xerr=ends, color="black", capsize=3, linewidth=1.2)
@@ -171,8 +140,8 @@ def _memory_bar(ax: Axes, y: int, row: Row, color: str) -> tuple[float, float]:
     memory, low, high = row.memory, 0.0, 0.0
     if _has_footprint(memory):
         parts: tuple[tuple[int | None, dict[str, Any]], ...] = (
-            (memory.anon_bytes, {"facecolor": color}),
-            (memory.shmem_bytes, {"facecolor": _lighter(color, 0.45)}),
+            (memory.anon_bytes, bar_style(row, color)),
+            (memory.shmem_bytes, {"facecolor": lighter(color, 0.45)}),
             (memory.page_cache_bytes, _page_cache(color)),
         )
         for count, style in parts:
@@ -197,14 +166,8 @@ def _sizes(memory: Memory) -> str:
 
 
 def _page_cache(color: str) -> dict[str, Any]:
-    return {"facecolor": _lighter(color, 0.85), "edgecolor": color, "hatch": "////", "linewidth": 0}
+    return {"facecolor": lighter(color, 0.85), "edgecolor": color, "hatch": "////", "linewidth": 0}
 
 
 def _label(ax: Axes, x: float, y: int, text: str) -> None:
-    ax.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", color=_GREY)
-
-
-def _lighter(color: str, share: float) -> str:
-    """Mix a colour with white."""
-    red, green, blue = (channel + (1 - channel) * share for channel in to_rgb(color))
-    return to_hex((red, green, blue))
+    ax.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", color=GREY)

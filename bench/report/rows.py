@@ -1,93 +1,43 @@
-"""One row a loader and its options: what the feed, training and memory cases say about it.
+"""One row a loader, its workers and its options: what its feed, training and memory cases say.
 
-Owns: how raw values become figures, and which figures may be ranked.
-Must not know: how a figure is written, sorted out or drawn.
+Owns: which cases belong together, and which of them may be ranked.
+Must not know: how raw values become figures, how a figure is written, sorted out or drawn.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.report.endings import case_outcome, case_signal
-from bench.statistics import Estimate, estimate_ratio
+from bench.report.audit import (
+    DIFFERENT,
+    DIFFERENT_DIGESTS,
+    IDENTICAL,
+    KnownFailure,
+    Pass,
+    read_audit,
+    read_known_failure,
+)
+from bench.report.endings import SKIPPED, case_outcome
+from bench.report.figures import Memory, Throughput, read_memory, read_throughput
 
 Config = tuple[str, int, str, int]
-"""Backend, batch size, pixels, samples: only loaders that share them are compared."""
-
-_BEFORE_LOADER = ("import", "model", "ceiling")
-"""Phases of a memory case that lead up to its baseline."""
+"""Backend, batch size, pixels, samples: only rows that share them are compared."""
 
 _DIGESTS_DIFFER = "audited as identical, but audits of the same batches have different digests"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Throughput:
-    """Figures of one feed or training case; `None` where no round was recorded."""
-
-    outcome: str
-    """How the case ended: `ok`, `failed`, `killed`, `timeout`, `audit_failed`, ..."""
-
-    signal: str | None
-    """Name of the signal that ended it, such as `SIGKILL`."""
-
-    rate: Estimate | None
-    """Samples per second."""
-
-    utilization: Estimate | None
-    """AU: seconds of the neighbouring ceiling round / seconds of the round."""
-
-    cpu_s_per_1000_samples: Estimate | None
-    """User and system seconds of the whole process tree per 1,000 samples delivered."""
-
-    time_to_first_batch_s: Estimate | None
-    """Seconds from the start of `fit` to the end of its first step."""
-
-    @property
-    def data_stall(self) -> Estimate | None:
-        """Fraction of the time in which the model waits for data: 1 - AU."""
-        return self.utilization and self.utilization.complement()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """Bytes over the baseline in one memory case; `None` where it was not measured.
-
-    The baseline is the process with its framework, its model and one ceiling round. Differences
-    are kept as measured: one below zero says that the kernel took pages back meanwhile.
-    """
-
-    outcome: str
-    """As in `Throughput`."""
-
-    signal: str | None
-    """As in `Throughput`."""
-
-    anon_bytes: int | None
-    """Private part of the footprint, at the moment of its peak."""
-
-    shmem_bytes: int | None
-    """Shared part of the footprint, at the moment of its peak."""
-
-    page_cache_bytes: int | None
-    """Peak of the mapped files; the kernel takes them back, so they are not in the footprint."""
-
-    @property
-    def footprint_bytes(self) -> int | None:
-        """Peak of private and shared memory: what a machine can run out of."""
-        if self.anon_bytes is None or self.shmem_bytes is None:
-            return None
-        return self.anon_bytes + self.shmem_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
-    """One loader with its options; a case that was not run is `None`."""
+    """One loader with its workers and options; a case that was not run is `None`."""
 
     backend: str
     loader: str
+    num_workers: int = 0
+    """Threads or processes beside the one that trains; 0 for a loader that has none."""
+
     batch_size: int
     pixels: str
     samples: int
@@ -97,6 +47,15 @@ class Row:
     identical: bool | None = None
     """Whether every audit found the batches of the reference; `None`: never audited."""
 
+    verdict: str | None = None
+    """What the audits found; see `bench.report.audit`."""
+
+    passes: tuple[Pass, ...] = ()
+    """The audit pass by pass: the first one that failed, otherwise the first one."""
+
+    known_failure: KnownFailure | None = None
+    """Why this row is expected to fail its audit; `None`: it is not."""
+
     digest: str | None = None
     """SHA-256 of the batches that the model was given."""
 
@@ -105,8 +64,21 @@ class Row:
 
     @property
     def config(self) -> Config:
-        """What loaders must share to be compared."""
+        """What rows must share to be compared."""
         return self.backend, self.batch_size, self.pixels, self.samples
+
+    @property
+    def label(self) -> str:
+        """Name among the rows of one `config`: `sequence`, `sequence (2 workers)`."""
+        if not self.num_workers:
+            return self.loader
+        return f"{self.loader} ({self.num_workers} worker{'s' if self.num_workers > 1 else ''})"
+
+    @property
+    def skipped(self) -> bool:
+        """Whether there is nothing to show: every case was skipped."""
+        cases = [case for case in (self.feed, self.train, self.memory) if case is not None]
+        return bool(cases) and all(case.outcome == SKIPPED for case in cases)
 
     def may_be_ranked(self, measured: Throughput | Memory | None) -> bool:
         """Whether a case of this row ended well and the row's batches are proven identical."""
@@ -114,42 +86,58 @@ class Row:
 
 
 def rows_from_run(run: Mapping[str, Any]) -> list[Row]:
-    """Merge the cases of a run into rows, sorted by options, then by loader.
+    """Merge the cases of a run into rows, sorted by options, then by loader and workers.
 
     Args:
         run: the content of `run.json`, as `read_run` returns it; any case may be partial. Where a
             case stands twice the later one counts.
 
     Returns:
-        One row for each backend, loader, batch size, pixels and number of samples.
+        One row for each backend, loader, number of workers, batch size, pixels and number of
+        samples; those of one backend stand together.
     """
     merged: defaultdict[tuple[Any, ...], dict[str, Any]] = defaultdict(dict)
     for result in run["cases"]:
         case = result["case"]
-        key = (case["backend"], case["batch_size"], case["pixels"], case["samples"], case["loader"])
+        options = case["backend"], case["batch_size"], case["pixels"], case["samples"]
+        key = (*options, case["loader"], case["num_workers"])
         merged[key][case["bench"]] = result
     return _compare_digests([_row(key, merged[key]) for key in sorted(merged)])
 
 
+def not_skipped(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows of which anything was run."""
+    return [row for row in rows if not row.skipped]
+
+
 def _row(key: tuple[Any, ...], results: Mapping[str, Any]) -> Row:
-    backend, batch_size, pixels, samples, loader = key
-    audits = [audit for name in results if (audit := results[name].get("audit"))]
-    wrong = [audit for audit in audits if not audit.get("identical")]
-    shown = (wrong or audits or [{}])[0]
-    failed = bool(wrong) or any(case_outcome(r) == "audit_failed" for r in results.values())
-    differ = len({audit.get("digest") for audit in audits}) > 1
+    backend, batch_size, pixels, samples, loader, num_workers = key
+    audits = [audit for result in results.values() if (audit := read_audit(result))]
+    wrong = [audit for audit in audits if not audit.identical]
+    shown = next(iter(wrong or audits), None)
+    verdict = shown.verdict if shown else None
+    difference = shown.difference if shown else None
+    if not wrong and any(case_outcome(result) == "audit_failed" for result in results.values()):
+        verdict = DIFFERENT
+    elif not wrong and len({audit.digest for audit in audits}) > 1:
+        verdict, difference = DIFFERENT_DIGESTS, _DIGESTS_DIFFER
+    known = [failure for r in results.values() if (failure := read_known_failure(r))]
     return Row(
         backend=backend,
         loader=loader,
+        num_workers=num_workers,
         batch_size=batch_size,
         pixels=pixels,
         samples=samples,
-        feed=_throughput(results.get("feed")),
-        train=_throughput(results.get("train")),
-        memory=_memory(results.get("memory")),
-        identical=not (failed or differ) if audits or failed else None,
-        digest=_text(shown.get("digest")),
-        difference=_text(shown.get("first_difference")) or (_DIGESTS_DIFFER if differ else None),
+        feed=read_throughput(results.get("feed")),
+        train=read_throughput(results.get("train")),
+        memory=read_memory(results.get("memory")),
+        identical=None if verdict is None else verdict == IDENTICAL,
+        verdict=verdict,
+        passes=shown.passes if shown else (),
+        known_failure=known[0] if known else None,
+        digest=shown.digest if shown else None,
+        difference=difference,
     )
 
 
@@ -164,48 +152,8 @@ def _compare_digests(rows: list[Row]) -> list[Row]:
         if row.identical:
             digests[row.config[1:]].add(row.digest)
     return [
-        replace(row, identical=False, difference=_DIGESTS_DIFFER)
+        replace(row, identical=False, verdict=DIFFERENT_DIGESTS, difference=_DIGESTS_DIFFER)
         if row.identical and len(digests[row.config[1:]]) > 1
         else row
         for row in rows
     ]
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _throughput(result: Mapping[str, Any] | None) -> Throughput | None:
-    if result is None:
-        return None
-    rounds = result.get("rounds") or []
-
-    def column(name: str) -> list[float | None]:
-        return [measured.get(name) for measured in rounds]
-
-    samples = [count or None for count in column("samples")]  # a round without any has no rate
-    seconds = column("seconds")
-    first = result.get("time_to_first_batch_s") or []
-    return Throughput(
-        outcome=case_outcome(result),
-        signal=case_signal(result),
-        rate=estimate_ratio(samples, seconds),
-        utilization=estimate_ratio(column("ceiling_seconds"), seconds),
-        cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
-        time_to_first_batch_s=estimate_ratio(first, [1] * len(first)),
-    )
-
-
-def _memory(result: Mapping[str, Any] | None) -> Memory | None:
-    if result is None:
-        return None
-    raw = result.get("memory") or {}
-    baseline = raw.get("baseline")
-    readings = [r for r in raw.get("readings", []) if r["phase"] not in _BEFORE_LOADER]
-    split: dict[str, int | None] = dict.fromkeys(("anon_bytes", "shmem_bytes", "page_cache_bytes"))
-    if baseline and readings:
-        peak = max(readings, key=lambda reading: reading["anon"] + reading["shmem"])
-        split["anon_bytes"] = peak["anon"] - baseline["anon"]
-        split["shmem_bytes"] = peak["shmem"] - baseline["shmem"]
-        split["page_cache_bytes"] = max(r["file"] for r in readings) - baseline["file"]
-    return Memory(outcome=case_outcome(result), signal=case_signal(result), **split)

@@ -1,5 +1,6 @@
 """Reading `run.json`: what a report may rely on, checked once and before anything is written.
 
+Files of older schemas are upgraded as they are read, so that the rest knows one schema only.
 Must not know: what is derived from a run, or how it is shown.
 """
 
@@ -10,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+from bench.report.audit import DIFFERENT, IDENTICAL
+
+SCHEMA = 2
 """The newest schema of `run.json` that this version reads."""
 
 _NUMBER = (int, float)
@@ -18,16 +21,44 @@ _NONE = type(None)
 
 _RUN = {"status": str, "environment": dict, "protocol": dict, "sources": list, "cases": list}
 _RESULT = {"id": str, "case": dict, "outcome": str}
-_CASE = {"backend": str, "bench": str, "batch_size": int, "loader": str, "pixels": str}
+_CASE = {
+    "backend": str,
+    "bench": str,
+    "batch_size": int,
+    "loader": str,
+    "num_workers": int,
+    "pixels": str,
+    "samples": int,
+}
 _OPTIONAL = {"planned_cases": (int, _NONE)}
-_ENVIRONMENT = {"memory_bytes": (*_NUMBER, _NONE), "packages": (dict, _NONE)}
+_ENVIRONMENT = {
+    "backends": (dict, _NONE),
+    "memory_bytes": (*_NUMBER, _NONE),
+    "packages": (dict, _NONE),
+}
 _PARTS = {  # what a killed or interrupted case may lack
     "audit": (dict, _NONE),
     "error": (dict, _NONE),
+    "known_failure": (dict, _NONE),
     "memory": (dict, _NONE),
     "rounds": (list, _NONE),
     "time_to_first_batch_s": (list, _NONE),
 }
+_AUDIT = {"identical": bool, "verdict": str, "passes": list}
+_PASS = {
+    "name": str,
+    "verdict": str,
+    "batches": int,
+    "expected_batches": int,
+    "samples": int,
+    "expected_samples": int,
+    "missing_batches": list,
+    "repeated_batches": list,
+    "missing_samples": int,
+    "repeated_samples": int,
+}
+_PASS_OPTIONAL = {"max_ulps": (int, _NONE), "difference": (str, _NONE)}
+_KNOWN_FAILURE = {"reason": str, "link": str}
 _READING = {"anon": _NUMBER, "file": _NUMBER, "shmem": _NUMBER}
 
 
@@ -57,21 +88,15 @@ def read_run(folder: Path) -> dict[str, Any]:
         remedy = "Restore it or run the benchmark again."
         raise RunFileError(f"`{path}` cannot be read as JSON: {error}. {remedy}") from error
     try:
+        _check_schema(run)
+        run = _upgrade(run)
         check_run(run)
     except RunFileError as error:
         raise RunFileError(f"`{path}`: {error}") from None
     return dict(run)
 
 
-def check_run(run: object) -> None:
-    """Check that a run has the form of schema 1, however much of it is still missing.
-
-    Args:
-        run: the decoded content of `run.json`.
-
-    Raises:
-        RunFileError: it has not; the message names the first field that is wrong.
-    """
+def _check_schema(run: Any) -> None:
     if not isinstance(run, dict) or not isinstance(run.get("schema"), int):
         raise RunFileError("no `schema`: this is not a run of this suite. Name another folder.")
     if run["schema"] > SCHEMA:
@@ -79,9 +104,46 @@ def check_run(run: object) -> None:
             f"schema {run['schema']} is newer than {SCHEMA}, the newest that this version reads. "
             "Upgrade keras-loader-bench and try again."
         )
+
+
+def _upgrade(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run of schema 1 as one of schema 2; whatever lacks its form is left to the check.
+
+    Schema 1 knew no workers, and of an audit whether the batches of `fit` were identical.
+    """
+    if run["schema"] >= SCHEMA or not isinstance(run.get("cases"), list):
+        return run
+    return {**run, "schema": SCHEMA, "cases": [_upgrade_result(result) for result in run["cases"]]}
+
+
+def _upgrade_result(result: Any) -> Any:
+    if not isinstance(result, dict):
+        return result
+    upgraded = dict(result)
+    if isinstance(case := result.get("case"), dict):
+        upgraded["case"] = {"num_workers": 0, **case}
+    if isinstance(audit := result.get("audit"), dict) and audit:
+        verdict = IDENTICAL if audit.get("identical") is True else DIFFERENT
+        known = {"identical": False, "verdict": verdict, "passes": []}
+        upgraded["audit"] = {**known, **audit}
+    return upgraded
+
+
+def check_run(run: Any) -> None:
+    """Check that a run has the form of schema 2, however much of it is still missing.
+
+    Args:
+        run: the decoded content of `run.json`.
+
+    Raises:
+        RunFileError: it has not; the message names the first field that is wrong.
+    """
+    _check_schema(run)
     _check(run, _RUN, "")
     _check_optional(run, _OPTIONAL, "")
     _check_optional(run["environment"], _ENVIRONMENT, "environment.")
+    for name, backend in (run["environment"].get("backends") or {}).items():
+        _check(backend, {}, f"environment.backends.{name}")
     for number, source in enumerate(run["sources"]):
         _check(source, {"name": str, "num_samples": int}, f"sources[{number}].")
     for number, result in enumerate(run["cases"]):
@@ -90,8 +152,12 @@ def check_run(run: object) -> None:
 
 def _check_result(result: Any, where: str) -> None:
     _check(result, _RESULT, where)
-    _check(result["case"], {**_CASE, "samples": int}, f"{where}case.")
+    _check(result["case"], _CASE, f"{where}case.")
     _check_optional(result, _PARTS, where)
+    if audit := result.get("audit"):
+        _check_audit(audit, f"{where}audit.")
+    if known := result.get("known_failure"):
+        _check(known, _KNOWN_FAILURE, f"{where}known_failure.")
     for number, measured in enumerate(result.get("rounds") or []):
         _check(measured, {}, f"{where}rounds[{number}].")
     if memory := result.get("memory"):
@@ -100,6 +166,17 @@ def _check_result(result: Any, where: str) -> None:
             _check(memory["baseline"], _READING, f"{where}memory.baseline.")
         for number, reading in enumerate(memory["readings"]):
             _check(reading, {**_READING, "phase": str}, f"{where}memory.readings[{number}].")
+
+
+def _check_audit(audit: Any, where: str) -> None:
+    _check(audit, _AUDIT, where)
+    for number, each in enumerate(audit["passes"]):
+        name = f"{where}passes[{number}]."
+        _check(each, _PASS, name)
+        _check_optional(each, _PASS_OPTIONAL, name)
+        for batches in ("missing_batches", "repeated_batches"):
+            for position, batch in enumerate(each[batches]):
+                _check({"index": batch}, {"index": int}, f"{name}{batches}[{position}].")
 
 
 def _check_optional(value: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:

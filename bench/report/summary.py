@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.rows import Row, Throughput
+from bench.report.figures import Throughput
+from bench.report.rows import Row
 from bench.statistics import Estimate
 
-_KEY = ("backend", "loader", "batch_size", "pixels", "samples")
+_KEY = ("backend", "loader", "num_workers", "batch_size", "pixels", "samples")
 _BYTES = ("footprint_bytes", "anon_bytes", "shmem_bytes", "page_cache_bytes")
 _THROUGHPUT = {
     "samples_per_s": "rate",
@@ -44,7 +45,8 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
 
 def _record(row: Row) -> dict[str, Any]:
     record = {name: getattr(row, name) for name in _KEY}
-    record["identical"], record["digest"] = row.identical, row.digest
+    record["identical"], record["verdict"] = row.identical, row.verdict
+    record["known_failure"], record["digest"] = row.known_failure is not None, row.digest
     record |= _throughput("feed", row.feed) | _throughput("train", row.train)
     record["memory_outcome"] = getattr(row.memory, "outcome", None)
     return record | {name: getattr(row.memory, name, None) for name in _BYTES}

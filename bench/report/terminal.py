@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from bench.report import cells
 from bench.report.cells import Case
-from bench.report.endings import endings
+from bench.report.endings import endings, skipped_cases
+from bench.report.figures import Memory, Throughput
 from bench.report.options import describe
-from bench.report.rows import Memory, Row, Throughput, rows_from_run
+from bench.report.ranking import by_config
+from bench.report.rows import Row, not_skipped, rows_from_run
 
 _MIN_NAME = 8
 _GAP = "  "
@@ -23,7 +24,7 @@ Columns = Mapping[str, Callable[[Row], str]]
 
 
 def _columns(figure: Callable[..., str]) -> Columns:
-    """The columns right of the loader's name, with rates written by `figure`."""
+    """The columns right of a row's label, with rates written by `figure`."""
 
     def rate(case: Throughput | None) -> str:
         return _measured(case, lambda case: figure(case.rate, cells.rate))
@@ -65,10 +66,9 @@ def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
     Returns:
         Lines of printable ASCII, without a line break at the end.
     """
-    rows = rows_from_run(run)
+    rows = not_skipped(rows_from_run(run))
     lines = []
-    for _, block in groupby(rows, key=lambda row: row.config):
-        group = list(block)
+    for group in by_config(rows):
         lines += [cells.ascii_line(describe(group[0])), *_block(group, width), ""]
     if not rows:
         lines.append("No case has been measured.")
@@ -91,7 +91,7 @@ def _block(rows: Sequence[Row], width: int) -> list[str]:
         table = [[name.strip() for name in columns]]
         table += [[column(row) for column in columns.values()] for row in rows]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        names = ["loader", *(cells.ascii_line(row.loader) for row in rows)]
+        names = ["loader", *(cells.ascii_line(row.label) for row in rows)]
         longest = max(map(len, names))
         room = width - sum(widths) - len(_GAP) * len(widths)
         if room >= longest:
@@ -104,12 +104,16 @@ def _block(rows: Sequence[Row], width: int) -> list[str]:
 
 
 def _endings(run: Mapping[str, Any]) -> list[str]:
-    """One line for each case that did not end well, and one for a run that did not."""
+    """One line for each case that did not end well, each reason to skip, and a run cut short."""
     lines = []
     for ending in endings(run):
         how = cells.outcome(ending.outcome, ending.signal)
+        how = f"{how} (known)" if ending.known and ending.difference else how
         why = ending.difference if ending.outcome == "audit_failed" else ending.message
         lines.append(cells.ascii_line(": ".join(filter(None, [how, ending.id, why]))))
+    for group in skipped_cases(run):
+        cases = f"skipped {len(group.ids)} case{'s' if len(group.ids) > 1 else ''}"
+        lines.append(cells.ascii_line(f"{cases}: {group.reason}"))
     if run["status"] != "complete":
         lines.append(cells.ascii_line(f"This run is not complete (status: {run['status']})."))
     return lines

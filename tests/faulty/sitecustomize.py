@@ -1,10 +1,18 @@
 """On PYTHONPATH, adds loaders that fail to the registry of every process of a run."""
 
-import loaders
+from loaders.registry import LOADERS, KnownFailure, LoaderEntry
 
-loaders.LOADERS.update(
+LOADERS.update(
     {
-        name: f"faulty_loaders:{name.title()}Loader"
+        name: LoaderEntry(f"faulty_loaders:{name.title()}Loader")
         for name in ("drops", "hangs", "killed", "raises", "swaps")
     }
+)
+LOADERS["broken"] = LoaderEntry("faulty_loaders_that_cannot_be_imported:Loader")
+LOADERS["lacking"] = LoaderEntry("faulty_loaders:NeverMade", packages=("no_such_package",))
+LOADERS["known"] = LoaderEntry(
+    "faulty_loaders:SwapsLoader",
+    known_failure=KnownFailure(
+        backends=("tensorflow",), min_workers=0, reason="It swaps.", link="https://example.org/why"
+    ),
 )

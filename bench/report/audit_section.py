@@ -1,0 +1,154 @@
+"""The section on the audit: one line where all is well, otherwise what came instead, pass by pass.
+
+Owns: which rows are told together. Where things stand on the page is in `report.md.j2`.
+Must not know: how batches are compared, figures, files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from bench.report import cells
+from bench.report.audit import KnownFailure, Pass, short_verdict, verdict_words
+from bench.report.cells import Markdown
+from bench.report.options import describe, differing
+from bench.report.rows import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Rows that failed in the same way."""
+
+    heading: Markdown
+    """Which rows, and what is wrong with them in a few words."""
+
+    known: KnownFailure | None
+    """Why it was expected; `None` where it was not, or where a block above has the same reason."""
+
+    headings: list[str]
+    table: list[list[str]]
+    """One line a pass; empty in files of schema 1."""
+
+    difference: str | None
+    """The first difference, where no pass tells one."""
+
+
+def audit_verdict(row: Row) -> Markdown:
+    """Write the verdict on a row with its digest: `yes`, **11 of 65 missing** (known)."""
+    if row.verdict is None:
+        return Markdown(cells.NOT_RUN)
+    verdict = "yes" if row.identical else f"**{failure(row)}**{known_mark(row)}"
+    return Markdown(f"{verdict} {cells.code(row.digest[:12])}" if row.digest else verdict)
+
+
+def failure(row: Row) -> Markdown:
+    """Write in a few words what is wrong with the batches of a row."""
+    return cells.prose(short_verdict(row.verdict or "", row.passes))
+
+
+def known_mark(row: Row) -> str:
+    """Return the mark behind the verdict on a row that was expected to fail."""
+    return " (known)" if row.known_failure else ""
+
+
+def audit_summary(rows: Sequence[Row]) -> list[Markdown]:
+    """Say how many rows are right, in which passes, and which ones are so against expectation."""
+    audited = [row for row in rows if row.verdict is not None]
+    right = [row for row in audited if row.identical]
+    if not audited:
+        return [Markdown("No row was audited, so none is ranked.")] if rows else []
+    names = [tuple(each.name for each in row.passes) for row in right]
+    common = [name for name in names[0] if all(name in each for each in names)] if names else []
+    passes = f" in every pass: {cells.prose('; '.join(common))}" if common else ""
+    count, all_of = len(right), len(audited)
+    if count == all_of:
+        lead = f"All {all_of} audited rows are" if all_of > 1 else "The one audited row is"
+        sentences = [f"{lead} identical to the reference{passes}."]
+    else:
+        sentences = [
+            f"{count} of {all_of} audited rows {'is' if count == 1 else 'are'} identical to the "
+            f"reference{passes}. Rows that are not are never ranked."
+        ]
+    if surprising := [row for row in right if row.known_failure]:
+        sentences.append(
+            f"Expected to fail, and identical all the same: {_named(surprising, differing(rows))}."
+        )
+    return [Markdown(sentence) for sentence in sentences]
+
+
+def audit_blocks(rows: Sequence[Row]) -> list[Block]:
+    """Tell what came instead of the reference, once for all rows that failed in the same way."""
+    names = differing(rows)
+    alike: dict[object, list[Row]] = {}
+    for row in rows:
+        if row.identical is False:
+            first = None if _told_by_passes(row) else row.difference
+            key = failure(row), row.known_failure, str(_table(row.passes)), first
+            alike.setdefault(key, []).append(row)
+    blocks: list[Block] = []
+    for group in alike.values():
+        told = [block.known for block in blocks]
+        block = _block(group, names)
+        blocks.append(replace(block, known=None) if block.known in told else block)
+    return blocks
+
+
+def _block(rows: Sequence[Row], names: Sequence[str]) -> Block:
+    row = rows[0]
+    table = _table(row.passes)
+    return Block(
+        heading=Markdown(f"{_named(rows, names)}: {failure(row)}{known_mark(row)}"),
+        known=row.known_failure,
+        headings=list(table[0]) if table else [],
+        table=[list(line.values()) for line in table],
+        difference=None if _told_by_passes(row) else row.difference,
+    )
+
+
+def _named(rows: Sequence[Row], names: Sequence[str]) -> Markdown:
+    """Rows by label, with their options where these differ: `sequence` (jax; torch)."""
+    texts = []
+    for label, block in groupby(sorted(rows, key=lambda row: row.label), lambda row: row.label):
+        places = cells.prose("; ".join(describe(row, names) for row in block))
+        texts.append(f"{cells.code(label)} ({places})" if places else str(cells.code(label)))
+    return Markdown(cells.enumeration(texts))
+
+
+def _told_by_passes(row: Row) -> bool:
+    return any(each.difference for each in row.passes)
+
+
+def _table(passes: Sequence[Pass]) -> list[dict[str, str]]:
+    """One line a pass: heading -> cell; columns in which nothing would stand are left out."""
+    columns: Mapping[str, Callable[[Pass], str]] = {
+        "pass": lambda each: each.name,
+        "verdict": lambda each: verdict_words(each.verdict),
+        "batches": _given,
+        "missing": lambda each: _counted(each.missing_batches, each.missing_samples),
+        "repeated": lambda each: _counted(each.repeated_batches, each.repeated_samples),
+        "largest difference (ULP)": _largest,
+        "first difference": lambda each: cells.code(each.difference) if each.difference else "",
+    }
+    lines = [{name: write(each) for name, write in columns.items()} for each in passes]
+    used = [name for name in columns if any(line[name] for line in lines)]
+    return [{name: line[name] or cells.NOT_RUN for name in used} for line in lines]
+
+
+def _given(each: Pass) -> str:
+    batches = f"{each.batches:,} of {each.expected_batches:,}"
+    if each.batches != each.expected_batches or each.samples == each.expected_samples:
+        return batches
+    return f"{batches} ({each.samples:,} of {each.expected_samples:,} samples)"
+
+
+def _largest(each: Pass) -> str:
+    return "" if each.max_ulps is None else f"{each.max_ulps:,}"
+
+
+def _counted(batches: Sequence[int], samples: int) -> str:
+    """Which batches, or how many samples where no batch is missing or repeated as a whole."""
+    if batches:
+        return f"{len(batches)}: {cells.ranges(batches)}"
+    return f"{samples:,} samples" if samples else ""

@@ -1,0 +1,111 @@
+"""Who may be compared, and who is ahead: by rate and by AU.
+
+Only cases that ended well and whose batches are proven identical take part. A row counts as behind
+only where both figures say so: a rate says that a process was slower, AU that its loader was.
+Must not know: how a conclusion is worded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.report.figures import Throughput
+from bench.report.rows import Row
+from bench.statistics import Estimate, best, leaders
+
+CaseOf = Callable[[Row], Throughput | None]
+"""Picks the case of a row that is compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The row with the highest feed rate among those it may be compared with."""
+
+    row: Row
+
+    tied: tuple[Row, ...]
+    """Rows that are not proven slower, because intervals of rate or AU overlap."""
+
+    slower: tuple[Row, ...]
+    """Rows that are proven slower, by rate and by AU."""
+
+    @property
+    def beyond_doubt(self) -> bool:
+        """Whether there is a row to compare with and all of them are proven slower."""
+        return bool(self.slower) and not self.tied
+
+
+def feed_case(row: Row) -> Throughput | None:
+    """Return the feed case of a row."""
+    return row.feed
+
+
+def train_case(row: Row) -> Throughput | None:
+    """Return the training case of a row."""
+    return row.train
+
+
+def by_config(rows: Iterable[Row]) -> list[list[Row]]:
+    """Split rows into those that may be compared with each other; rows are sorted already."""
+    return [list(block) for _, block in groupby(rows, key=lambda row: row.config)]
+
+
+def ranked_rates(rows: Iterable[Row], case: CaseOf) -> dict[str, Estimate]:
+    """The rates that may be ranked, by label."""
+    return {
+        row.label: measured.rate
+        for row in rows
+        if (measured := case(row)) and measured.rate and row.may_be_ranked(measured)
+    }
+
+
+def ranked_utilizations(rows: Sequence[Row], case: CaseOf) -> dict[str, Estimate]:
+    """AU of the rows whose rates may be ranked, by label."""
+    ranked = ranked_rates(rows, case)
+    return {
+        row.label: measured.utilization
+        for row in rows
+        if row.label in ranked and (measured := case(row)) and measured.utilization
+    }
+
+
+def apart(rows: Sequence[Row], case: CaseOf, one: str, other: str) -> bool:
+    """Whether two labels differ beyond doubt: rate and AU are both apart, in the same direction."""
+    rates, utilizations = ranked_rates(rows, case), ranked_utilizations(rows, case)
+    higher = []
+    for figures in (rates, utilizations):
+        if one not in figures or other not in figures or figures[one].overlaps(figures[other]):
+            return False
+        higher.append(figures[one].median > figures[other].median)
+    return higher[0] == higher[1]
+
+
+def best_loaders(rows: Iterable[Row]) -> list[Best]:
+    """Return the best row of each backend, or rather of each `Config`.
+
+    Best is the highest median feed rate among the rows that may be ranked.
+
+    Args:
+        rows: what `rows_from_run` returned: sorted by options.
+
+    Returns:
+        One entry for each `Config` that has a feed rate which may be ranked, in their order.
+    """
+    return [found for group in by_config(rows) if (found := _best(group))]
+
+
+def _best(rows: Sequence[Row]) -> Best | None:
+    rates, utilizations = ranked_rates(rows, feed_case), ranked_utilizations(rows, feed_case)
+    if not rates:
+        return None
+    top = best(rates)
+    rest = [row for row in rows if row.label in rates and row.label != top]
+    behind = rates.keys() - leaders(rates) - {top}
+    behind &= utilizations.keys() - set(leaders(utilizations)) if top in utilizations else set()
+    return Best(
+        row=next(row for row in rows if row.label == top),
+        tied=tuple(row for row in rest if row.label not in behind),
+        slower=tuple(row for row in rest if row.label in behind),
+    )

@@ -1,0 +1,220 @@
+"""What is wrong with an input, in sentences: which batches, the first difference, what to do.
+
+Owns: what counts as a problem. Must not know: any framework, how a text is laid out.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from loaders.audit.process import Event, Run
+from loaders.registry import LOADERS, KnownFailure
+
+STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it by hand"}
+"""Stages of a run that are no calls of Keras."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One problem."""
+
+    text: str
+    verbatim: str = ""
+    """A traceback, or what was printed last."""
+
+
+def findings(runs: Sequence[Run], timeout_s: float) -> list[Finding]:
+    """Return all problems, in the order of the passes."""
+    reading = runs[0].event("reading")
+    found = [*_contents(reading)] if reading else []
+    found += [f for event in runs[0].all("pass") for f in _pass(event)]
+    found += [f for i, run in enumerate(runs) for f in _ending(run, timeout_s, second=i > 0)]
+    return [*found, *_between(runs)]
+
+
+def notes(run: Run) -> Iterator[str]:
+    """Yield what should be known of an audit and is no problem."""
+    about, reading = run.event("input") or {}, run.event("reading") or {}
+    passes = run.all("pass")
+    narrowed = {n: dtypes for p in passes for n, dtypes in p["dtypes"].items()}
+    rounded = {name for p in passes for name in p["rounded"]}
+    for name, (yields, given) in narrowed.items():
+        if name not in rounded:
+            yield f"{_given(name, yields, given)}; no value changes."
+    if doubles := reading.get("doubles"):
+        again, first = doubles[0]
+        rest = f", and {len(doubles) - 1} more like it" if len(doubles) > 1 else ""
+        yield (
+            f"the input itself repeats: read by hand, batch {again} is batch {first} again{rest}."
+        )
+    if about.get("fits", 1) > 1:
+        yield "a generator can be read once, so each epoch is a `fit` of its own, with a new one."
+    if reading.get("promise") == "shuffled":
+        yield (
+            "the input shuffles, so of a pass it is judged that every sample comes as often as it "
+            "should, not when."
+        )
+    elif reading.get("promise") == "ordered" and about.get("shuffle"):
+        yield (
+            "`fit` shuffles the batches of a PyDataset unless told not to; --no-shuffle judges the "
+            "order as well."
+        )
+    if reading.get("promise") == "drops_last":
+        yield (
+            "each reading leaves out other samples, fewer than a batch, as shuffling with "
+            "`drop_last` does; that much may be missing from a pass."
+        )
+
+
+def known_failure(run: Run) -> KnownFailure | None:
+    """Return Keras' own failure if it explains what is wrong."""
+    about, environment = run.event("input") or {}, run.event("environment") or {}
+    known = LOADERS["stock_sequence"].known_failure
+    workers = about.get("workers") or 0
+    parallel = workers > 1 or (workers > 0 and about.get("use_multiprocessing"))
+    wrong = {p["verdict"] for p in run.all("pass")} & {"missing_or_repeated", "other_order"}
+    if known and parallel and wrong and environment.get("backend") in known.backends:
+        return known
+    return None
+
+
+def ranges(numbers: Sequence[int], most: int = 6) -> str:
+    """Return numbers in ascending order as `0-10, 17`, the first few of them."""
+    unique = sorted(set(numbers))
+    pairs = groupby(enumerate(unique), key=lambda pair: pair[1] - pair[0])
+    groups = [[number for _, number in group] for _, group in pairs]
+    shown = [f"{g[0]}-{g[-1]}" if len(g) > 1 else str(g[0]) for g in groups[:most]]
+    rest = sum(len(group) for group in groups[most:])
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def _contents(reading: Event) -> Iterator[Finding]:
+    if reading["promise"] == "other_contents":
+        yield Finding(
+            text="Batches cannot be identified: read twice by hand, the input had other contents. "
+            "Where it augments at random, audit it with augmentation switched off, or draw the "
+            "random numbers of a sample from a seed of that sample; where every epoch has samples "
+            "of its own, audit one epoch's."
+        )
+
+
+def _pass(event: Event) -> Iterator[Finding]:
+    name, verdict = event["name"], event["verdict"]
+    first = (event["difference"] or "").replace("the reference", "the reading by hand")
+    first_difference = f" First difference: {first}." if first else ""
+    if event["rounded"]:
+        for array in event["rounded"]:
+            given = _given(array, *event["dtypes"][array])
+            yield Finding(
+                text=f"{name}: {given}, and values are rounded. Yield that dtype if it is meant."
+            )
+        if verdict == "other_dtype_or_shape":
+            return
+    if verdict == "missing_or_repeated":
+        yield Finding(text=f"{name}: {_missing(event)}.{first_difference}")
+    elif verdict == "other_order":
+        yield Finding(text=f"{name}: every sample came, in another order.{first_difference}")
+    elif verdict == "other_values":
+        yield Finding(text=f"{name}: values differ from those read by hand.{first_difference}")
+    elif verdict == "other_dtype_or_shape":
+        yield Finding(text=f"{name}: the form differs from that read by hand.{first_difference}")
+    if not event.get("outputs_in_order", True):
+        yield Finding(
+            text=f"{name}: the outputs were returned in another order than that of the steps."
+        )
+
+
+def _missing(event: Event) -> str:
+    parts = []
+    for kind, what in (("missing", "never came"), ("repeated", "came more than once")):
+        batches, samples = event[f"{kind}_batches"], event[f"{kind}_samples"]
+        if batches:
+            parts.append(f"{'batches' if len(set(batches)) > 1 else 'batch'} {ranges(batches)}")
+        elif samples:
+            parts.append(f"{samples:,} {'samples' if samples > 1 else 'sample'}")
+        if batches or samples:
+            parts[-1] += f" {what}"
+    return " and ".join(parts)
+
+
+def _given(name: str, yields: str, given: str) -> str:
+    return f"the model is given `{name}` as {given} where the input yields {yields}"
+
+
+def _ending(run: Run, timeout_s: float, *, second: bool) -> Iterator[Finding]:
+    where = " in the second run" if second else ""
+    told = set()
+    for event in run.all("raised"):
+        name = _stage(event["stage"])
+        message = f": {event['message']}" if event["message"] else ""
+        text = f"{event['type']}{message}"
+        verbatim = "" if text in told else event["traceback"]
+        told.add(text)
+        yield Finding(text=f"{name} raised{where} {text}", verbatim=verbatim)
+    if run.event("end") or run.event("refused"):
+        return
+    stage = _stage((run.event("stage") or {"name": "keras"})["name"])
+    if run.timed_out:
+        yield Finding(
+            text=f"{stage} did not end within the {timeout_s:g} s of a run{where}; raise --timeout "
+            f"if it is only slow.{_endless(run)}"
+        )
+    elif not run.event("raised"):
+        yield Finding(
+            text=f"{stage} ended the process{where} {_exit(run.exit_status)}; it printed last:",
+            verbatim=run.log or "(nothing)",
+        )
+
+
+def _endless(run: Run) -> str:
+    about = run.event("input") or {}
+    if about.get("length") == "unknown" and not run.event("reading"):
+        return " An input without an end needs --steps-per-epoch N."
+    if about.get("use_multiprocessing"):
+        return " With `use_multiprocessing`, Keras waits for ever for a worker that died."
+    return ""
+
+
+def _stage(name: str) -> str:
+    return STAGES.get(name, f"`{name}`")
+
+
+def _exit(status: int) -> str:
+    if status >= 0:
+        return f"with exit status {status}"
+    name = signal.Signals(-status).name
+    return f"by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+
+
+def differing(runs: Sequence[Run]) -> tuple[Event, Event] | None:
+    """Return the first reading or pass that differs between two complete runs, of both."""
+    if len(runs) < 2 or not all(run.event("end") for run in runs):
+        return None
+    one, two = ([*run.all("reading"), *run.all("pass")] for run in runs)
+    pairs = zip(one, two, strict=False)
+    return next((pair for pair in pairs if pair[0]["digests"] != pair[1]["digests"]), None)
+
+
+def _between(runs: Sequence[Run]) -> Iterator[Finding]:
+    if not (pair := differing(runs)):
+        return
+    event, other = pair
+    same = event["content"] == other["content"]
+    what = "the same samples in another order" if same else "other samples"
+    digests = zip(event["digests"], other["digests"], strict=False)
+    number = next((i for i, (a, b) in enumerate(digests) if a != b), None)
+    at = "" if number is None else f", from batch {number} on"
+    if event["event"] == "reading":
+        yield Finding(
+            text=f"Two runs with the same seed differ: read by hand, the second had {what}{at}. "
+            "Seed every random generator of the input; a seed of the clock or of the system, and "
+            "the order of a set, differ from process to process."
+        )
+    else:
+        yield Finding(
+            text=f"Two runs with the same seed differ, although the input read by hand does not: "
+            f"in `{event['name']}` the second was given {what}{at}."
+        )

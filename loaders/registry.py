@@ -1,0 +1,105 @@
+"""The loaders that exist, and what must be known of one before its framework is imported.
+
+A new loader is one file and one entry here. Must not know: any framework.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownFailure:
+    """Batches that are known to be wrong through no fault of this project."""
+
+    backends: tuple[str, ...]
+    """Keras backends on which it happens."""
+
+    min_workers: int
+    """The smallest `num_workers` with which it happens."""
+
+    reason: str
+    """What happens, in one sentence."""
+
+    link: str
+    """Where it is explained."""
+
+
+@dataclass(frozen=True)
+class LoaderEntry:
+    """What the suite knows of a loader without importing it."""
+
+    target: str
+    """`module:Class`."""
+
+    packages: tuple[str, ...] = ()
+    """Packages that it needs beyond NumPy and Keras with its backend."""
+
+    has_workers: bool = False
+    """Whether `num_workers` changes anything."""
+
+    known_failure: KnownFailure | None = None
+    """`None`: its batches are expected to be identical everywhere."""
+
+    opt_in: bool = False
+    """Measured only where it is named: it can hang."""
+
+    def expected_failure(self, backend: str, num_workers: int) -> KnownFailure | None:
+        """Return why this loader's batches are expected to be wrong there; `None`: they are not."""
+        known = self.known_failure
+        if known and backend in known.backends and num_workers >= known.min_workers:
+            return known
+        return None
+
+
+def missing_package(packages: tuple[str, ...]) -> str | None:
+    """Return why something cannot be used here: a package that is not installed, and the remedy.
+
+    Args:
+        packages: names under which they are imported and installed.
+
+    Returns:
+        One sentence with the command that installs what is missing; `None`: nothing is.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if not missing:
+        return None
+    names = ", ".join(f"`{name}`" for name in missing)
+    be = "are" if len(missing) > 1 else "is"
+    return f"{names} {be} not installed; `pip install {' '.join(missing)}` adds what is missing"
+
+
+_LINK = "https://github.com/keras-team/keras/pull/20123"
+_REASON = (
+    "Keras draws a batch to build the model and its metrics, stops the workers, keeps what they "
+    "had read ahead for the next pass and begins that pass at batch 0 again: batches that were "
+    "read ahead come twice, and as many are missing at its end."
+)
+
+LOADERS: dict[str, LoaderEntry] = {
+    "eager_sequence": LoaderEntry("loaders.eager_sequence_loader:EagerSequenceLoader"),
+    "grain": LoaderEntry("loaders.grain_loader:GrainLoader", packages=("grain",), has_workers=True),
+    "numpy": LoaderEntry("loaders.numpy_loader:NumpyLoader"),
+    "sequence": LoaderEntry("loaders.sequence_loader:SequenceLoader", has_workers=True),
+    "stock_sequence": LoaderEntry(
+        "loaders.stock_sequence_loader:StockSequenceLoader",
+        has_workers=True,
+        known_failure=KnownFailure(
+            backends=("jax", "torch"), min_workers=2, reason=_REASON, link=_LINK
+        ),
+    ),
+    "stock_sequence_processes": LoaderEntry(
+        "loaders.stock_sequence_loader:StockSequenceProcessesLoader",
+        has_workers=True,
+        known_failure=KnownFailure(
+            backends=("jax", "torch"), min_workers=0, reason=_REASON, link=_LINK
+        ),
+        opt_in=True,
+    ),
+    "tf_data": LoaderEntry(
+        "loaders.tf_data_loader:TfDataLoader", packages=("tensorflow",), has_workers=True
+    ),
+    "torch": LoaderEntry("loaders.torch_loader:TorchLoader", packages=("torch",), has_workers=True),
+}
+"""Name of a loader -> what is known of it."""

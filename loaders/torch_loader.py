@@ -1,0 +1,118 @@
+"""PyTorch's `DataLoader` over the memory map, with batched fetching.
+
+https://docs.pytorch.org/docs/stable/data.html: a dataset that has `__getitems__` is asked for a
+whole batch at once, which saves a Python call and a copy for every sample.
+Must not know: how rows are ordered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, make_batch
+from loaders.source import ImageSource
+
+
+class RowsDataset(Dataset[Any]):
+    """The samples of a source. Its pickle holds the path of the source and no image.
+
+    Args:
+        source: the stored images.
+        pixels: `float32` or `uint8`.
+    """
+
+    def __init__(self, source: ImageSource, pixels: Pixels) -> None:
+        self.source = source
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return self.source.num_samples
+
+    def __getitem__(self, row: int) -> Batch:
+        """Return one sample, as a batch of one."""
+        return self.__getitems__(np.array([row]))
+
+    def __getitems__(self, rows: Rows) -> Batch:
+        """Return the batch of these rows."""
+        return make_batch(self.source, rows, self.pixels)
+
+
+class BatchesOfRows(Sampler[Any]):
+    """Cuts rows into batches: the order stays in our hands.
+
+    Args:
+        batch_size: rows in every batch but the last, which may be smaller.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.rows: Rows = np.arange(0)
+        self.closed = False
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        rows = self.rows  # of this pass, whatever the next one is given
+        for start in range(0, len(rows), self.batch_size):
+            if self.closed:
+                return
+            yield rows[start : start + self.batch_size]
+
+
+class TorchLoader(Loader):
+    """One `DataLoader` for all calls, so that its workers are started once.
+
+    `num_workers` is that of `DataLoader`: processes, which live until `close`. They are spawned and
+    not forked: this process runs the threads of a framework, and a fork would copy their locks as
+    they happen to be. `prefetch_batches` is shared out among them. Without workers each batch is
+    read on the thread that asks for it.
+    """
+
+    def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
+        super().__init__(source, options)
+        self._batches = BatchesOfRows(options.batch_size)
+        workers = options.num_workers
+        self._data_loader: Any = DataLoader(
+            RowsDataset(source, options.pixels),
+            batch_sampler=self._batches,
+            collate_fn=as_tensors,
+            num_workers=workers,
+            prefetch_factor=max(1, options.prefetch_batches // workers) if workers else None,
+            persistent_workers=workers > 0,
+            multiprocessing_context="spawn" if workers else None,
+            # Seeds the workers; without it every pass would draw from torch's global generator.
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x`: the `DataLoader`, which delivers the given rows from now on."""
+        self._batches.rows = rows
+        return {"x": self._data_loader}
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._batches.closed = True
+        iterator = self._data_loader._iterator
+        if iterator is not None:
+            # Take what was read ahead: a worker that is told to end while it hands over a batch
+            # aborts. What it may raise here was raised in `fit`, or nobody has asked for it.
+            with contextlib.suppress(Exception):
+                for _ in iterator:
+                    pass
+            # No public way ends persistent workers while anybody refers to their iterator, and on
+            # TensorFlow Keras never lets go of a generator that was fitted.
+            iterator._shutdown_workers()
+        del self._data_loader
+
+
+def as_tensors(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a batch as tensors that share its memory."""
+    x, y = batch
+    return torch.from_numpy(x), torch.from_numpy(y)

@@ -1,0 +1,91 @@
+"""Laws of reading `run.json`: old schemas are upgraded, files of another form are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.report import RunFileError, read_run
+from bench.report.rows import rows_from_run
+
+GOLDEN = Path(__file__).parent / "data" / "invented_run"
+SCHEMA_1 = Path(__file__).parent / "data" / "invented_run_schema_1"
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def whole_run():
+    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def run(whole_run):
+    """The part of the run on one backend, without workers."""
+    cases = [result for result in whole_run["cases"] if result["case"]["backend"] == "tensorflow"]
+    return whole_run | {"cases": cases}
+
+
+def test_a_run_of_schema_1_keeps_every_figure_and_verdict(run):
+    """Both runs hold the same rounds; schema 1 knew neither workers nor passes."""
+    for old, new in zip(rows_from_run(read_run(SCHEMA_1)), rows_from_run(run), strict=True):
+        assert (old.label, old.feed, old.train, old.memory) == (
+            (new.label, new.feed, new.train, new.memory)
+        )
+        assert (old.identical, old.digest, old.num_workers) == (new.identical, new.digest, 0)
+        assert old.verdict == ("identical" if old.identical else "different")
+        assert (old.difference or "") in (new.difference or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        ("{", "cannot be read as JSON"),
+        ("[]", "not a run of this suite"),
+        ('{"schema": 3}', "Upgrade keras-loader-bench"),
+        ('{"schema": 1, "status": "complete"}', "`environment` must be dict, got NoneType"),
+    ],
+)
+def test_a_run_that_cannot_be_read_costs_one_line_and_no_file(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content, encoding="utf-8")
+    with pytest.raises(RunFileError, match=message):
+        read_run(tmp_path)
+    before = list(tmp_path.iterdir())
+    if content in (None, "{"):
+        command = [sys.executable, "-m", "bench.report", str(tmp_path)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("case", {}, "`cases[0].case.backend` must be str"),
+        ("known_failure", {"reason": 1}, "`cases[0].known_failure.reason` must be str"),
+        ("audit", {"identical": True}, "`cases[0].audit.verdict` must be str"),
+    ],
+)
+def test_a_part_of_another_form_is_named(run, tmp_path, part, value, message):
+    run["cases"][0][part] = value
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    with pytest.raises(RunFileError, match=re.escape(message)):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", None), ("missing_batches", ["x"]), ("max_ulps", "1")]
+)
+def test_a_pass_of_another_form_is_named(run, tmp_path, field, value):
+    run["cases"][0]["audit"]["passes"][1][field] = value
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    with pytest.raises(RunFileError, match=re.escape(f"audit.passes[1].{field}")):
+        read_run(tmp_path)
