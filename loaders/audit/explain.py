@@ -5,6 +5,7 @@ Owns: what counts as a problem. Must not know: any framework, how a text is laid
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ def _contents(reading: Event) -> Iterator[Finding]:
 def _pass(event: Event) -> Iterator[Finding]:
     name, verdict = event["name"], event["verdict"]
     first = (event["difference"] or "").replace("the reference", "the reading by hand")
+    first = re.sub(r"^(batch \d+): (is|has|came|never)\b", r"\1 \2", first)
     first_difference = f" First difference: {first}." if first else ""
     if event["rounded"]:
         for array in event["rounded"]:
@@ -165,7 +167,7 @@ def _ending(run: Run, timeout_s: float, *, second: bool) -> Iterator[Finding]:
     elif not run.event("raised"):
         yield Finding(
             text=f"{stage} ended the process{where} {_exit(run.exit_status)}; it printed last:",
-            verbatim=run.log or "(nothing)",
+            verbatim=_printed(run.log) or "(nothing)",
         )
 
 
@@ -176,6 +178,12 @@ def _endless(run: Run) -> str:
     if about.get("use_multiprocessing"):
         return " With `use_multiprocessing`, Keras waits for ever for a worker that died."
     return ""
+
+
+def _printed(log: str) -> str:
+    """Leave out what TensorFlow's and JAX' runtimes print at every start."""
+    chatter = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before absl::")
+    return "\n".join(line for line in log.splitlines() if not chatter.match(line))
 
 
 def _stage(name: str) -> str:

@@ -1,0 +1,104 @@
+"""No thread and no process of a loader outlives it, however its `fit` ended."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from registered import every_loader
+
+from loaders import LoaderOptions, make_loader, sample_order
+from loaders.audit.recording import record_fit
+from loaders.registry import missing_package
+
+pytestmark = pytest.mark.each_backend
+
+
+def helpers():
+    """Threads of Python and child processes; not those that `multiprocessing` keeps for itself."""
+    threads = {t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)}
+    children = {
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "resource_tracker" not in " ".join(process.cmdline())
+    }
+    return threads | children
+
+
+def left_over(before, seconds=5.0):
+    """What is left after some time: threads that were told to end may need a moment."""
+    end = time.monotonic() + seconds
+    gc.collect()
+    while (left := helpers() - before) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+@every_loader
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_closing_ends_every_thread_and_process(loader_name, workers, error, source):
+    """After a whole `fit`, after an error in its fourth step, and after a Ctrl-C there."""
+    if error and workers and loader_name == "stock_sequence":
+        pytest.skip("Keras leaves its own threads behind where `fit` raises")
+    before = helpers()
+    steps = []
+
+    def step(batch):
+        steps.append(len(batch["x"]))
+        if error and len(steps) == 4:
+            raise error("in the fourth step")
+
+    options = LoaderOptions(batch_size=8, num_workers=workers)
+    with make_loader(loader_name, source, options) as loader:
+        args = loader.fit_args(sample_order(source.num_samples, seed=0, epoch=0))
+        if error is None:
+            record_fit(args, [step])
+            assert sum(steps) == source.num_samples
+        else:
+            with pytest.raises(error, match="in the fourth step"):
+                record_fit(args, [step])
+            assert len(steps) == 4
+    del loader, args
+    assert not left_over(before)
+
+
+INTERRUPTED = """
+import sys
+import torch
+from loaders import ImageSource, LoaderOptions, make_loader, sample_order
+from loaders.audit.recording import record_fit
+if __name__ == "__main__":
+    source = ImageSource.open(sys.argv[1])
+    with make_loader("torch", source, LoaderOptions(batch_size=8, num_workers=2)) as loader:
+        rows = sample_order(source.num_samples, seed=0, epoch=0)
+        step = lambda batch: print("step", flush=True)
+        record_fit(loader.fit_args(rows), [step] * 10_000)
+"""
+
+
+@pytest.mark.skipif(missing_package(("torch",)) is not None, reason="torch is not installed")
+def test_ctrl_c_in_a_terminal_ends_worker_processes_too(source, tmp_path):
+    """A terminal interrupts the workers as well as the process that trains."""
+    script = tmp_path / "train.py"
+    script.write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(source.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "step\n"
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 2
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
