@@ -53,7 +53,7 @@ class Case:
 class Protocol:
     """How every case of a run is measured."""
 
-    rounds: int = 12
+    rounds: int = 9
     """Timed rounds of a case, each paired with a round of the ceiling."""
 
     round_seconds: float = 1.0

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from bench.process_tree import kill_tree
+from loaders.process_tree import kill_tree
 
 LOG_TAIL_BYTES = 4096
 

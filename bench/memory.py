@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bench.process_tree import members
+from loaders.process_tree import members
 
 MIN_PERIOD_S = 0.02
 MAX_LOAD = 0.05

@@ -14,6 +14,7 @@ import pytest
 from bench.cases import BACKENDS, BENCHES, Case, Protocol, plan
 from bench.environment import configured_backend
 from loaders import LOADERS
+from loaders.registry import missing_package
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
 QUICK = Protocol(rounds=3, round_seconds=0.2, memory_samples=1, quick=True)
@@ -95,8 +96,8 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--quick",
         action="store_true",
-        help="A smoke run in under 90 seconds: few rounds, two loaders for training unless "
-        "--loaders is given. Its figures mean little.",
+        help="A smoke run in under 90 seconds: few rounds, two loaders for training and memory "
+        "unless --loaders is given. Its figures mean little.",
     )
 
 
@@ -110,14 +111,15 @@ def read_options(config: pytest.Config) -> Settings:
     quick: bool = get("quick")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
     loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
-    # Two loaders are enough to see that training works; the model takes seconds to build.
+    # Two loaders are enough to see that training and memory work; each case takes seconds to start.
     few = quick and not get("loaders")
+    installed = [name for name in loaders if not missing_package(LOADERS[name].packages)]
     cases = {
         bench: plan(
             bench,
             backends=_names(get("keras_backends") or configured_backend()),
             num_workers=_numbers("--num-workers", get("num_workers")),
-            loaders=loaders[:2] if few and bench == "train" else loaders,
+            loaders=installed[:2] if few and bench != "feed" else loaders,
             batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
             pixels=_names(get("pixels")),
             samples=_numbers("--samples", samples),

@@ -17,7 +17,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench.process_tree import end_with_parent, own_cpu_seconds
+from bench.cpu_time import own_cpu_seconds
+from loaders.process_tree import end_with_parent
 from loaders.registry import LOADERS
 
 CALIBRATION_ROUNDS = 8

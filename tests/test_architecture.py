@@ -47,27 +47,9 @@ def test_loaders_never_import_bench(path):
 @every_module
 def test_bench_names_no_loader(path):
     if path.is_relative_to(PROJECT / "bench"):
-        allowed = {"loaders", "loaders.source"} | {
-            f"loaders.{name}"
-            for name in (
-                "audit",
-                "audit.records",
-                "cache",
-                "cifar10",
-                "contract",
-                "order",
-                "registry",
-            )
-        }
-        named = {
-            name if name.count(".") < 2 else name.rpartition(".")[0]
-            for name in imports(path, lazy=True)
-            if name.split(".")[0] == "loaders"
-        }
-        attributes = {name for name in named if name.startswith("loaders.") and name[8:9].isupper()}
-        functions = {"loaders.make_loader"}
+        loaders = ("loaders.cifar10_sequence", *(name_of(path) for path in LOADER_FILES))
+        assert not [name for name in imports(path, lazy=True) if name.startswith(loaders)]
         packages = {"grain", "numpy", "torch"}  # loaders that are named after what they use
-        assert named - attributes - functions <= allowed
         strings = {
             node.value
             for node in ast.walk(ast.parse(path.read_text()))

@@ -105,7 +105,7 @@ def regrouped(batches):
         (
             with_batch(3, x=next_up),
             "other_values",
-            "batch 3: sample 37 has other values; the largest difference is 1 ULPs",
+            "batch 3: sample 37 has other values; the largest difference is 1 ULP",
         ),
         (
             with_batch(0, y=lambda y: np.roll(y, 1, axis=1)),

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from bench.child import CaseError, Child
-from bench.process_tree import kill_tree, members
+from loaders.process_tree import kill_tree, members
 
 CASE = {"backend": "tensorflow", "loader": "sequence", "model": "null", "bench": "feed",
-        "batch_size": 64, "pixels": "float32", "samples": 230}  # fmt: skip
+        "batch_size": 64, "pixels": "float32", "samples": 230, "num_workers": 0}  # fmt: skip
 
 
 @pytest.fixture

@@ -168,7 +168,9 @@ def _first_stranger(
             if digest in unknown:
                 others = f", as has {count - 1} more" if count == 2 else ""
                 others = f", as have {count - 1} more" if count > 2 else others
-                size = "" if ulps is None else f"; the largest difference is {ulps:,} ULPs"
+                size = (
+                    f"; the largest difference is {ulps:,} ULP{'s' * (ulps != 1)}" if ulps else ""
+                )
                 return f"batch {number}: sample {i} has other values{others}{size}"
     raise AssertionError("called for passes without unknown samples")
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+from loaders.process_tree import kill_tree
 
 Event = dict[str, Any]
 """What a run reports; `event` says what kind of report it is."""
@@ -90,7 +88,7 @@ def run(
                         exit_status = process.wait(timeout=POLL_S)
                     _read(lines, events, on_event)
             finally:
-                end_tree(process.pid)
+                kill_tree(process.pid)
                 process.wait()
             _read(lines, events, on_event)
         printed = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -112,33 +110,3 @@ def _read(lines: Any, events: list[Event], on_event: Callable[[Event], None]) ->
             return
         events.append(json.loads(line))
         on_event(events[-1])
-
-
-def end_tree(pid: int) -> None:
-    """End a process that leads its group, with its group and descendants, if they still live."""
-    processes = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(pid)
-        processes = [root, *root.children(recursive=True)]
-    if hasattr(os, "killpg"):
-        # Also reaches descendants whose own parent is gone.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(processes, timeout=5)
-
-
-def end_with_parent() -> None:
-    """Make this process and its group end when its parent does, however the parent ends."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        if hasattr(os, "killpg"):
-            os.killpg(os.getpgid(0), signal.SIGKILL)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from loaders.audit.passes import Report, Subject
-from loaders.audit.process import end_with_parent
 from loaders.audit.target import TargetError, load_target
+from loaders.process_tree import end_with_parent
 
 SEED = 0
 

@@ -1,4 +1,4 @@
-"""A process and its descendants: who they are, how much CPU they used, and how they end.
+"""A process and its descendants: who they are and how they end.
 
 Must not know: what the processes do.
 """
@@ -23,25 +23,11 @@ def members(pid: int) -> list[psutil.Process]:
         return []
 
 
-def own_cpu_seconds() -> float:
-    """Return user + system seconds of this process and all its descendants, dead ones included.
-
-    This process is read to the nanosecond, descendants to the kernel's clock tick (10 ms).
-    """
-    times = os.times()
-    total = time.process_time() + times.children_user + times.children_system
-    for child in members(os.getpid())[1:]:
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile
-            used = child.cpu_times()
-            total += used.user + used.system + used.children_user + used.children_system
-    return total
-
-
 def kill_tree(pid: int) -> None:
     """End a process, its descendants and its process group; return when they are gone."""
     processes = members(pid)
     if hasattr(os, "killpg"):
-        # Also reaches descendants whose own parent is gone. The child leads its group.
+        # Also reaches descendants whose own parent is gone. The process leads its group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
     for process in processes:
