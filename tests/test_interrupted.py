@@ -12,7 +12,8 @@ from bench.report import write_report
 
 
 def start_and_wait_for(text: str, results):
-    process = suite.start("-k", "feed", results=results)
+    loaders = "eager_sequence,numpy,sequence,tf_data"
+    process = suite.start("-k", "feed", "--loaders", loaders, results=results)
     output = []
     for line in process.stdout:
         output.append(line)

@@ -26,7 +26,13 @@ def clock():
 
 
 CASES = plan(
-    "feed", loaders=["numpy", "sequence"], batch_sizes=[64], pixels=["float32"], samples=[512]
+    "feed",
+    backends=["tensorflow"],
+    loaders=["numpy", "sequence"],
+    num_workers=[0],
+    batch_sizes=[64],
+    pixels=["float32"],
+    samples=[512],
 )
 
 
@@ -41,14 +47,14 @@ def run_one_case(progress, clock, case):
 
 def test_plain_lines_are_few_and_whole(clock):
     stream = io.StringIO()
-    progress = Progress({"feed": 2}, Protocol(), stream=stream, clock=clock)
+    progress = Progress({"feed": 2}, Protocol(rounds=12), stream=stream, clock=clock)
     run_one_case(progress, clock, CASES[0])
     lines = stream.getvalue().splitlines()
     assert lines[0] == (
-        "[1/2] feed-tensorflow-numpy-b64-float32-n512: start; 0:00 so far, about 1:04 left"
+        "[1/2] feed-tensorflow-numpy-w0-b64-float32-n512: start; 0:00 so far, about 1:04 left"
     )
     assert lines[1] == (
-        "[1/2] feed-tensorflow-numpy-b64-float32-n512: round 3/12, 41,234 samples/s; "
+        "[1/2] feed-tensorflow-numpy-w0-b64-float32-n512: round 3/12, 41,234 samples/s; "
         "0:12 so far, about 0:52 left"
     )
     assert lines[-1].endswith("ok after 48 s, 41,234 samples/s; 0:48 so far, about 0:48 left")
@@ -57,14 +63,14 @@ def test_plain_lines_are_few_and_whole(clock):
 
 def test_a_terminal_gets_one_line_that_is_rewritten(clock):
     stream = Terminal()
-    progress = Progress({"feed": 2}, Protocol(), stream=stream, clock=clock)
+    progress = Progress({"feed": 2}, Protocol(rounds=12), stream=stream, clock=clock)
     run_one_case(progress, clock, CASES[0])
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().count("\r") == 14
 
 
 def test_the_estimate_learns_from_what_cases_took(clock):
-    progress = Progress({"feed": 3}, Protocol(), stream=io.StringIO(), clock=clock)
+    progress = Progress({"feed": 3}, Protocol(rounds=12), stream=io.StringIO(), clock=clock)
     run_one_case(progress, clock, CASES[0])
     assert progress.seconds_left() == pytest.approx(2 * 48)
     run_one_case(progress, clock, CASES[1])
