@@ -82,7 +82,7 @@ def outcome(name: str, signal: str | None) -> str:
 
 
 def measured(case: Case | None, write: Callable[[Case], str]) -> str:
-    """Write a figure of a case if it may be read as one, otherwise how the case ended.
+    """Write a figure of a case if there is one, and how the case ended if it did not end well.
 
     Args:
         case: the case, `None` where it was not run.
@@ -93,7 +93,7 @@ def measured(case: Case | None, write: Callable[[Case], str]) -> str:
     if case.outcome == "ok":
         return write(case)
     ending = outcome(case.outcome, case.signal)
-    figure = write(case) if case.outcome == "interrupted" else NOT_RUN
+    figure = write(case) if case.outcome in ("interrupted", "audit_failed") else NOT_RUN
     return ending if figure == NOT_RUN else f"{figure}, {ending}"
 
 

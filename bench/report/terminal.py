@@ -42,7 +42,12 @@ def _columns(figure: Callable[..., str]) -> Columns:
 
 
 def _measured(case: Case | None, write: Callable[[Case], str]) -> str:
-    """A cell without the signal that ended a case: that stands in a line of its own below."""
+    """A cell without the signal that ended a case, and without figures of wrong batches.
+
+    Why a case ended stands in a line of its own below; there is no room for both here.
+    """
+    if case is not None and case.outcome == "audit_failed":
+        return cells.outcome(case.outcome, None)
     return cells.measured(case and replace(case, signal=None), write).replace(" - ", "-")
 
 
