@@ -111,15 +111,17 @@ def read_options(config: pytest.Config) -> Settings:
     quick: bool = get("quick")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
     loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
-    # Two loaders are enough to see that training and memory work; each case takes seconds to start.
-    few = quick and not get("loaders")
-    installed = [name for name in loaders if not missing_package(LOADERS[name].packages)]
+    if quick and not get("loaders"):
+        # Two are enough to see that training and memory work; each case takes seconds to start.
+        few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
+    else:
+        few = loaders
     cases = {
         bench: plan(
             bench,
             backends=_names(get("keras_backends") or configured_backend()),
             num_workers=_numbers("--num-workers", get("num_workers")),
-            loaders=installed[:2] if few and bench != "feed" else loaders,
+            loaders=loaders if bench == "feed" else few,
             batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
             pixels=_names(get("pixels")),
             samples=_numbers("--samples", samples),
