@@ -96,7 +96,7 @@ def add_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--quick",
         action="store_true",
-        help="A smoke run in under 90 seconds: few rounds, two loaders for training and memory "
+        help="A smoke run in under two minutes: few rounds, two loaders for training and memory "
         "unless --loaders is given. Its figures mean little.",
     )
 
