@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from loaders.contract import Batch, Loader, LoaderOptions, Rows, make_batch
+from loaders.contract import Loader, LoaderOptions, Rows, make_batch
 from loaders.source import ImageSource
 
 
@@ -22,7 +22,9 @@ class CeilingLoader(Loader):
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
         rows = np.arange(min(options.batch_size, source.num_samples))
-        self._batch: Batch = make_batch(source, rows, options.pixels)
+        batch = make_batch(source, rows, options.pixels)
+        # On the backend's device, once: no round pays for the way there.
+        self._batch = tuple(keras.ops.convert_to_tensor(part) for part in batch)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return arguments for as many samples, in as many batches, as the rows would give."""
@@ -42,29 +44,20 @@ def _tensorflow(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
 
 
 def _jax(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
-    """A generator of arrays that lie on the device."""
-    import jax
-
-    batches = _repeat(jax.device_put(batch), full, jax.device_put(last), lasts)
-    return {"x": batches, "steps_per_epoch": full + lasts}
+    """A generator: the device's arrays pass through Keras as they are."""
+    return {"x": _repeat(batch, full, last, lasts), "steps_per_epoch": full + lasts}
 
 
 def _torch(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
-    """A DataLoader of tensors that lie on the device, which Keras uses as it is."""
+    """A DataLoader, which Keras uses as it is."""
     import torch
-    from keras.src.backend.torch.core import get_device
-
-    on_device, last_on_device = (
-        tuple(torch.from_numpy(part).to(get_device()) for part in arrays)
-        for arrays in (batch, last)
-    )
 
     class Repeated(torch.utils.data.IterableDataset[Any]):
         def __len__(self) -> int:
             return full + lasts
 
         def __iter__(self) -> Iterator[Any]:
-            return _repeat(on_device, full, last_on_device, lasts)
+            return _repeat(batch, full, last, lasts)
 
     data_loader = torch.utils.data.DataLoader(Repeated(), batch_size=None, collate_fn=_unchanged)
     return {"x": data_loader}

@@ -141,3 +141,35 @@ def make_batch(source: ImageSource, rows: Rows, pixels: Pixels) -> Batch:
     labels = source.labels.take(rows)
     x = scale_pixels(images) if pixels == "float32" else images
     return x, one_hot(labels, len(source.class_names))
+
+
+class Batches:
+    """The batches of some rows, each read when it is asked for, from any thread.
+
+    Its pickle holds the path of the source and the rows, and no image.
+
+    Args:
+        source: the stored images.
+        rows: the rows to deliver, in this order, shape `(n,)`.
+        batch_size: samples in every batch but the last, which may be smaller.
+        pixels: the form in which the images are wanted.
+    """
+
+    def __init__(self, source: ImageSource, rows: Rows, *, batch_size: int, pixels: Pixels) -> None:
+        self._source = source
+        self._rows = rows
+        self._batch_size = batch_size
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch.
+
+        Args:
+            index: from 0 to `len(self) - 1`.
+        """
+        start = index * self._batch_size
+        rows = self._rows[start : start + self._batch_size]
+        return make_batch(self._source, rows, self._pixels)

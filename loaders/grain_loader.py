@@ -11,31 +11,7 @@ from typing import Any
 
 import grain
 
-from loaders.contract import Batch, Loader, LoaderOptions, Rows, make_batch
-from loaders.source import ImageSource
-
-
-class BatchSource:
-    """A `grain.sources.RandomAccessDataSource` whose elements are batches.
-
-    Args:
-        source: the stored images.
-        rows: the rows to deliver, in this order.
-        options: batch size and the form of the pixels.
-    """
-
-    def __init__(self, source: ImageSource, rows: Rows, options: LoaderOptions) -> None:
-        self.source = source
-        self.rows = rows
-        self.options = options
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.options.batch_size)
-
-    def __getitem__(self, index: int) -> Batch:
-        start = index * self.options.batch_size
-        rows = self.rows[start : start + self.options.batch_size]
-        return make_batch(self.source, rows, self.options.pixels)
+from loaders.contract import Batches, Loader, Rows
 
 
 class GrainLoader(Loader):
@@ -52,11 +28,13 @@ class GrainLoader(Loader):
         The dataset repeats its rows for ever, because Keras goes on with one iterator from epoch to
         epoch where it is told the number of steps.
         """
-        batches = BatchSource(self.source, rows, self.options)
-        threads = self.options.num_workers
+        options = self.options
+        # A `grain.sources.RandomAccessDataSource` as it is.
+        batches = Batches(self.source, rows, batch_size=options.batch_size, pixels=options.pixels)
+        threads = options.num_workers
         read_options = grain.ReadOptions(
             num_threads=threads,
-            prefetch_buffer_size=max(threads, self.options.prefetch_batches) if threads else 0,
+            prefetch_buffer_size=max(threads, options.prefetch_batches) if threads else 0,
         )
         dataset = grain.MapDataset.source(batches).repeat().to_iter_dataset(read_options)
         return {"x": dataset, "steps_per_epoch": len(batches)}

@@ -6,13 +6,12 @@ Owns: `LazySequence`, the Keras side of it. Must not know: how rows are ordered.
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, make_batch
+from loaders.contract import Batch, Batches, Loader, LoaderOptions, Pixels, Rows
 from loaders.read_ahead import ReadAhead
 from loaders.source import ImageSource
 
@@ -63,10 +62,10 @@ class LazySequence(keras.utils.PyDataset):
 
     def _read_ahead(self) -> ReadAhead:
         # Without a reference to this sequence: threads must not keep it alive.
-        read = partial(_read, self.source, self._rows, self.batch_size, self.pixels)
+        batches = Batches(self.source, self._rows, batch_size=self.batch_size, pixels=self.pixels)
         return ReadAhead(
-            read,
-            -(-len(self._rows) // self.batch_size),
+            batches.__getitem__,
+            len(batches),
             num_workers=self._num_workers,
             prefetch_batches=self._prefetch_batches,
         )
@@ -208,8 +207,3 @@ def check_workers(workers: int) -> None:
             f"`workers` must be an integer of at least 0, got {workers!r}. 0 reads every batch on "
             "the thread that asks for it."
         )
-
-
-def _read(source: ImageSource, rows: Rows, batch_size: int, pixels: Pixels, index: int) -> Batch:
-    start = index * batch_size
-    return make_batch(source, rows[start : start + batch_size], pixels)

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from loaders.contract import Batch, Loader, LoaderOptions, Rows, make_batch
+from loaders.contract import Batch, Batches, Loader, LoaderOptions, Rows
 from loaders.source import ImageSource
 
 
@@ -27,17 +27,13 @@ class StockSequence(keras.utils.PyDataset):
         self, source: ImageSource, rows: Rows, options: LoaderOptions, **keras_options: Any
     ) -> None:
         super().__init__(**keras_options)
-        self.source = source
-        self.rows = rows
-        self.options = options
+        self.batches = Batches(source, rows, batch_size=options.batch_size, pixels=options.pixels)
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.options.batch_size)
+        return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
-        start = index * self.options.batch_size
-        rows = self.rows[start : start + self.options.batch_size]
-        return make_batch(self.source, rows, self.options.pixels)
+        return self.batches[index]
 
 
 class StockSequenceLoader(Loader):
