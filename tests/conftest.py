@@ -5,6 +5,7 @@ One process has one Keras backend. Tests run on the one that KERAS_BACKEND names
 """
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from loaders.cifar10 import prepare_source
 
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
+INVENTED_RUN = TESTS / "data" / "invented_run"
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,16 @@ def real_source(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("real_source")))
         return prepare_source("cifar10", data_dir=os.environ["CIFAR10_DIR"])
+
+
+@pytest.fixture
+def whole_run() -> dict:
+    """A run of three backends with every way of ending; its figures are invented."""
+    return json.loads((INVENTED_RUN / "run.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def run(whole_run: dict) -> dict:
+    """The part of it on one backend, without workers."""
+    cases = [result for result in whole_run["cases"] if result["case"]["backend"] == "tensorflow"]
+    return whole_run | {"cases": cases}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -15,18 +13,6 @@ from bench.report.ranking import best_loaders
 from bench.report.rows import rows_from_run
 
 COUNTS = ("batches", "expected_batches", "samples", "expected_samples")
-GOLDEN = Path(__file__).parent / "data" / "invented_run"
-
-
-@pytest.fixture
-def whole_run():
-    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def run(whole_run):
-    """The part of the run on one backend, without workers."""
-    return whole_run | {"cases": on_backend(whole_run, "tensorflow")}
 
 
 def on_backend(run, backend):

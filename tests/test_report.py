@@ -29,18 +29,6 @@ HOSTILE = "a|b `c` ```\n```\n<script>x</script> \x1b[31mred\x1b[0m $x_1$ \u202e 
 
 
 @pytest.fixture
-def whole_run():
-    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def run(whole_run):
-    """The part of the run on one backend, without workers."""
-    cases = [result for result in whole_run["cases"] if result["case"]["backend"] == "tensorflow"]
-    return whole_run | {"cases": cases}
-
-
-@pytest.fixture
 def report(tmp_path):
     """Write the report of a run, once or again, and return its text."""
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from bench.report.audit_section import audit_blocks, audit_summary
 from bench.report.endings import endings
 from bench.report.rows import rows_from_run
 
-GOLDEN = Path(__file__).parent / "data" / "invented_run"
-
 
 @pytest.fixture
-def run():
-    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
+def run(whole_run):
+    return whole_run
 
 
 def on_backend(run, backend):

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from xml.etree import ElementTree
-
-import pytest
 
 from bench.report.plot_layout import Layout
 from bench.report.plots import footprint_figure, rates_figure, write_plots
 from bench.report.rows import rows_from_run
-
-GOLDEN = Path(__file__).parent / "data" / "invented_run"
-
-
-@pytest.fixture
-def whole_run():
-    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def run(whole_run):
-    """The part of the run on one backend, without workers."""
-    cases = [result for result in whole_run["cases"] if result["case"]["backend"] == "tensorflow"]
-    return whole_run | {"cases": cases}
 
 
 def test_plots_are_valid_and_begin_at_zero(run, tmp_path):

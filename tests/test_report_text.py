@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from bench.report import terminal_table
 from bench.report.cells import fence, fraction, link, mebibytes, ranges, rate, significant
 
-GOLDEN = Path(__file__).parent / "data" / "invented_run"
 HOSTILE = "a|b `c` ```\n```\n<script>x</script> \x1b[31mred\x1b[0m \u202e"
 
 
 @pytest.fixture
-def run():
-    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
+def run(whole_run):
+    return whole_run
 
 
 def speed_up(result, factor):

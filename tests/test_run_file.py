@@ -9,25 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import INVENTED_RUN
 
 from bench.report import RunFileError, read_run
 from bench.report.rows import rows_from_run
 
-GOLDEN = Path(__file__).parent / "data" / "invented_run"
-SCHEMA_1 = Path(__file__).parent / "data" / "invented_run_schema_1"
+SCHEMA_1 = INVENTED_RUN.with_name("invented_run_schema_1")
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def whole_run():
-    return json.loads((GOLDEN / "run.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def run(whole_run):
-    """The part of the run on one backend, without workers."""
-    cases = [result for result in whole_run["cases"] if result["case"]["backend"] == "tensorflow"]
-    return whole_run | {"cases": cases}
 
 
 def test_a_run_of_schema_1_keeps_every_figure_and_verdict(run):

@@ -14,7 +14,7 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import ROWS, eventually, threads
 
-from loaders import sequence_loader
+from loaders import contract
 from loaders.audit.recording import recording_model
 from loaders.contract import LoaderOptions, make_batch
 from loaders.read_ahead import THREAD_NAME
@@ -139,7 +139,7 @@ def test_most_batches_of_a_fit_are_read_ahead(source, sequence_of, monkeypatch):
         time.sleep(0.002)  # as slow as a step: the threads get their turn
         return make_batch(*args)
 
-    monkeypatch.setattr(sequence_loader, "make_batch", read)
+    monkeypatch.setattr(contract, "make_batch", read)
     Witness(source).model.fit(sequence_of(batch_size=4), **ORDERED)
     assert sum(name.startswith(THREAD_NAME) for name in readers) > 29  # of 58
 
@@ -173,7 +173,7 @@ def test_an_error_while_reading_reaches_the_caller_of_fit(
             raise OSError("the disk is on fire")
         return make_batch(source, rows, pixels)
 
-    monkeypatch.setattr(sequence_loader, "make_batch", read_from_a_broken_disk)
+    monkeypatch.setattr(contract, "make_batch", read_from_a_broken_disk)
     keras.config.disable_traceback_filtering()
     sequence = sequence_of(workers=workers)
     try:
