@@ -9,3 +9,8 @@ BENCH = "memory"
 def test_memory(measure: Callable[[Any], None], benchmark: Any) -> None:
     """Sample the process tree through whole epochs of the null model; nothing is timed."""
     measure(benchmark)
+
+
+def test_breaking_point(search: Callable[[Any], None], benchmark: Any) -> None:
+    """Find the number of samples at which a loader dies; only with a memory budget."""
+    search(benchmark)

@@ -42,11 +42,16 @@ class Case:
         """Return the fields and the model, as they stand in `run.json`."""
         return {**asdict(self), "model": self.model}
 
-    def __str__(self) -> str:
+    @property
+    def without_samples(self) -> str:
+        """The id that it shares with cases of other numbers of samples."""
         return (
             f"{self.bench}-{self.backend}-{self.loader}-w{self.num_workers}"
-            f"-b{self.batch_size}-{self.pixels}-n{self.samples}"
+            f"-b{self.batch_size}-{self.pixels}"
         )
+
+    def __str__(self) -> str:
+        return f"{self.without_samples}-n{self.samples}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +67,16 @@ class Protocol:
     seed: int = 0
     """Of the order of the samples and of the synthetic edition."""
 
-    memory_samples: int = 250_000
+    memory_samples: int = 300_000
     """Samples that a memory case delivers at least, in whole epochs. The same number for sources of
-    every size, because what an allocator keeps for itself grows with the batches that it saw."""
+    every size, because what an allocator keeps for itself grows with the batches that it saw. A
+    source of 50,000 has six epochs: one that warms up, and five that show whether memory grows."""
 
     case_timeout_s: float = 600.0
     """Seconds after which a case is ended and counted as hung."""
+
+    memory_budget_bytes: int | None = None
+    """What a memory case may hold over its baseline; `None`: whatever it takes."""
 
     quick: bool = False
     """A smoke run: too few rounds for any conclusion."""
@@ -76,6 +85,10 @@ class Protocol:
         for name in ("rounds", "memory_samples", "round_seconds", "case_timeout_s"):
             if not 0 < getattr(self, name) < math.inf:  # false for NaN too
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        if self.memory_budget_bytes is not None and self.memory_budget_bytes < 1:
+            raise ValueError(
+                f"`memory_budget_bytes` must be positive, got {self.memory_budget_bytes}."
+            )
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
 

@@ -21,13 +21,15 @@ from typing import Any, Self
 from loaders.process_tree import kill_tree
 
 LOG_TAIL_BYTES = 4096
+MAX_LOG_BYTES = 2**20
 
 
 class CaseError(Exception):
     """A case could not be measured.
 
     Args:
-        outcome: `failed`, `killed` or `timeout`.
+        outcome: `failed` (an exception in the child), `refused` (one that says that memory was
+            refused), `crashed` (the child died) or `timeout`; its user knows others.
         kind: type of the exception in the child, or of this failure.
         message: what happened, in one line.
         traceback: the child's, where it has one.
@@ -115,13 +117,14 @@ class Child:
         reply = json.loads(answer)
         if "error" in reply:
             error = reply["error"]
-            raise CaseError("failed", error["type"], error["message"], traceback=error["traceback"])
+            outcome = "refused" if error["refused"] else "failed"
+            raise CaseError(outcome, error["type"], error["message"], traceback=error["traceback"])
         return reply["ok"]
 
-    def log_tail(self) -> str:
+    def log(self, max_bytes: int = MAX_LOG_BYTES) -> str:
         """Return the end of what the child printed."""
         with self._log.open("rb") as log_file:
-            log_file.seek(max(0, self._log.stat().st_size - LOG_TAIL_BYTES))
+            log_file.seek(max(0, self._log.stat().st_size - max_bytes))
             return log_file.read().decode(errors="replace")
 
     def __enter__(self) -> Self:
@@ -150,5 +153,7 @@ class Child:
             name = signal.Signals(-code).name
             hint = " (out of memory?)" if name == "SIGKILL" else ""
             message = f"the child was ended by {name} during `{method}`{hint}"
-            return CaseError("killed", "ChildKilled", message, signal_name=name)
-        return CaseError("failed", "ChildExited", f"the child exited with {code} during `{method}`")
+            return CaseError("crashed", "ChildKilled", message, signal_name=name)
+        return CaseError(
+            "crashed", "ChildExited", f"the child exited with {code} during `{method}`"
+        )

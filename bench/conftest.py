@@ -7,85 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, TextIO
 
 import pytest
 
 from bench.cases import BENCHES, Case
-from bench.child import CaseError
-from bench.environment import describe
 from bench.options import Settings, add_options, read_options
-from bench.progress import Progress
-from bench.results import RunFile
-from bench.runner import CaseRun, describe_failure
-from loaders.cifar10 import prepare_source
-from loaders.source import ImageSource, SourceError
+from bench.run import Run
+from loaders.source import SourceError
 
 SETTINGS = pytest.StashKey[Settings]()
-RUN = pytest.StashKey["Run"]()
-
-
-class Run:
-    """One run of the suite: its sources, its progress and its files.
-
-    Args:
-        settings: the options.
-        cases: what will be measured.
-        stream: for the progress.
-    """
-
-    def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
-        self.settings = settings
-        self.progress = Progress(
-            Counter(case.bench for case in cases), settings.protocol, stream=stream
-        )
-        self.sources = {samples: self._prepare(samples) for samples in _samples(cases)}
-        self.file = RunFile(
-            settings.folder,
-            environment=describe(),
-            protocol=asdict(settings.protocol),
-            planned_cases=len(cases),
-        )
-        for source in self.sources.values():
-            self.file.add_source(source)
-
-    def _prepare(self, samples: int) -> ImageSource:
-        self.progress.note(f"preparing {samples:,} samples")
-        return prepare_source(
-            self.settings.source,
-            data_dir=self.settings.data_dir,
-            num_samples=samples,
-            seed=self.settings.protocol.seed,
-        )
-
-    def measure(self, case: Case, benchmark: Any) -> None:
-        """Run one case; a case that cannot be measured is a failed test.
-
-        Unless a package is missing, which skips it, or its batches are known to be wrong.
-        """
-        case_run = CaseRun(
-            case,
-            protocol=self.settings.protocol,
-            source=self.sources[case.samples],
-            results=self.file,
-            progress=self.progress,
-        )
-        try:
-            case_run.measure(benchmark)
-        except CaseError as error:
-            if error.outcome == "skipped":
-                pytest.skip(error.message)
-            known = case_run.known_failure
-            if error.outcome == "audit_failed" and known:
-                pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
-            pytest.fail(describe_failure(error), pytrace=False)
-
-
-def _samples(cases: list[Case]) -> list[int]:
-    return sorted({case.samples for case in cases})
+RUN = pytest.StashKey[Run]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -126,9 +60,22 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of every case of the module's benchmark."""
     bench = getattr(metafunc.module, "BENCH", None)
-    if bench in BENCHES:
-        cases = metafunc.config.stash[SETTINGS].cases[bench]
+    if bench not in BENCHES:
+        return
+    cases = metafunc.config.stash[SETTINGS].cases[bench]
+    if "case" in metafunc.fixturenames:
         metafunc.parametrize("case", cases, ids=str)
+    elif "cases" in metafunc.fixturenames:
+        groups: defaultdict[str, list[Case]] = defaultdict(list)
+        for case in cases:
+            groups[case.without_samples].append(case)
+        metafunc.parametrize("cases", list(groups.values()), ids=list(groups))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the search for breaking points where there is no budget to break."""
+    if config.stash[SETTINGS].protocol.memory_budget_bytes is None:
+        items[:] = [item for item in items if "search" not in getattr(item, "fixturenames", ())]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -160,6 +107,12 @@ def _terminal(config: pytest.Config) -> TextIO:
 def measure(case: Case, pytestconfig: pytest.Config) -> Callable[[Any], None]:
     """Return the function that measures the test's case under pytest-benchmark."""
     return lambda benchmark: pytestconfig.stash[RUN].measure(case, benchmark)
+
+
+@pytest.fixture
+def search(cases: list[Case], pytestconfig: pytest.Config) -> Callable[[Any], None]:
+    """Return the function that looks for a breaking point under pytest-benchmark."""
+    return lambda benchmark: pytestconfig.stash[RUN].search(cases, benchmark)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

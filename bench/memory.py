@@ -1,81 +1,66 @@
-"""Memory of a process tree, read from outside: PSS, split by what the kernel can take back.
+"""Memory of a process tree, read from outside again and again: readings, phases, kernel's peaks.
 
-PSS (proportional set size) counts a page that k processes share as 1/k of it in each, so that it
-can be added up over a tree; RSS cannot. `ru_maxrss` is inherited over fork and exec: never used.
-https://www.kernel.org/doc/Documentation/ABI/testing/procfs-smaps_rollup
 Must not know: cases, loaders, results.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Self
 
+import psutil
+
+from bench.footprint import counted_bytes
+from bench.memory_metrics import (
+    MemorySplit,
+    Resident,
+    available_metric,
+    read_process,
+    read_resident,
+    reset_peak,
+)
+from bench.shared_memory import SharedMemoryObjects
 from loaders.process_tree import members
 
 MIN_PERIOD_S = 0.02
-MAX_LOAD = 0.05
-"""A reading of a TensorFlow process takes up to 15 ms, in which that process cannot map or unmap
-memory: readings take at most this share of the time."""
-
-_FIELDS = {"Pss_Anon": "anon", "Pss_File": "file", "Pss_Shmem": "shmem"}
+READING_LOAD = 0.015
+"""Readings take at most this share of one core; with `bench.watchdog` beside them less than 2%. One
+of a TensorFlow process takes up to 15 ms, in which that process cannot map or unmap memory."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PssSplit:
-    """PSS of a process tree, in bytes."""
+def read_tree(pid: int, metric: str = "pss") -> MemorySplit:
+    """Return the memory of a process, its descendants and its session, found again at every call.
 
-    anon: int = 0
-    """Private memory."""
-    file: int = 0
-    """Pages of mapped files: cache, which the kernel takes back under pressure."""
-    shmem: int = 0
-    """Shared memory."""
-
-    def __add__(self, other: PssSplit) -> PssSplit:
-        return PssSplit(
-            anon=self.anon + other.anon,
-            file=self.file + other.file,
-            shmem=self.shmem + other.shmem,
-        )
-
-
-def parse_smaps_rollup(text: str) -> PssSplit:
-    """Return the split that one `smaps_rollup` file states.
-
-    Raises:
-        KeyError: the kernel is older than 5.9 and does not split PSS.
+    Args:
+        pid: a process; nothing where it is gone.
+        metric: see `bench.memory_metrics.METRICS`.
     """
-    values = {}
-    for line in text.splitlines()[1:]:
-        name, _, rest = line.partition(":")
-        if name in _FIELDS:
-            values[_FIELDS[name]] = int(rest.split()[0]) * 1024  # the file says kB, means KiB
-    return PssSplit(anon=values["anon"], file=values["file"], shmem=values["shmem"])
+    return _sum(metric, [process.pid for process in members(pid)])
 
 
-def read_tree(pid: int) -> PssSplit:
-    """Return the PSS of a process and its descendants, found again at every call.
+def _sum(metric: str, pids: list[int]) -> MemorySplit:
+    return sum((read_process(metric, pid) for pid in pids), MemorySplit())
 
-    Raises:
-        NotImplementedError: this system has no `smaps_rollup`.
-    """
-    total = PssSplit()
-    for process in members(pid):
-        path = Path(f"/proc/{process.pid}/smaps_rollup")
-        # It may end between being found and being read, and a zombie has no memory.
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            total += parse_smaps_rollup(path.read_text())
-    if total == PssSplit() and not Path("/proc/self/smaps_rollup").exists():
-        raise NotImplementedError(
-            "Memory is read from /proc/<pid>/smaps_rollup (Linux 5.9 or newer), which this system "
-            "does not have; deselect these cases with `-k 'not memory'`."
-        )
-    return total
+
+@dataclass
+class _Peaks:
+    """Resident memory of one process, in bytes."""
+
+    baseline: int = 0
+    """When peaks were reset; 0 for a process that began later."""
+    sampled: int = 0
+    """The largest value that a reading saw since."""
+    kernel: int = 0
+    """The largest value that there was."""
+    exact: bool = True
+    """Whether the kernel's peak could be reset at the baseline."""
+
+    def add(self, now: Resident) -> None:
+        self.sampled = max(self.sampled, now.rss)
+        self.kernel = max(self.kernel, now.peak)
 
 
 class MemorySampler:
@@ -85,35 +70,99 @@ class MemorySampler:
     with MemorySampler(pid) as sampler:
         sampler.phase("import")
         ...
-    readings = sampler.readings
+    record = sampler.record()
     ```
+
+    Args:
+        pid: the root of the tree.
+
+    Raises:
+        NotImplementedError: the memory of other processes cannot be read here.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._start = time.perf_counter()
         self._phase = "start"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory-sampler", daemon=True)
+        self._shared_memory = SharedMemoryObjects()
+        self._peaks: dict[psutil.Process, _Peaks] | None = None
+        self._cpu_seconds = 0.0
+        self.metric = available_metric(pid)
+        """Name of the metric of all readings; see `bench.memory_metrics.METRICS`."""
         self.readings: list[dict[str, Any]] = []
-        """`t` seconds since the start, `phase`, `anon`, `file` and `shmem` bytes."""
+        """`t` seconds since the start, `phase`, and in bytes `anon`, `file`, `shmem` and `dev_shm`:
+        objects in /dev/shm that the tree made and does not map."""
+        self.phases: list[dict[str, Any]] = []
+        """`name` of each phase and `t` seconds since the start at which it began."""
 
     def phase(self, name: str) -> None:
         """Say that a new phase begins now."""
         with self._lock:
             self._phase = name
+            self.phases.append({"name": name, "t": self._now()})
 
-    def read(self) -> PssSplit:
+    def read(self) -> dict[str, Any]:
         """Take a reading now, add it to the others and return it."""
         with self._lock:
-            split = read_tree(self._pid)
-            moment = time.perf_counter() - self._start
-            self.readings.append({"t": round(moment, 4), "phase": self._phase, **asdict(split)})
-        return split
+            processes = members(self._pid)
+            pids = [process.pid for process in processes]
+            split = _sum(self.metric, pids)
+            reading = {
+                "t": self._now(),
+                "phase": self._phase,
+                **asdict(split),
+                "dev_shm": self._shared_memory.unmapped_bytes(pids),
+            }
+            self.readings.append(reading)
+            self._follow_peaks(processes)
+        return reading
+
+    def counted_bytes(self) -> int:
+        """Return the private and shared memory of the latest reading."""
+        with self._lock:
+            return counted_bytes(self.readings[-1])
+
+    def begin_peaks(self) -> None:
+        """Take the kernel's peak of every process from now on."""
+        with self._lock:
+            self._peaks = {}
+            for process in members(self._pid):
+                exact = reset_peak(process.pid)
+                now = read_resident(process.pid)
+                if now is not None:
+                    peaks = _Peaks(baseline=now.rss, exact=exact)
+                    peaks.add(now)
+                    self._peaks[process] = peaks
+
+    def record(self) -> dict[str, Any]:
+        """Return what was measured, as it stands in `run.json`.
+
+        `processes` has those that were alive since the baseline, the root first: `baseline_rss`,
+        `sampled_peak_rss` and `kernel_peak_rss` in bytes. `sampler_cpu_seconds` is what the
+        periodic readings cost in `sampler_seconds`.
+        """
+        with self._lock:
+            return {
+                "metric": self.metric,
+                "phases": self.phases,
+                "readings": self.readings,
+                "processes": [
+                    {
+                        "baseline_rss": peaks.baseline,
+                        "sampled_peak_rss": peaks.sampled,
+                        "kernel_peak_rss": peaks.kernel if peaks.exact else None,
+                    }
+                    for peaks in (self._peaks or {}).values()
+                ],
+                "sampler_cpu_seconds": round(self._cpu_seconds, 3),
+                "sampler_seconds": self._now(),
+            }
 
     def __enter__(self) -> Self:
-        self.read()  # a system where this is impossible says so here, not on the thread
+        self.read()
         self._thread.start()
         return self
 
@@ -121,9 +170,37 @@ class MemorySampler:
         self._stop.set()
         self._thread.join()
 
+    def _now(self) -> float:
+        return round(time.perf_counter() - self._start, 4)
+
+    def _follow_peaks(self, processes: list[psutil.Process]) -> None:
+        if self._peaks is None:
+            return
+        for process in processes:
+            now = read_resident(process.pid)
+            if now is not None:
+                self._peaks.setdefault(process, _Peaks()).add(now)
+
     def _run(self) -> None:
-        period = MIN_PERIOD_S
-        while not self._stop.wait(period):
-            start = time.perf_counter()
-            self.read()
-            period = max(MIN_PERIOD_S, (time.perf_counter() - start) / MAX_LOAD)
+        self._cpu_seconds = repeat(self.read, self._stop, load=READING_LOAD)
+
+
+def repeat(action: Callable[[], object], stop: threading.Event, *, load: float) -> float:
+    """Act periodically until stopped.
+
+    Args:
+        action: what to do, every 20 ms or less often.
+        stop: ends it.
+        load: the share of one core that it may take.
+
+    Returns:
+        The CPU seconds that it took.
+    """
+    spent, period = 0.0, MIN_PERIOD_S
+    while not stop.wait(period):
+        start, cpu_start = time.perf_counter(), time.thread_time()
+        action()
+        elapsed, cpu = time.perf_counter() - start, time.thread_time() - cpu_start
+        spent += cpu
+        period = max(MIN_PERIOD_S, cpu / load - elapsed)
+    return spent

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.budget import parse_size
 from bench.cases import BACKENDS, BENCHES, Case, Protocol, plan
 from bench.environment import configured_backend
 from loaders import LOADERS
@@ -71,6 +72,12 @@ def add_options(group: pytest.OptionGroup) -> None:
         default="auto",
     )
     add("--data-dir", "PATH", "Folder cifar-10-batches-py, or cifar-10-python.tar.gz.")
+    add(
+        "--memory-budget",
+        "SIZE",
+        "Such as 1GiB: what a loader may hold over the baseline in a memory case. One that dies "
+        "is a result; the number of samples at which it does is then looked for.",
+    )
     add("--rounds", "N", f"Timed rounds of a case (default: {default.rounds}).", type=int)
     add(
         "--round-seconds",
@@ -148,6 +155,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
         round_seconds=base.round_seconds if get("round_seconds") is None else get("round_seconds"),
         seed=get("seed"),
         memory_samples=base.memory_samples,
+        memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),
         quick=base.quick,
     )
@@ -155,6 +163,13 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
+
+
+def _size(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"`{option}`: {error}") from None
 
 
 def _numbers(option: str, text: str) -> list[int]:

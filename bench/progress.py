@@ -55,11 +55,12 @@ class Progress:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def begin(self, case: Case) -> None:
-        """A case starts."""
-        self._number += 1
-        self._title = f"[{self._number}/{self._total}] {case}"
-        self._waiting[case.bench] -= 1
+    def begin(self, case: Case, *, planned: bool = True) -> None:
+        """A case starts; one that was not planned has no number."""
+        self._number += planned
+        number = f"{self._number}/{self._total}" if planned else "extra"
+        self._title = f"[{number}] {case}"
+        self._waiting[case.bench] -= planned
         self._running = case.bench
         self._case_start = self._clock()
         self._rate = ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from loaders.source import ImageSource
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class RunFile:
@@ -54,6 +54,7 @@ class RunFile:
             "environment": environment,
             "sources": [],
             "cases": [],
+            "probes": [],
         }
         self._write()
 
@@ -69,6 +70,11 @@ class RunFile:
     def add_case(self, record: dict[str, Any]) -> None:
         """Record what one case gave and write the file."""
         self.run["cases"].append(record)
+        self._write()
+
+    def add_probe(self, record: dict[str, Any]) -> None:
+        """Record a case that was no part of the plan: it looked for a breaking point."""
+        self.run["probes"].append(record)
         self._write()
 
     def finish(self, status: str) -> None:

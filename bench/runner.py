@@ -13,8 +13,9 @@ from statistics import median
 from typing import Any
 
 from bench.cases import Case, Protocol
-from bench.child import CaseError, Child
-from bench.memory import MemorySampler
+from bench.child import LOG_TAIL_BYTES, CaseError, Child
+from bench.footprint import footprint_bytes
+from bench.memory_case import sample_memory
 from bench.progress import Progress
 from bench.results import RunFile, new_case_record
 from loaders.registry import LOADERS, missing_package
@@ -32,6 +33,7 @@ class CaseRun:
         source: the images, prepared and verified.
         results: where the record goes, whatever happens.
         progress: told what is being done.
+        planned: whether the case is one of the run's, and not a probe for a breaking point.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CaseRun:
         source: ImageSource,
         results: RunFile,
         progress: Progress,
+        planned: bool = True,
     ) -> None:
         self.case = case
         self.protocol = protocol
@@ -56,7 +59,8 @@ class CaseRun:
         self.missing = missing_package((case.backend, *entry.packages))
         self._source = source
         self._results = results
-        self._progress = progress
+        self.progress = progress
+        self._planned = planned
 
     def measure(self, benchmark: Any) -> None:
         """Run the case under pytest-benchmark and record it.
@@ -77,7 +81,7 @@ class CaseRun:
     def _measure(self, steps: Callable[[Child, Any], None], benchmark: Any) -> None:
         with self._child() as child:
             steps(child, benchmark)
-            self._progress.step("audit")
+            self.progress.step("audit")
             self.record["audit"] = audit = child.call("audit")
             benchmark.extra_info.update(identical=audit["identical"], digest=audit["digest"])
             if not audit["identical"]:
@@ -85,11 +89,11 @@ class CaseRun:
 
     def _timed(self, child: Child, benchmark: Any) -> None:
         """Measure rounds, each after a ceiling round, and then the time to the first batch."""
-        self._progress.step("start")
-        self._import_framework(child)
+        self.progress.step("start")
+        self.import_framework(child)
         for request in ("make_model", "make_ceiling", "make_loader"):
             child.call(request)
-        self._progress.step("calibrate")
+        self.progress.step("calibrate")
         samples = child.call("calibrate", seconds=self.protocol.round_seconds)
         rounds: list[dict[str, Any]] = self.record["rounds"]
         measured: dict[str, Any] = {}
@@ -114,7 +118,7 @@ class CaseRun:
         def teardown() -> None:
             rounds.append({**measured, "cpu_seconds": child.call("cpu_of_round")})
             rate = measured["samples"] / measured["seconds"]
-            self._progress.round(len(rounds), self.protocol.rounds, rate)
+            self.progress.round(len(rounds), self.protocol.rounds, rate)
 
         benchmark.pedantic(target, setup=setup, teardown=teardown, rounds=self.protocol.rounds)
         if self.case.bench == "feed":  # the CNN's first step would hide the batch
@@ -129,63 +133,28 @@ class CaseRun:
 
     def _memory(self, child: Child, benchmark: Any) -> None:
         """Sample the child's process tree while it trains for whole epochs."""
-        benchmark.pedantic(self._sampled_epochs, args=(child,), rounds=1)
-        memory = self.record["memory"]
-        baseline = memory["baseline"]["anon"] + memory["baseline"]["shmem"]
-        peak = max(
-            reading["anon"] + reading["shmem"]
-            for reading in memory["readings"]
-            if reading["phase"] == "loader" or reading["phase"].startswith("epoch")
-        )
-        benchmark.extra_info.update(footprint_bytes=peak - baseline)
+        died: list[CaseError] = []
 
-    def _sampled_epochs(self, child: Child) -> None:
-        with MemorySampler(child.pid) as sampler:
-            memory: dict[str, Any] = {
-                "metric": "pss",
-                "baseline": None,
-                "readings": sampler.readings,
-            }
-            self.record["memory"] = memory
-            self._progress.step("start")
-            sampler.phase("import")
-            self._import_framework(child)
-            for phase, request in (("model", "make_model"), ("ceiling", "make_ceiling")):
-                sampler.phase(phase)
-                child.call(request)
-            # The rows of an epoch are what every loader is given: they belong to the baseline.
-            self._epoch(child, "ceiling", 0)
-            sampler.phase("baseline")
-            split = sampler.read()
-            memory["baseline"] = {"anon": split.anon, "file": split.file, "shmem": split.shmem}
-            sampler.phase("loader")
-            child.call("make_loader")
-            sampler.read()
-            epochs = self.protocol.memory_epochs(self.case.samples)
-            for epoch in range(1, epochs + 1):
-                sampler.phase(f"epoch {epoch}")
-                rate = self._epoch(child, "loader", epoch)
-                sampler.read()
-                self._progress.round(epoch, epochs, rate)
-            sampler.phase("closed")
-            child.call("close_loader")
-            sampler.read()
+        def target() -> None:
+            try:
+                sample_memory(self, child)
+            except CaseError as error:  # raised below: for pytest-benchmark it is no error
+                died.append(error)
 
-    def _import_framework(self, child: Child) -> None:
+        benchmark.pedantic(target, rounds=1)
+        benchmark.extra_info.update(footprint_bytes=footprint_bytes(self.record["memory"]))
+        if died:
+            raise died[0]
+
+    def import_framework(self, child: Child) -> None:
+        """Let the child import the framework, and record what it is."""
         self._results.add_backend(self.case.backend, child.call("import_framework"))
-
-    def _epoch(self, child: Child, loader: str, epoch: int) -> float:
-        """Fit a whole epoch; return samples per second, good enough for the progress."""
-        child.call("prepare_round", loader=loader, epoch=epoch, samples=self.case.samples)
-        reply = child.call("round")
-        rate: float = reply["samples"] / reply["seconds"]
-        return rate
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
         """Write the record of the case to `run.json`, however it ends."""
         start = time.monotonic()
-        self._progress.begin(self.case)
+        self.progress.begin(self.case, planned=self._planned)
         try:
             yield
             self.record["outcome"] = "ok"
@@ -201,8 +170,9 @@ class CaseRun:
             raise
         finally:
             self.record["duration_s"] = round(time.monotonic() - start, 3)
-            self._results.add_case(self.record)
-            self._progress.end(self.record["outcome"])
+            add = self._results.add_case if self._planned else self._results.add_probe
+            add(self.record)
+            self.progress.end(self.record["outcome"])
 
     @contextmanager
     def _child(self) -> Iterator[Child]:
@@ -220,7 +190,7 @@ class CaseRun:
             try:
                 yield child
             except CaseError as error:
-                error.log_tail = child.log_tail()
+                error.log_tail = child.log(LOG_TAIL_BYTES)
                 raise
         log.unlink()
         with suppress(OSError):  # another case has left its log there

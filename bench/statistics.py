@@ -99,6 +99,51 @@ class Estimate:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Slope:
+    """A straight line through points: how much y grows with x."""
+
+    value: float
+    """Units of y per unit of x (least squares)."""
+
+    at_zero: float
+    """Where the line meets x = 0, in units of y."""
+
+    low: float | None
+    """Lower end of the 95% interval of `value`; `None` with fewer than three points."""
+
+    high: float | None
+    """Upper end of the same interval; `None` together with `low`."""
+
+    n: int
+    """Number of points, at least 2."""
+
+    @classmethod
+    def through(cls, points: Iterable[tuple[float, float]]) -> Self | None:
+        """Fit a line by least squares.
+
+        The interval is Student's, `scipy.stats.linregress` with n - 2 degrees of freedom: it takes
+        what is left over the line as independent and normal. Order statistics, which need no such
+        assumption, say nothing about a slope of five points.
+
+        Args:
+            points: x and y.
+
+        Returns:
+            The line; `None` where fewer than two points differ in x.
+        """
+        xs, ys = np.array(list(points), dtype=np.float64).reshape(-1, 2).T
+        if len(np.unique(xs)) < 2:
+            return None
+        fit: Any = stats.linregress(xs, ys)
+        low = high = None
+        if len(xs) > 2:
+            half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(xs) - 2) * fit.stderr)
+            low, high = float(fit.slope) - half, float(fit.slope) + half
+        slope, at_zero = float(fit.slope), float(fit.intercept)
+        return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))
+
+
 def ratios(numerators: Iterable[float | None], denominators: Iterable[float | None]) -> list[float]:
     """Divide pairwise, leaving out rounds of which only a part was recorded.
 

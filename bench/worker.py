@@ -17,8 +17,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from bench.budget import is_refused_allocation, lift_limit, limit_allocations
 from bench.cpu_time import own_cpu_seconds
-from loaders.process_tree import end_with_parent
+from loaders.process_tree import die_first, end_with_parent
 from loaders.registry import LOADERS
 
 CALIBRATION_ROUNDS = 8
@@ -126,6 +127,19 @@ class Worker:
             )
         return {"samples": seen, "seconds": seconds}
 
+    def settle(self) -> None:
+        """Let go of the round's rows and of garbage: what is left now is held by somebody."""
+        self._round_rows = None
+        gc.collect()
+
+    def limit_memory(self, *, budget_bytes: int) -> dict[str, int]:
+        """Refuse this process more memory from now on; see `bench.budget.limit_allocations`."""
+        return limit_allocations(budget_bytes)
+
+    def lift_memory_limit(self) -> None:
+        """Let the audit have what it needs: its models are no part of the loader."""
+        lift_limit()
+
     def cpu_of_round(self) -> float:
         """Return the CPU seconds of this process and its descendants since `prepare_round`."""
         return own_cpu_seconds() - self._cpu_before
@@ -186,7 +200,7 @@ class Worker:
         """Close the loader and collect what it leaves."""
         self._loader.close()
         self._loader = None
-        gc.collect()
+        self.settle()
 
     def ping(self) -> None:
         """Do nothing: what remains is the cost of a request."""
@@ -220,6 +234,7 @@ def serve(worker: Worker, answers: Any) -> None:
                     "type": type(error).__name__,
                     "message": str(error),
                     "traceback": traceback.format_exc(),
+                    "refused": is_refused_allocation(error),
                 }
             }
         answers.write(json.dumps(answer) + "\n")
@@ -231,6 +246,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what frameworks print must not mix with the answers
     end_with_parent()
+    die_first()
     serve(Worker(**json.loads(sys.argv[1])), answers)
 
 

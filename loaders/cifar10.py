@@ -35,6 +35,7 @@ from loaders.cifar10_files import (
     parse_class_names,
     read_file,
 )
+from loaders.repeated import repeat_source
 from loaders.source import ImageSource, SourceError, Split
 from loaders.synthetic import prepare_synthetic
 
@@ -60,7 +61,7 @@ def prepare_source(
         data_dir: see `find_cifar10`; not with `synthetic`.
         split: `train` or `test`.
         num_samples: the first rows of CIFAR-10, or the size of the synthetic source; all rows of
-            CIFAR-10, or as many, unless given.
+            CIFAR-10, or as many, unless given. Where it has fewer, CIFAR-10 is repeated, on disk.
         seed: of the synthetic images.
 
     Returns:
@@ -80,12 +81,10 @@ def prepare_source(
     found = None if source == "synthetic" else find_cifar10(data_dir)
     if found is None and source != "cifar10":
         return prepare_synthetic(rows, split, seed)
-    if not 1 <= rows <= SPLIT_SAMPLES[split]:
-        raise SourceError(
-            f"`num_samples` must be between 1 and {SPLIT_SAMPLES[split]}, the size of CIFAR-10's "
-            f"{split} split, got {num_samples}. Only the source `synthetic` can have more."
-        )
-    return prepare_cifar10(found or download_cifar10(), split).head(rows)
+    if rows < 1:
+        raise SourceError(f"`num_samples` must be positive, got {num_samples}.")
+    cifar10 = prepare_cifar10(found or download_cifar10(), split)
+    return repeat_source(cifar10, rows) if rows > cifar10.num_samples else cifar10.head(rows)
 
 
 def find_cifar10(data_dir: Path | str | None = None) -> Path | None:

@@ -5,10 +5,16 @@ Must not know: sources, loaders, frameworks.
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+MAX_SAMPLES_IN_MEMORY = 2**16
+"""Orders of more samples lie in a temporary file: 256 KiB of private memory at most."""
+
+_CHUNK_ROWS = 2**20
 
 
 def sample_order(
@@ -19,6 +25,12 @@ def sample_order(
     The order depends on nothing but the arguments, so that two loaders, two processes and two
     backends can be given the same one. It equals
     `np.random.default_rng([seed, epoch]).permutation(num_samples)`.
+
+    **What it costs**: 4 bytes a sample, 8 from 2**31 samples on. An order of more than 65,536
+    samples lies in a temporary file without a name (in `TMPDIR`) that is mapped into memory: page
+    cache, which the kernel writes out and takes back under pressure, so that private memory stays
+    bounded whatever the number of samples. The file is gone with the array. Where none can be
+    written, the order is in private memory. A pickle of the array holds all its rows.
 
     Args:
         num_samples: number of rows in the source, at least 1.
@@ -36,8 +48,30 @@ def sample_order(
         raise ValueError(f"`num_samples` must be positive, got {num_samples}.")
     if seed < 0 or epoch < 0:
         raise ValueError(f"`seed` and `epoch` must not be negative, got {seed} and {epoch}.")
-    dtype: type[np.integer[Any]] = np.int32 if num_samples < 2**31 else np.int64
-    rows: npt.NDArray[np.integer[Any]] = np.arange(num_samples, dtype=dtype)
+    dtype = np.dtype(np.int32 if num_samples < 2**31 else np.int64)
+    rows = _stored_order(num_samples, dtype)
     if shuffle:
         np.random.default_rng([seed, epoch]).shuffle(rows)
+    return rows
+
+
+def _stored_order(num_samples: int, dtype: np.dtype[Any]) -> npt.NDArray[np.integer[Any]]:
+    """Return 0, 1, 2, ... in private memory where they are few, else in a mapped file."""
+    if num_samples > MAX_SAMPLES_IN_MEMORY:
+        try:
+            return _mapped_order(num_samples, dtype)
+        except OSError:  # no folder for temporary files, or no space in it
+            pass
+    return np.arange(num_samples, dtype=dtype)
+
+
+def _mapped_order(num_samples: int, dtype: np.dtype[Any]) -> npt.NDArray[np.integer[Any]]:
+    with tempfile.TemporaryFile() as file:
+        # Plain writes: on a full disk they raise, where a map would kill the process (SIGBUS).
+        for start in range(0, num_samples, _CHUNK_ROWS):
+            chunk = np.arange(start, min(start + _CHUNK_ROWS, num_samples), dtype=dtype)
+            file.write(chunk.data)
+        file.flush()
+        mapped = np.memmap(file, dtype=dtype, mode="r+", shape=(num_samples,))
+    rows: npt.NDArray[np.integer[Any]] = mapped.view(np.ndarray)  # a plain array, also in a pickle
     return rows

@@ -10,21 +10,38 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import psutil
 
 
 def members(pid: int) -> list[psutil.Process]:
-    """Return a process and its living descendants; an empty list when it is gone."""
+    """Return a process, its living descendants, and everybody in the session that it leads.
+
+    The session has those whose own parent is gone: they are nobody's descendants any more.
+    """
     try:
         root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
+        descendants = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
+        descendants = []
+    return list(dict.fromkeys([*descendants, *session_members(pid)]))
+
+
+def session_members(pid: int) -> list[psutil.Process]:
+    """Return the processes of the session that a process leads; none if it leads none."""
+    if not hasattr(os, "getsid"):
         return []
+    found = []
+    for other in psutil.pids():
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):  # it ends meanwhile
+            if os.getsid(other) == pid:
+                found.append(psutil.Process(other))
+    return found
 
 
 def kill_tree(pid: int) -> None:
-    """End a process, its descendants and its process group; return when they are gone."""
+    """End a process, all its `members` and its process group; return when they are gone."""
     processes = members(pid)
     if hasattr(os, "killpg"):
         # Also reaches descendants whose own parent is gone. The process leads its group.
@@ -34,6 +51,12 @@ def kill_tree(pid: int) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(processes, timeout=5)
+
+
+def die_first() -> None:
+    """Let the kernel end this process rather than any other one when memory runs out. Linux."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def end_with_parent() -> None:

@@ -39,6 +39,9 @@ class LoaderEntry:
     has_workers: bool = False
     """Whether `num_workers` changes anything."""
 
+    worker_processes: bool = False
+    """Whether its workers are processes; otherwise they are threads, or share this process."""
+
     known_failure: KnownFailure | None = None
     """`None`: its batches are expected to be identical everywhere."""
 
@@ -92,6 +95,7 @@ LOADERS: dict[str, LoaderEntry] = {
     "stock_sequence_processes": LoaderEntry(
         "loaders.stock_sequence_loader:StockSequenceProcessesLoader",
         has_workers=True,
+        worker_processes=True,
         known_failure=KnownFailure(
             backends=("jax", "torch"), min_workers=0, reason=_REASON, link=_LINK
         ),
@@ -100,6 +104,11 @@ LOADERS: dict[str, LoaderEntry] = {
     "tf_data": LoaderEntry(
         "loaders.tf_data_loader:TfDataLoader", packages=("tensorflow",), has_workers=True
     ),
-    "torch": LoaderEntry("loaders.torch_loader:TorchLoader", packages=("torch",), has_workers=True),
+    "torch": LoaderEntry(
+        "loaders.torch_loader:TorchLoader",
+        packages=("torch",),
+        has_workers=True,
+        worker_processes=True,
+    ),
 }
 """Name of a loader -> what is known of it."""

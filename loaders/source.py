@@ -134,10 +134,9 @@ class ImageSource:
 
     @cached_property
     def labels(self) -> npt.NDArray[np.uint8]:
-        """Read-only labels in memory, uint8 of shape `(num_samples,)`, 1 byte a sample."""
-        labels = _load(self.folder / LABELS_FILE, mmap_mode=None)[: self.num_samples]
-        labels.flags.writeable = False
-        return labels
+        """Read-only map of labels, uint8 of shape `(num_samples,)`, as a plain array."""
+        labels = _load(self.folder / LABELS_FILE, mmap_mode="r")[: self.num_samples]
+        return labels.view(np.ndarray)
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the cached arrays: a map would be pickled as a copy of all its bytes.
@@ -219,7 +218,7 @@ def _array_offset(path: Path, shape: tuple[int, ...]) -> int:
     return offset
 
 
-def _load(path: Path, *, mmap_mode: Literal["r"] | None) -> npt.NDArray[np.uint8]:
+def _load(path: Path, *, mmap_mode: Literal["r"]) -> npt.NDArray[np.uint8]:
     try:
         return cast("npt.NDArray[np.uint8]", np.load(path, mmap_mode=mmap_mode))
     except (OSError, ValueError) as error:

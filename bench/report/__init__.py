@@ -14,6 +14,7 @@ from bench.report.markdown import report_markdown
 from bench.report.plots import write_plots
 from bench.report.rows import rows_from_run
 from bench.report.run_file import RunFileError, read_run
+from bench.report.scaling import scalings
 from bench.report.summary import summary_frame
 from bench.report.terminal import terminal_table
 
@@ -23,9 +24,10 @@ __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 def write_report(run_folder: Path | str) -> list[Path]:
     """Write everything that can be derived from `run.json` next to it.
 
-    That is `report.md`, `summary.csv` and, where something was measured, `rates` and `footprint`
-    as `.svg` and `.png`. Every file is complete before the first one is put in place, so a report
-    that fails leaves an older one as it was. The same `run.json` gives the same bytes.
+    That is `report.md`, `summary.csv` and, where something was measured, plots (`rates`,
+    `footprint` or `scaling`, `timeline`) as `.svg` and `.png`. Every file is complete before the
+    first one is put in place, so a report that fails leaves an older one as it was. The same
+    `run.json` gives the same bytes.
 
     Args:
         run_folder: the folder that holds `run.json`.
@@ -40,12 +42,13 @@ def write_report(run_folder: Path | str) -> list[Path]:
     folder = Path(run_folder)
     run = read_run(folder)
     rows = rows_from_run(run)
+    lines = scalings(run, rows)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as temporary:
         draft = Path(temporary)
-        plots = write_plots(rows, draft)
+        plots = write_plots(run, rows, lines, draft)
         frame = summary_frame(rows)
         frame.to_csv(draft / "summary.csv", index=False, float_format="%.6g", lineterminator="\n")
-        text = report_markdown(run, rows, plots=[path.name for path in plots])
+        text = report_markdown(run, rows, lines, plots=[path.name for path in plots])
         (draft / "report.md").write_text(text, encoding="utf-8", newline="\n")
         written = []
         for path in sorted(draft.iterdir()):

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bench.report.figures import Memory, Throughput
+from bench.report.figures import Throughput
+from bench.report.memory_figures import Memory
 from bench.statistics import Estimate
 
 NOT_RUN = "-"

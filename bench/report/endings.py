@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.footprint import died_of_budget
 from bench.report.audit import read_audit, read_known_failure
 
 SKIPPED = "skipped"
@@ -58,9 +59,16 @@ def case_signal(result: Mapping[str, Any]) -> str | None:
 
 
 def endings(run: Mapping[str, Any]) -> list[Ending]:
-    """Return the cases of a run that did not end well, in the order in which they ran."""
+    """Return the cases of a run that did not end well, in the order in which they ran.
+
+    One that died of its memory budget is a result, and stands with the others of its kind.
+    """
     fine = ("ok", SKIPPED)
-    return [_ending(result) for result in run["cases"] if case_outcome(result) not in fine]
+    return [
+        _ending(result)
+        for result in [*run["cases"], *run.get("probes", ())]
+        if case_outcome(result) not in fine and not died_of_budget(result)
+    ]
 
 
 def skipped_cases(run: Mapping[str, Any]) -> list[Skipped]:

@@ -1,4 +1,4 @@
-"""The figures of one case: how raw values become rates, utilizations and bytes.
+"""The figures of a feed or training case: how raw values become rates and utilizations.
 
 Must not know: loaders, rows, how a figure is written.
 """
@@ -11,9 +11,6 @@ from typing import Any
 
 from bench.report.endings import case_outcome, case_signal
 from bench.statistics import Estimate, estimate_ratio
-
-_BEFORE_LOADER = ("import", "model", "ceiling")
-"""Phases of a memory case that lead up to its baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,37 +41,6 @@ class Throughput:
         return self.utilization and self.utilization.complement()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """Bytes over the baseline in one memory case; `None` where it was not measured.
-
-    The baseline is the process with its framework, its model and one ceiling round. Differences
-    are kept as measured: one below zero says that the kernel took pages back meanwhile.
-    """
-
-    outcome: str
-    """As in `Throughput`."""
-
-    signal: str | None
-    """As in `Throughput`."""
-
-    anon_bytes: int | None
-    """Private part of the footprint, at the moment of its peak."""
-
-    shmem_bytes: int | None
-    """Shared part of the footprint, at the moment of its peak."""
-
-    page_cache_bytes: int | None
-    """Peak of the mapped files; the kernel takes them back, so they are not in the footprint."""
-
-    @property
-    def footprint_bytes(self) -> int | None:
-        """Peak of private and shared memory: what a machine can run out of."""
-        if self.anon_bytes is None or self.shmem_bytes is None:
-            return None
-        return self.anon_bytes + self.shmem_bytes
-
-
 def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
     """Return the figures of a feed or training case; `None` where it was not run."""
     if result is None:
@@ -95,19 +61,3 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
         time_to_first_batch_s=estimate_ratio(first, [1] * len(first)),
     )
-
-
-def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
-    """Return the figures of a memory case; `None` where it was not run."""
-    if result is None:
-        return None
-    raw = result.get("memory") or {}
-    baseline = raw.get("baseline")
-    readings = [r for r in raw.get("readings", []) if r["phase"] not in _BEFORE_LOADER]
-    split: dict[str, int | None] = dict.fromkeys(("anon_bytes", "shmem_bytes", "page_cache_bytes"))
-    if baseline and readings:
-        peak = max(readings, key=lambda reading: reading["anon"] + reading["shmem"])
-        split["anon_bytes"] = peak["anon"] - baseline["anon"]
-        split["shmem_bytes"] = peak["shmem"] - baseline["shmem"]
-        split["page_cache_bytes"] = max(r["file"] for r in readings) - baseline["file"]
-    return Memory(outcome=case_outcome(result), signal=case_signal(result), **split)

@@ -21,6 +21,7 @@ from bench.report.cells import (
     rate,
     significant,
 )
+from bench.report.memory_section import growth, scaling_findings
 from bench.report.options import describe, differing
 from bench.report.ranking import (
     Best,
@@ -34,6 +35,7 @@ from bench.report.ranking import (
     train_case,
 )
 from bench.report.rows import Row, not_skipped
+from bench.report.scaling import Scaling
 from bench.statistics import Estimate, best, leaders, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
@@ -43,14 +45,21 @@ model would wait for less than a tenth of the time."""
 WAITS_BELOW_AU = 0.9
 """With an AU of training below this, interval included, the report says that the model waits."""
 
+LEAK_BYTES = 2**17
+"""Memory that grows by more with every epoch, interval included, is called so: 0.125 MiB."""
+
 Estimates = Mapping[str, Estimate]
 
 
-def findings(rows: Sequence[Row]) -> list[Markdown]:
+def findings(
+    rows: Sequence[Row], lines: Sequence[Scaling] = (), memory_bytes: int | None = None
+) -> list[Markdown]:
     """Say what the numbers say.
 
     Args:
         rows: what `rows_from_run` returned: sorted by options.
+        lines: what `scalings` returned.
+        memory_bytes: of the machine; `None`: unknown.
 
     Returns:
         With several backends the best loader of each, then a finding each on wrong batches,
@@ -63,8 +72,12 @@ def findings(rows: Sequence[Row]) -> list[Markdown]:
     sentences = [_best_loaders(shown, names)] if "backend" in names else []
     for group in by_config(shown):
         place = describe(group[0], names)
-        said = [text for say in (_audit, _feed, _workers, _train, _memory) if (text := say(group))]
+        # What sizes say together is said below.
+        memory = () if lines else (_memory,)
+        said = [text for say in (_audit, _feed, _workers, _train, *memory) if (text := say(group))]
+        said += [text for text in [_leaks(group)] if text]
         sentences += [f"**{prose(place)}**: {' '.join(said)}"] if place and said else said
+    sentences += _scalings(lines, memory_bytes)
     return [Markdown(sentence) for sentence in [*sentences, _precision(shown)] if sentence]
 
 
@@ -151,18 +164,45 @@ def _model_bound(rows: Sequence[Row]) -> str | None:
 
 
 def _memory(rows: Sequence[Row]) -> str | None:
-    needs = {
-        row.label: row.memory.footprint_bytes
+    measured = [
+        (row.label, row.memory.metric, row.memory.footprint_bytes)
         for row in rows
         if row.memory and row.memory.footprint_bytes is not None and row.may_be_ranked(row.memory)
-    }
-    if not needs:
-        return None
+    ]
+    if not measured or len({metric for _, metric, _ in measured}) > 1:
+        return None  # figures of different metrics are not compared
+    needs = {label: footprint for label, _, footprint in measured}
     most, least = max(needs, key=needs.__getitem__), min(needs, key=needs.__getitem__)
     text = f"{code(most)} needs {mebibytes(needs[most])} MiB over the baseline"
     if most != least:
         text += f", {code(least)} {mebibytes(needs[least])} MiB"
     return f"{text} (one measurement each, so without an interval)."
+
+
+def _leaks(rows: Sequence[Row]) -> str | None:
+    """Name the loaders that hold more after every epoch, beyond doubt."""
+    leaks = [
+        f"{code(row.label)} by {growth(row.memory.growth)} MiB"
+        for row in rows
+        if row.memory
+        and row.memory.growth
+        and row.memory.growth.low is not None
+        and row.memory.growth.low > LEAK_BYTES
+    ]
+    return f"With every epoch memory grows: {enumeration(leaks)}." if leaks else None
+
+
+def _scalings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[str]:
+    """What each loader needs for a sample, those with the same options together."""
+    names = [name for name in differing([line.row for line in lines]) if name != "samples"]
+    places: dict[str, list[Scaling]] = {}
+    for line in lines:
+        places.setdefault(describe(line.row, names), []).append(line)
+    return [
+        " ".join([f"**Memory{f', {prose(place)}' if place else ''}**:", *said])
+        for place, group in places.items()
+        if (said := scaling_findings(group, memory_bytes))
+    ]
 
 
 def _precision(rows: Sequence[Row]) -> str | None:

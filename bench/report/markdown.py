@@ -15,21 +15,16 @@ from bench.report import cells
 from bench.report.audit_section import audit_blocks, audit_summary, audit_verdict
 from bench.report.cells import Markdown
 from bench.report.endings import endings, missing_cases, skipped_cases
-from bench.report.figures import Memory, Throughput
+from bench.report.figures import Throughput
 from bench.report.findings import findings
-from bench.report.options import OPTIONS, describe, differing
+from bench.report.memory_section import footprint, memory_tables
+from bench.report.options import HEADINGS, OPTIONS, describe, differing, value
 from bench.report.plots import CAPTIONS
 from bench.report.rows import Row, not_skipped
+from bench.report.scaling import Scaling
 from bench.statistics import CONFIDENCE, MIN_ROUNDS
 
-_OPTION_HEADINGS = {
-    "backend": "backend",
-    "batch_size": "batch size",
-    "pixels": "pixels",
-    "samples": "samples",
-}
 _WORKERS = "workers"
-_COUNTS = {"batch_size", "samples"}
 
 Column = Callable[[Row], str]
 
@@ -44,15 +39,6 @@ def _figure(bench: str, name: str, write: Callable[[float], str]) -> Column:
     return column
 
 
-def _bytes(*names: str) -> Column:
-    """A column with one or more sizes of a memory case, joined by a plus."""
-
-    def write(memory: Memory) -> str:
-        return " + ".join(cells.mebibytes(getattr(memory, name)) for name in names)
-
-    return lambda row: cells.measured(row.memory, write)
-
-
 COLUMNS: Mapping[str, Column] = {
     "loader": lambda row: cells.code(row.loader),
     "feed rate (samples/s)": _figure("feed", "rate", cells.rate),
@@ -62,20 +48,21 @@ COLUMNS: Mapping[str, Column] = {
     "data stall (training)": _figure("train", "data_stall", cells.fraction),
     "CPU s per 1,000 samples (feed)": _figure("feed", "cpu_s_per_1000_samples", cells.significant),
     "time to first batch (feed, ms)": _figure("feed", "time_to_first_batch_s", cells.milliseconds),
-    "footprint (MiB)": _bytes("footprint_bytes"),
-    "private + shared (MiB)": _bytes("anon_bytes", "shmem_bytes"),
-    "page cache (MiB)": _bytes("page_cache_bytes"),
+    "footprint (MiB)": lambda row: cells.measured(row.memory, footprint),
     "batches identical": audit_verdict,
 }
 """Heading of the table -> what stands in a row's cell."""
 
 
-def report_markdown(run: Mapping[str, Any], rows: Sequence[Row], *, plots: Sequence[str]) -> str:
+def report_markdown(
+    run: Mapping[str, Any], rows: Sequence[Row], lines: Sequence[Scaling], *, plots: Sequence[str]
+) -> str:
     """Return the report of a run.
 
     Args:
         run: the content of `run.json`, as `read_run` returns it.
         rows: what `rows_from_run` made of it.
+        lines: what `scalings` made of it.
         plots: names of the plot files beside the report.
 
     Returns:
@@ -83,21 +70,22 @@ def report_markdown(run: Mapping[str, Any], rows: Sequence[Row], *, plots: Seque
     """
     shown = not_skipped(rows)
     names = differing(shown)
-    columns = {_OPTION_HEADINGS[name]: _option(name) for name in names} | _loader_columns(shown)
+    headings, table = _table(shown, names)
     return (
         _environment()
         .get_template("report.md.j2")
         .render(
             run=run,
-            headings=list(columns),
-            table=[[column(row) for column in columns.values()] for row in shown],
+            headings=headings,
+            table=table,
             common=describe(shown[0], OPTIONS.keys() - set(names)) if shown else "",
-            findings=findings(shown),
+            findings=findings(shown, lines, run["environment"].get("memory_bytes")),
+            memory=memory_tables(shown, lines),
             audit=audit_summary(shown),
             blocks=audit_blocks(shown),
             plots=[name for name in plots if name.endswith(".png")],
             captions=CAPTIONS,
-            left={"loader", "batches identical", *_OPTION_HEADINGS.values()},
+            left={"loader", "batches identical", "budget kept by", *HEADINGS.values()},
             endings=endings(run),
             skipped=skipped_cases(run),
             missing=missing_cases(run),
@@ -105,6 +93,20 @@ def report_markdown(run: Mapping[str, Any], rows: Sequence[Row], *, plots: Seque
             min_rounds=MIN_ROUNDS,
         )
     )
+
+
+def _table(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and lines of the comparison, without columns in which nothing stands."""
+    options = {HEADINGS[name]: _option(name) for name in names}
+    columns = options | _loader_columns(rows)
+    cells_of = {heading: [column(row) for row in rows] for heading, column in columns.items()}
+    kept = [heading for heading, texts in cells_of.items() if set(texts) - {cells.NOT_RUN}]
+    table = zip(*(cells_of[heading] for heading in kept), strict=True)
+    return kept, [list(line) for line in table]
+
+
+def _option(name: str) -> Column:
+    return lambda row: value(row, name)
 
 
 def _loader_columns(rows: Sequence[Row]) -> dict[str, Column]:
@@ -146,7 +148,3 @@ def _environment() -> jinja2.Environment:
     }
     environment.filters |= filters
     return environment
-
-
-def _option(name: str) -> Column:
-    return lambda row: f"{getattr(row, name):,}" if name in _COUNTS else getattr(row, name)

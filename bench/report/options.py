@@ -23,6 +23,16 @@ OPTIONS = MappingProxyType(
 """Field of `Row` -> how its value reads in a sentence."""
 
 
+HEADINGS = MappingProxyType({name: name.replace("_", " ") for name in OPTIONS})
+"""Field of `Row` -> heading of its column."""
+
+
+def value(row: Row, name: str) -> str:
+    """Write the value of one option as it stands in a column."""
+    option = getattr(row, name)
+    return f"{option:,}" if isinstance(option, int) else str(option)
+
+
 def differing(rows: Iterable[Row]) -> list[str]:
     """Return the options in which the rows are not all the same."""
     values: dict[str, set[object]] = {name: set() for name in OPTIONS}

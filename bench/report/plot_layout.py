@@ -5,7 +5,7 @@ Must not know: figures of cases, files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -60,12 +60,11 @@ class Layout:
                 headings[start] = cells.ascii_line(describe(group[0], names))
                 start += 1
             positions += range(start, start + len(group))
-        loaders = sorted({row.loader for row in rows})
         return cls(
             positions=positions,
             labels=[cells.ascii_line(row.label) for row in rows],
             headings=headings,
-            colors={loader: COLORS[i % len(COLORS)] for i, loader in enumerate(loaders)},
+            colors=loader_colors(row.loader for row in rows),
             workers=any(row.num_workers for row in rows),
         )
 
@@ -107,6 +106,16 @@ def lighter(color: str, share: float) -> str:
     """Mix a colour with white."""
     red, green, blue = (channel + (1 - channel) * share for channel in to_rgb(color))
     return to_hex((red, green, blue))
+
+
+def page_cache_style(color: str) -> dict[str, Any]:
+    """Return how memory is filled that the kernel takes back."""
+    return {"facecolor": lighter(color, 0.85), "edgecolor": color, "hatch": "////", "linewidth": 0}
+
+
+def loader_colors(loaders: Iterable[str]) -> dict[str, str]:
+    """Return loader -> colour, the same in all plots of a run."""
+    return {name: COLORS[i % len(COLORS)] for i, name in enumerate(sorted(set(loaders)))}
 
 
 def _style(color: str, *, workers: bool) -> dict[str, Any]:

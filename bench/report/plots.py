@@ -1,11 +1,12 @@
-"""Two plots of a run: what loaders deliver (`rates`) and what they hold in memory (`footprint`).
+"""The plots of a run: what loaders deliver (`rates`) and what they hold in memory (`footprint`).
 
-Must not know: how figures are derived, where reports lie, who looks at them.
+Those that show how memory develops are in `memory_plots`. Must not know: how figures are derived,
+where reports lie, who looks at them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeGuard
@@ -16,15 +17,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.report import cells
-from bench.report.figures import Memory, Throughput
-from bench.report.plot_layout import GREY, Layout, bar_style, lighter
+from bench.report.figures import Throughput
+from bench.report.memory_figures import Memory
+from bench.report.memory_plots import scaling_figure, timeline_figure
+from bench.report.plot_layout import GREY, Layout, bar_style, lighter, page_cache_style
 from bench.report.rows import Row, not_skipped
+from bench.report.scaling import Scaling
 from bench.statistics import CONFIDENCE
 
 CAPTIONS = MappingProxyType(
     {
         "rates.png": "Feed and training rate of each loader",
         "footprint.png": "Memory of each loader over the baseline",
+        "scaling.png": "Footprint of each loader against the number of samples",
+        "timeline.png": "Memory of each loader's process tree over time",
     }
 )
 """Name of a plot's PNG file -> what it shows, for readers who cannot see it."""
@@ -40,19 +46,30 @@ _STYLE: Any = {
 }
 
 
-def write_plots(rows: Sequence[Row], folder: Path) -> list[Path]:
+def write_plots(
+    run: Mapping[str, Any], rows: Sequence[Row], lines: Sequence[Scaling], folder: Path
+) -> list[Path]:
     """Draw what was measured, as SVG and as PNG.
 
     Args:
+        run: the content of `run.json`.
         rows: what `rows_from_run` returned.
-        folder: where `rates` and `footprint` go.
+        lines: what `scalings` returned.
+        folder: where the files go.
 
     Returns:
         The files written; none of a plot for which nothing was measured.
     """
     written = []
     with mpl.rc_context(_STYLE):
-        for name, figure in (("rates", rates_figure(rows)), ("footprint", footprint_figure(rows))):
+        figures = {
+            "rates": rates_figure(rows),
+            # Bars of every size would say less than a line.
+            "footprint": None if lines else footprint_figure(rows),
+            "scaling": scaling_figure(lines),
+            "timeline": timeline_figure(run),
+        }
+        for name, figure in figures.items():
             if figure is not None:
                 written += [folder / f"{name}.svg", folder / f"{name}.png"]
                 figure.savefig(written[-2], metadata={"Date": None, "Creator": None})
@@ -104,7 +121,7 @@ def footprint_figure(rows: Sequence[Row]) -> Figure | None:
     kinds = [
         Patch(facecolor=GREY, label="private (counts)"),
         Patch(facecolor=lighter(GREY, 0.45), label="shared (counts)"),
-        Patch(**_page_cache(GREY), label="page cache (can be taken back)"),
+        Patch(**page_cache_style(GREY), label="page cache (can be taken back)"),
         *layout.legend(),
     ]
     figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
@@ -142,7 +159,7 @@ def _memory_bar(ax: Axes, y: int, row: Row, color: str) -> tuple[float, float]:
         parts: tuple[tuple[int | None, dict[str, Any]], ...] = (
             (memory.anon_bytes, bar_style(row, color)),
             (memory.shmem_bytes, {"facecolor": lighter(color, 0.45)}),
-            (memory.page_cache_bytes, _page_cache(color)),
+            (memory.page_cache_bytes, page_cache_style(color)),
         )
         for count, style in parts:
             size = (count or 0) / 2**20
@@ -163,10 +180,6 @@ def _not_ranked(row: Row, case: Throughput | Memory | None, text: str) -> str:
 def _sizes(memory: Memory) -> str:
     footprint = cells.mebibytes(memory.footprint_bytes)
     return f"{footprint} + {cells.mebibytes(memory.page_cache_bytes)} cache"
-
-
-def _page_cache(color: str) -> dict[str, Any]:
-    return {"facecolor": lighter(color, 0.85), "edgecolor": color, "hatch": "////", "linewidth": 0}
 
 
 def _label(ax: Axes, x: float, y: int, text: str) -> None:

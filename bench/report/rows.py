@@ -21,7 +21,8 @@ from bench.report.audit import (
     read_known_failure,
 )
 from bench.report.endings import SKIPPED, case_outcome
-from bench.report.figures import Memory, Throughput, read_memory, read_throughput
+from bench.report.figures import Throughput, read_throughput
+from bench.report.memory_figures import Memory, read_memory
 
 Config = tuple[str, int, str, int]
 """Backend, batch size, pixels, samples: only rows that share them are compared."""

@@ -13,13 +13,20 @@ from typing import Any
 
 from bench.report.audit import DIFFERENT, IDENTICAL
 
-SCHEMA = 2
+SCHEMA = 3
 """The newest schema of `run.json` that this version reads."""
 
 _NUMBER = (int, float)
 _NONE = type(None)
 
-_RUN = {"status": str, "environment": dict, "protocol": dict, "sources": list, "cases": list}
+_RUN = {
+    "status": str,
+    "environment": dict,
+    "protocol": dict,
+    "sources": list,
+    "cases": list,
+    "probes": list,
+}
 _RESULT = {"id": str, "case": dict, "outcome": str}
 _CASE = {
     "backend": str,
@@ -59,6 +66,15 @@ _PASS = {
 }
 _PASS_OPTIONAL = {"max_ulps": (int, _NONE), "difference": (str, _NONE)}
 _KNOWN_FAILURE = {"reason": str, "link": str}
+_MEMORY_OPTIONAL = {
+    "metric": (str, _NONE),
+    "processes": (list, _NONE),
+    "phases": (list, _NONE),
+    "budget_bytes": (int, _NONE),
+    "enforcement": (str, _NONE),
+}
+_PROCESS = {"sampled_peak_rss": _NUMBER, "kernel_peak_rss": (*_NUMBER, _NONE)}
+_PHASE = {"name": str, "t": _NUMBER}
 _READING = {"anon": _NUMBER, "file": _NUMBER, "shmem": _NUMBER}
 
 
@@ -107,13 +123,17 @@ def _check_schema(run: Any) -> None:
 
 
 def _upgrade(run: dict[str, Any]) -> dict[str, Any]:
-    """Return a run of schema 1 as one of schema 2; whatever lacks its form is left to the check.
+    """Return an older run as one of this schema; whatever lacks its form is left to the check.
 
-    Schema 1 knew no workers, and of an audit whether the batches of `fit` were identical.
+    Schema 1 knew no workers, and of an audit whether the batches of `fit` were identical. Schema 2
+    knew no probes; its memory cases lack what is optional.
     """
     if run["schema"] >= SCHEMA or not isinstance(run.get("cases"), list):
         return run
-    return {**run, "schema": SCHEMA, "cases": [_upgrade_result(result) for result in run["cases"]]}
+    cases = (
+        [_upgrade_result(result) for result in run["cases"]] if run["schema"] < 2 else run["cases"]
+    )
+    return {**run, "schema": SCHEMA, "cases": cases, "probes": []}
 
 
 def _upgrade_result(result: Any) -> Any:
@@ -130,7 +150,7 @@ def _upgrade_result(result: Any) -> Any:
 
 
 def check_run(run: Any) -> None:
-    """Check that a run has the form of schema 2, however much of it is still missing.
+    """Check that a run has the form of this schema, however much of it is still missing.
 
     Args:
         run: the decoded content of `run.json`.
@@ -146,8 +166,9 @@ def check_run(run: Any) -> None:
         _check(backend, {}, f"environment.backends.{name}")
     for number, source in enumerate(run["sources"]):
         _check(source, {"name": str, "num_samples": int}, f"sources[{number}].")
-    for number, result in enumerate(run["cases"]):
-        _check_result(result, f"cases[{number}].")
+    for kind in ("cases", "probes"):
+        for number, result in enumerate(run[kind]):
+            _check_result(result, f"{kind}[{number}].")
 
 
 def _check_result(result: Any, where: str) -> None:
@@ -164,8 +185,15 @@ def _check_result(result: Any, where: str) -> None:
         _check(memory, {"readings": list}, f"{where}memory.")
         if memory.get("baseline") is not None:
             _check(memory["baseline"], _READING, f"{where}memory.baseline.")
-        for number, reading in enumerate(memory["readings"]):
-            _check(reading, {**_READING, "phase": str}, f"{where}memory.readings[{number}].")
+        _check_optional(memory, _MEMORY_OPTIONAL, f"{where}memory.")
+        parts: dict[str, dict[str, Any]] = {
+            "readings": {**_READING, "phase": str},
+            "processes": _PROCESS,
+            "phases": _PHASE,
+        }
+        for name, fields in parts.items():
+            for number, part in enumerate(memory.get(name) or []):
+                _check(part, fields, f"{where}memory.{name}[{number}].")
 
 
 def _check_audit(audit: Any, where: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from bench.report import cells
 from bench.report.cells import Case
 from bench.report.endings import endings, skipped_cases
-from bench.report.figures import Memory, Throughput
+from bench.report.figures import Throughput
+from bench.report.memory_figures import Memory
 from bench.report.options import describe
 from bench.report.ranking import by_config
 from bench.report.rows import Row, not_skipped, rows_from_run

@@ -1,0 +1,120 @@
+"""The figures of a memory case: how readings become a footprint, growth, and what is left.
+
+Must not know: loaders, rows, how a figure is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.footprint import (
+    CLOSED,
+    counted_bytes,
+    last_of_each_epoch,
+    loader_readings,
+    peak_reading,
+)
+from bench.report.endings import case_outcome, case_signal
+from bench.statistics import Slope
+
+MIN_LATER_EPOCHS = 5
+"""Growth is told from the epochs after the first one, which warms up; fewer say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes over the baseline in one memory case; `None` where it was not measured.
+
+    The baseline is the process with its framework, its model and one ceiling round. Differences
+    are kept as measured: one below zero says that the kernel took pages back meanwhile.
+    """
+
+    outcome: str
+    """How the case ended: `ok`, `refused`, `over_budget`, `crashed`, `timeout`, `failed`, ..."""
+
+    signal: str | None = None
+    """Name of the signal that ended it, such as `SIGKILL`."""
+
+    metric: str = "pss"
+    """What was read; see `bench.memory_metrics.METRICS`. Two metrics are never compared."""
+
+    anon_bytes: int | None = None
+    """Private part of the footprint, at the moment of its peak."""
+
+    shmem_bytes: int | None = None
+    """Shared part of the footprint, at the moment of its peak, with objects in /dev/shm."""
+
+    page_cache_bytes: int | None = None
+    """Peak of the mapped files; the kernel takes them back, so they are not in the footprint."""
+
+    unseen_bytes: int | None = None
+    """How much higher the kernel's own peaks of the processes are than any reading of them, in all
+    resident memory: a spike that no reading saw was at most so high. `None`: it does not say."""
+
+    growth: Slope | None = None
+    """Bytes that an epoch after the first one leaves behind; `None`: too few epochs."""
+
+    left_bytes: int | None = None
+    """What the footprint was after the loader was closed."""
+
+    baseline_bytes: int | None = None
+    """Private and shared memory of the baseline."""
+
+    budget_bytes: int | None = None
+    """What the case was allowed over the baseline; `None`: whatever it took."""
+
+    enforcement: str | None = None
+    """What kept the budget: `RLIMIT_DATA` or `watchdog`."""
+
+    @property
+    def footprint_bytes(self) -> int | None:
+        """Peak of private and shared memory: what a machine can run out of."""
+        if self.anon_bytes is None or self.shmem_bytes is None:
+            return None
+        return self.anon_bytes + self.shmem_bytes
+
+
+def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
+    """Return the figures of a memory case; `None` where it was not run."""
+    if result is None:
+        return None
+    raw = result.get("memory") or {}
+    known: dict[str, Any] = {
+        "outcome": case_outcome(result),
+        "signal": case_signal(result),
+        "metric": raw.get("metric") or "pss",
+        "budget_bytes": raw.get("budget_bytes"),
+        "enforcement": raw.get("enforcement"),
+    }
+    baseline, peak = raw.get("baseline"), peak_reading(raw)
+    if baseline is None or peak is None:
+        return Memory(**known)
+    readings = loader_readings(raw)
+    base = counted_bytes(baseline)
+    left = [counted_bytes(r) - base for r in readings if r["phase"] == CLOSED]
+    return Memory(
+        **known,
+        anon_bytes=peak["anon"] - baseline["anon"],
+        shmem_bytes=counted_bytes(peak) - base - (peak["anon"] - baseline["anon"]),
+        page_cache_bytes=max(r["file"] for r in readings) - baseline["file"],
+        unseen_bytes=_unseen(raw.get("processes") or []),
+        growth=_growth(raw),
+        left_bytes=left[-1] if left else None,
+        baseline_bytes=base,
+    )
+
+
+def _unseen(processes: list[Mapping[str, Any]]) -> int | None:
+    if not processes or any(each["kernel_peak_rss"] is None for each in processes):
+        return None
+    return sum(
+        max(0, int(each["kernel_peak_rss"] - each["sampled_peak_rss"])) for each in processes
+    )
+
+
+def _growth(raw: Mapping[str, Any]) -> Slope | None:
+    epochs = last_of_each_epoch(raw["readings"])
+    later = [(epoch, counted_bytes(r)) for epoch, r in epochs.items() if epoch > 1]
+    return Slope.through(later) if len(later) >= MIN_LATER_EPOCHS else None

@@ -1,0 +1,193 @@
+"""How memory develops: against the number of samples, and over the time of a case.
+
+Must not know: how figures are derived, where reports lie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from bench.footprint import counted_bytes, died_of_budget
+from bench.report import cells
+from bench.report.memory_section import size_text
+from bench.report.options import describe, differing
+from bench.report.plot_layout import GREY, lighter, loader_colors, page_cache_style
+from bench.report.scaling import Scaling
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+_COLUMNS = 4
+_MIB = 2**20
+_MARKED_PHASES = {"loader": "loader", "epoch 1": "epoch 1", "epoch 2": "later", "closed": "closed"}
+
+
+def scaling_figure(lines: Sequence[Scaling]) -> Figure | None:
+    """Draw footprints against samples, with the budget and where loaders died; `None` without any.
+
+    Args:
+        lines: what `scalings` returned. Those of one backend and set of options share a panel.
+    """
+    if not lines:
+        return None
+    names = [name for name in differing([line.row for line in lines]) if name != "samples"]
+    panels: dict[str, list[Scaling]] = {}
+    for line in lines:
+        panels.setdefault(describe(line.row, names), []).append(line)
+    colors = loader_colors(line.row.loader for line in lines)
+    figure = _figure(6.4 * len(panels), 4.6)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (place, group) in zip(axes, panels.items(), strict=True):
+        _scaling_panel(ax, group, colors)
+        title = cells.ascii_line(place or describe(group[0].row, ("backend", "batch_size")))
+        ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes[0].set_ylabel("footprint (MiB)")
+    handles = {
+        handle.get_label(): handle for ax in axes for handle in ax.get_legend_handles_labels()[0]
+    }
+    if any(line.died for line in lines):
+        handles["died"] = Line2D([], [], color=GREY, marker="x", linestyle="", label="died")
+    figure.legend(
+        handles=list(handles.values()), loc="outside lower center", ncols=5, frameon=False
+    )
+    return figure
+
+
+def _scaling_panel(ax: Axes, lines: Sequence[Scaling], colors: Mapping[str, str]) -> None:
+    budget = next((line.budget_bytes for line in lines if line.budget_bytes), None)
+    for number, line in enumerate(lines):
+        lived, color = line.lived, colors[line.row.loader]
+        ax.plot(
+            list(lived),
+            [max(size, _MIB) / _MIB for size in lived.values()],
+            color=color,
+            linestyle=":" if line.row.num_workers else "-",
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=5,
+            label=cells.ascii_line(line.row.label),
+        )
+        if budget is not None:
+            # Above the budget, each loader a little higher: many die at the same size.
+            heights = [budget / _MIB * 1.18 ** (1 + number)] * len(line.died)
+            ax.plot(list(line.died), heights, color=color, marker="x", linestyle="")
+    if budget is not None:
+        ax.axhline(budget / _MIB, color="black", linewidth=1, linestyle="--")
+        ax.annotate(
+            f"budget {size_text(budget)}",
+            (0.01, budget / _MIB),
+            (0, -3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="top",
+            fontsize=8,
+        )
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    sizes = sorted({samples for line in lines for samples in line.sizes})
+    ax.set_xticks(sizes)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.set_xlabel("samples")
+
+
+def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
+    """Draw the memory of process trees over time, stacked by kind, with the phases.
+
+    A panel for each loader with its options, at its largest number of samples.
+
+    Args:
+        run: the content of `run.json`.
+
+    Returns:
+        The figure; `None` where no case has readings with times.
+    """
+    chosen: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for result in sorted(run["cases"], key=lambda result: int(result["case"]["samples"])):
+        readings = (result.get("memory") or {}).get("readings") or []
+        if len(readings) > 1 and all("t" in reading for reading in readings):
+            case = result["case"]
+            names = ("backend", "batch_size", "pixels", "loader", "num_workers")
+            chosen[tuple(case[name] for name in names)] = result
+    if not chosen:
+        return None
+    results = [chosen[key] for key in sorted(chosen)]
+    colors = loader_colors(result["case"]["loader"] for result in results)
+    columns = min(_COLUMNS, len(results))
+    rows = math.ceil(len(results) / columns)
+    figure = _figure(max(6.4, 3.1 * columns), 0.7 + 2.2 * rows)
+    axes = figure.subplots(rows, columns, sharey="row", squeeze=False)
+    for ax in axes.flat[len(results) :]:
+        ax.set_visible(False)
+    for ax, result in zip(axes.flat, results, strict=False):
+        _timeline_panel(ax, result, colors[result["case"]["loader"]], several=len(results) > 1)
+    for line in axes:
+        line[0].set_ylabel("MiB")
+    kinds = [
+        Patch(facecolor=GREY, label="private"),
+        Patch(facecolor=lighter(GREY, 0.45), label="shared"),
+        Patch(**page_cache_style(GREY), label="page cache (can be taken back)"),
+        Line2D([], [], color="black", linestyle="--", linewidth=1, label="baseline"),
+    ]
+    figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
+    return figure
+
+
+def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str, *, several: bool) -> None:
+    memory, case = result["memory"], result["case"]
+    readings = memory["readings"]
+    times = [reading["t"] for reading in readings]
+    kinds = {
+        "anon": ([r["anon"] for r in readings], {"facecolor": color}),
+        "shmem": (
+            [r["shmem"] + r.get("dev_shm", 0) for r in readings],
+            {"facecolor": lighter(color, 0.45)},
+        ),
+        "file": ([r["file"] for r in readings], page_cache_style(color)),
+    }
+    floor = [0.0] * len(times)
+    for sizes, style in kinds.values():
+        top = [low + size / _MIB for low, size in zip(floor, sizes, strict=True)]
+        ax.fill_between(times, floor, top, **style)
+        floor = top
+    if memory.get("baseline"):
+        baseline = counted_bytes(memory["baseline"]) / _MIB
+        ax.axhline(baseline, color="black", linestyle="--", linewidth=1)
+    for phase in memory.get("phases") or []:
+        if phase["name"] in _MARKED_PHASES:
+            ax.axvline(phase["t"], color="#333333", linewidth=0.7)
+            ax.annotate(
+                _MARKED_PHASES[phase["name"]],
+                (phase["t"], 0.98),
+                (2, 0),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                rotation=90,
+                va="top",
+                fontsize=6,
+            )
+    label = case["loader"] + (f" ({case['num_workers']} workers)" if case["num_workers"] else "")
+    if died_of_budget(result):
+        label += f", {cells.outcome(result['outcome'], None)}"
+    options = f"{case['backend']}, {case['samples']:,} samples"
+    ax.set_title(cells.ascii_line(f"{label}\n{options}"), loc="left", fontsize=8)
+    ax.set_xlim(0, max(times))
+    ax.set_ylim(0)
+    ax.set_xlabel("s", fontsize=8)
+    ax.tick_params(labelsize=7)
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,207 @@
+"""The report's section on memory: one table of cases, one of sizes, and what follows for a reader.
+
+Must not know: how figures are derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.report import cells
+from bench.report.cells import Markdown
+from bench.report.memory_figures import Memory
+from bench.report.options import HEADINGS, differing, value
+from bench.report.rows import Row
+from bench.report.scaling import Scaling
+from bench.statistics import Slope
+
+METRIC_NAMES = {
+    "pss": "PSS",
+    "rss_split": "RSS, shared pages counted in every process",
+    "uss": "USS, private memory only",
+    "rss": "RSS, page cache included",
+}
+"""Metric -> what a reader is told that was read."""
+
+_MIB = 2**20
+
+Table = list[list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryTable:
+    """A table, its first line the headings, and a sentence above it."""
+
+    text: str
+    lines: Table
+
+
+def memory_tables(rows: Sequence[Row], lines: Sequence[Scaling]) -> list[MemoryTable]:
+    """Return the tables of the section; none where no memory case was run.
+
+    Args:
+        rows: those that were not skipped.
+        lines: what `scalings` made of the run.
+    """
+    measured = [row for row in rows if row.memory is not None]
+    tables = [_cases(measured)] if measured else []
+    return tables + ([_sizes(lines)] if lines else [])
+
+
+_COLUMNS: Mapping[str, Callable[[Memory], str]] = {
+    "footprint (MiB)": lambda memory: footprint(memory),
+    "private + shared (MiB)": lambda memory: (
+        f"{cells.mebibytes(memory.anon_bytes)} + {cells.mebibytes(memory.shmem_bytes)}"
+    ),
+    "page cache (MiB)": lambda memory: cells.mebibytes(memory.page_cache_bytes),
+    "unseen spike, at most (MiB)": lambda memory: cells.mebibytes(memory.unseen_bytes),
+    "growth an epoch (MiB)": lambda memory: growth(memory.growth),
+    "left after close (MiB)": lambda memory: cells.mebibytes(memory.left_bytes),
+    "budget kept by": lambda memory: memory.enforcement or cells.NOT_RUN,
+}
+
+
+def _cases(rows: Sequence[Row]) -> MemoryTable:
+    names = differing(rows)
+    columns = dict(_COLUMNS)
+    if not any(row.memory and row.memory.enforcement for row in rows):
+        del columns["budget kept by"]
+    headings = [*(HEADINGS[name] for name in names), "loader", *columns]
+    body = []
+    for row in rows:
+        texts = [_memory_cell(row.memory, write, n) for n, write in enumerate(columns.values())]
+        body.append([*(value(row, name) for name in names), cells.code(row.label), *texts])
+    metrics = {row.memory.metric for row in rows if row.memory}
+    named = "; ".join(METRIC_NAMES.get(metric, metric) for metric in sorted(metrics))
+    return MemoryTable(
+        text=f"Metric: {named}. All figures are over the baseline, of the whole process tree.",
+        lines=[headings, *body],
+    )
+
+
+def _memory_cell(memory: Memory | None, write: Callable[[Memory], str], number: int) -> str:
+    """How a case ended stands in its first cell only; what it held until then in all."""
+    if memory is None:
+        return cells.NOT_RUN
+    if number == 0:
+        return cells.measured(memory, write)
+    return write(memory)
+
+
+def footprint(memory: Memory) -> str:
+    """Write a footprint in MiB; one of another metric than PSS names it."""
+    text = cells.mebibytes(memory.footprint_bytes)
+    return (
+        text
+        if memory.metric == "pss"
+        else f"{text} ({METRIC_NAMES.get(memory.metric, memory.metric)})"
+    )
+
+
+def growth(slope: Slope | None) -> str:
+    """Write growth in MiB an epoch with its interval: `0.02 (-0.05 - 0.10)`."""
+    if slope is None:
+        return "too few epochs"
+    if slope.low is None or slope.high is None:
+        return _mebibytes(slope.value)
+    return f"{_mebibytes(slope.value)} ({_mebibytes(slope.low)} - {_mebibytes(slope.high)})"
+
+
+def _mebibytes(count: float) -> str:
+    return cells.fraction(count / _MIB)
+
+
+def _sizes(lines: Sequence[Scaling]) -> MemoryTable:
+    rows = [line.row for line in lines]
+    names = [name for name in differing(rows) if name != "samples"]
+    sizes = sorted({samples for line in lines for samples in line.sizes})
+    budget = next((line.budget_bytes for line in lines if line.budget_bytes), None)
+    headings = [
+        *(HEADINGS[name] for name in names),
+        "loader",
+        *(f"{size:,}" for size in sizes),
+        "KiB a sample",
+    ]
+    if budget is not None:
+        headings += ["dies between", "predicted"]
+    body = []
+    for line in lines:
+        texts = [_size_cell(line.sizes.get(size)) for size in sizes]
+        tail = [per_sample(line)]
+        if budget is not None:
+            low, high = line.bracket or (None, None)
+            between = cells.NOT_RUN if high is None else f"{low:,} - {high:,}"
+            predicted = line.predicted_break
+            tail += [between, cells.NOT_RUN if predicted is None else f"{predicted:,}"]
+        options = [value(line.row, name) for name in names]
+        body.append([*options, cells.code(line.row.label), *texts, *tail])
+    text = "Footprint in MiB against the number of samples"
+    if budget is not None:
+        text += f", under a budget of {size_text(budget)} over the baseline"
+    return MemoryTable(text=f"{text}.", lines=[headings, *body])
+
+
+def _size_cell(memory: Memory | None) -> str:
+    return cells.measured(memory, footprint)
+
+
+def per_sample(line: Scaling) -> str:
+    """Write the slope in KiB a sample: `24.6 (24.1 - 25.0)`, or that there is none."""
+    if line.bounded:
+        return "bounded"
+    slope = line.line
+    if slope is None:
+        return cells.NOT_RUN
+    text = cells.significant(slope.value / 1024)
+    if slope.low is None or slope.high is None:
+        return text
+    low, high = (cells.significant(end / 1024) for end in (slope.low, slope.high))
+    return f"{text} ({low} - {high})"
+
+
+def size_text(count: int) -> str:
+    """Write bytes with the unit that suits: `1 GiB`, `512 MiB`."""
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.4g} {name}"
+    return f"{count} B"
+
+
+def scaling_findings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[Markdown]:
+    """Say what each loader needs for a sample, where it dies, and what this machine can hold.
+
+    Args:
+        lines: those of one set of options.
+        memory_bytes: of this machine; `None`: unknown.
+    """
+    said = [text for line in lines if (text := _finding(line, memory_bytes))]
+    return [Markdown(text) for text in said]
+
+
+def _finding(line: Scaling, memory_bytes: int | None) -> str | None:
+    name, lived = cells.code(line.row.label), line.lived
+    if line.bounded:
+        low, high = (cells.mebibytes(size) for size in (min(lived.values()), max(lived.values())))
+        stays = f"{high} MiB" if low == high else f"{low} to {high} MiB"
+        return f"{name} stays at {stays} from {min(lived):,} to {max(lived):,} samples."
+    parts = []
+    if line.line is not None:
+        parts.append(f"needs {cells.significant(line.line.value / 1024)} KiB a sample")
+    if line.bracket is not None and line.budget_bytes is not None:
+        lived, died = line.bracket
+        parts.append(
+            f"dies under {size_text(line.budget_bytes)} between {lived:,} and {died:,} samples"
+        )
+    if not parts:
+        return None
+    text = f"{name} {cells.enumeration(parts)}"
+    capacity = None if memory_bytes is None else line.capacity(memory_bytes)
+    if capacity is not None and memory_bytes is not None:
+        gib = cells.significant(memory_bytes / 2**30)
+        text += f": the {gib} GiB of this machine hold {_count(capacity)} samples"
+    return f"{text}."
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.2g} million" if number >= 1e6 else f"{number:,}"

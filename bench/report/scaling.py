@@ -1,0 +1,156 @@
+"""Memory against samples: what a loader needs for each, and where it breaks under a budget.
+
+Owns: which cases belong to one line, and what follows from it. Must not know: how it is shown.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.footprint import DEATHS
+from bench.report.memory_figures import Memory, read_memory
+from bench.report.rows import Row
+from bench.statistics import Slope
+
+BOUNDED_WITHIN = 0.10
+"""A footprint that changes by less, from the smallest size to the largest, does not grow."""
+
+MIN_RANGE = 1.2
+"""Largest size / smallest size from which on a line says more than noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """One loader with its workers and options, over numbers of samples."""
+
+    row: Row
+    """Any of its rows: backend, loader, workers, batch size, pixels."""
+
+    sizes: Mapping[int, Memory]
+    """Samples -> the case; those of the plan."""
+
+    probes: Mapping[int, Memory]
+    """Samples -> the case; those that looked for the breaking point."""
+
+    @property
+    def lived(self) -> dict[int, int]:
+        """Samples -> footprint in bytes, where the case ended well, ascending."""
+        return {
+            samples: memory.footprint_bytes
+            for samples, memory in self._all()
+            if memory.outcome == "ok" and memory.footprint_bytes is not None
+        }
+
+    @property
+    def died(self) -> dict[int, Memory]:
+        """Samples -> the case that died of its budget, ascending."""
+        return {
+            samples: memory
+            for samples, memory in self._all()
+            if memory.outcome in DEATHS and memory.enforcement is not None
+        }
+
+    @property
+    def bracket(self) -> tuple[int, int] | None:
+        """The largest size that lived below the smallest that died, 0 if none, and that one."""
+        if not self.died:
+            return None
+        died = min(self.died)
+        return max((samples for samples in self.lived if samples < died), default=0), died
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """What every case was allowed over its baseline."""
+        return next((memory.budget_bytes for _, memory in self._all()), None)
+
+    @property
+    def enforcement(self) -> str | None:
+        """What kept the budget."""
+        found = [memory.enforcement for _, memory in self._all() if memory.enforcement]
+        return found[0] if found else None
+
+    @property
+    def metric(self) -> str:
+        """What was read."""
+        return next(memory.metric for _, memory in self._all())
+
+    @property
+    def line(self) -> Slope | None:
+        """Footprint against samples, in bytes; `None` where sizes that lived are too much alike."""
+        lived = self.lived
+        if not lived or max(lived) < MIN_RANGE * min(lived):
+            return None
+        return Slope.through(lived.items())
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the footprint does not grow with the samples, as far as the cases can tell.
+
+        By the line it changes by less than `BOUNDED_WITHIN`, or its slope is not surely above 0.
+        """
+        line, lived = self.line, self.lived
+        if line is None or self.died:
+            return False
+        change = line.value * (max(lived) - min(lived))
+        return change < BOUNDED_WITHIN * max(lived.values()) or (
+            line.low is not None and line.low <= 0
+        )
+
+    @property
+    def predicted_break(self) -> int | None:
+        """Samples at which the line reaches the budget; `None` without a budget or growth."""
+        return None if self.budget_bytes is None else self._samples_in(self.budget_bytes)
+
+    def capacity(self, memory_bytes: int) -> int | None:
+        """Return how many samples so much memory would hold, baseline included.
+
+        Returns:
+            Samples; `None` where the footprint does not grow.
+        """
+        baselines = [m.baseline_bytes for _, m in self._all() if m.baseline_bytes is not None]
+        return self._samples_in(memory_bytes - max(baselines, default=0))
+
+    def _samples_in(self, count: int) -> int | None:
+        line = self.line
+        if line is None or line.value <= 0 or self.bounded:
+            return None
+        return max(0, int((count - line.at_zero) / line.value))
+
+    def _all(self) -> list[tuple[int, Memory]]:
+        return sorted({**self.probes, **self.sizes}.items())
+
+
+def scalings(run: Mapping[str, Any], rows: Iterable[Row]) -> list[Scaling]:
+    """Return a line for each loader, its workers and options that was tried at several sizes.
+
+    Args:
+        run: the content of `run.json`, as `read_run` returns it.
+        rows: what `rows_from_run` made of it. One whose batches are wrong is left out.
+    """
+    probes: defaultdict[tuple[Any, ...], dict[int, Memory]] = defaultdict(dict)
+    for result in run.get("probes", ()):
+        case, memory = result["case"], read_memory(result)
+        if memory is not None:
+            probes[tuple(case[name] for name in _KEY)][case["samples"]] = memory
+    grouped: defaultdict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.memory is not None and row.identical is not False:
+            grouped[tuple(getattr(row, name) for name in _KEY)].append(row)
+    found = [_scaling(group, probes[key]) for key, group in grouped.items()]
+    return [each for each in found if len(each.lived.keys() | each.died.keys()) > 1]
+
+
+_KEY = ("backend", "batch_size", "pixels", "loader", "num_workers")
+
+
+def _scaling(rows: Sequence[Row], probes: Mapping[int, Memory]) -> Scaling:
+    sizes = {row.samples: row.memory for row in rows if row.memory is not None}
+    metric = next(iter(sizes.values())).metric  # figures of another one are no part of a line
+    return Scaling(
+        row=rows[0],
+        sizes={samples: memory for samples, memory in sizes.items() if memory.metric == metric},
+        probes={samples: memory for samples, memory in probes.items() if memory.metric == metric},
+    )
