@@ -54,7 +54,8 @@ def bracket(trials: Sequence[Trial]) -> tuple[int, int | None]:
 def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int | None:
     """Return the size to try next.
 
-    Sizes just below and above the predicted breaking point come first, then the bracket is halved.
+    Until one has survived, sizes fall by a factor of eight: some loaders die at any size. Then come
+    sizes just below and above the predicted breaking point, and then the bracket is halved.
 
     Args:
         trials: what was tried so far.
@@ -67,14 +68,16 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
     low, high = bracket(trials)
     if high is None or high <= max(low * (1 + TOLERANCE), low + 1, least):
         return None
-    middle = (low + high) // 2
+    if low == 0:
+        return max(high // 8, least)
     predicted = _predict(trials, budget_bytes)
     if predicted is not None:
+        margin = (high - low) * _MARGIN
         for size in (int(predicted * (1 - _MARGIN)), int(predicted * (1 + _MARGIN))):
             # A prediction at an end of the bracket was wrong: halving is sure to get on.
-            if low + (high - low) * 0.02 < size < high - (high - low) * 0.02:
+            if low + margin < size < high - margin:
                 return size
-    return max(middle, 1)
+    return (low + high) // 2
 
 
 def _predict(trials: Sequence[Trial], budget_bytes: int) -> float | None:

@@ -18,6 +18,8 @@ BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null"}
 BACKENDS = ("jax", "tensorflow", "torch")
 """Keras backends that the suite measures on; each is named after the package that it needs."""
 
+MAX_MEMORY_EPOCHS = 30
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -93,8 +95,8 @@ class Protocol:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
 
     def memory_epochs(self, samples: int) -> int:
-        """Return the epochs of a memory case with a source of so many samples."""
-        return math.ceil(self.memory_samples / samples)
+        """Return the epochs of a memory case with a source of so many samples, 30 at most."""
+        return min(math.ceil(self.memory_samples / samples), MAX_MEMORY_EPOCHS)
 
 
 def plan(

@@ -109,9 +109,8 @@ def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
 def _unseen(processes: list[Mapping[str, Any]]) -> int | None:
     if not processes or any(each["kernel_peak_rss"] is None for each in processes):
         return None
-    return sum(
-        max(0, int(each["kernel_peak_rss"] - each["sampled_peak_rss"])) for each in processes
-    )
+    spikes = [int(each["kernel_peak_rss"] - each["sampled_peak_rss"]) for each in processes]
+    return sum(max(0, spike) for spike in spikes)
 
 
 def _growth(raw: Mapping[str, Any]) -> Slope | None:

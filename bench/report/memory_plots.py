@@ -27,7 +27,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _COLUMNS = 4
 _MIB = 2**20
-_MARKED_PHASES = {"loader": "loader", "epoch 1": "epoch 1", "epoch 2": "later", "closed": "closed"}
+_MARKED_PHASES = {
+    "model": "model",
+    "ceiling": "ceiling",
+    "loader": "loader",
+    "epoch 1": "first epoch",
+    "epoch 2": "later epochs",
+    "closed": "closed",
+}
 
 
 def scaling_figure(lines: Sequence[Scaling]) -> Figure | None:
@@ -82,10 +89,11 @@ def _scaling_panel(ax: Axes, lines: Sequence[Scaling], colors: Mapping[str, str]
         ax.axhline(budget / _MIB, color="black", linewidth=1, linestyle="--")
         ax.annotate(
             f"budget {size_text(budget)}",
-            (0.01, budget / _MIB),
+            (0.99, budget / _MIB),
             (0, -3),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
+            ha="right",
             va="top",
             fontsize=8,
         )
@@ -130,7 +138,7 @@ def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
     for ax in axes.flat[len(results) :]:
         ax.set_visible(False)
     for ax, result in zip(axes.flat, results, strict=False):
-        _timeline_panel(ax, result, colors[result["case"]["loader"]], several=len(results) > 1)
+        _timeline_panel(ax, result, colors[result["case"]["loader"]])
     for line in axes:
         line[0].set_ylabel("MiB")
     kinds = [
@@ -143,7 +151,7 @@ def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str, *, several: bool) -> None:
+def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
     memory, case = result["memory"], result["case"]
     readings = memory["readings"]
     times = [reading["t"] for reading in readings]
@@ -163,28 +171,39 @@ def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str, *, several:
     if memory.get("baseline"):
         baseline = counted_bytes(memory["baseline"]) / _MIB
         ax.axhline(baseline, color="black", linestyle="--", linewidth=1)
-    for phase in memory.get("phases") or []:
-        if phase["name"] in _MARKED_PHASES:
-            ax.axvline(phase["t"], color="#333333", linewidth=0.7)
-            ax.annotate(
-                _MARKED_PHASES[phase["name"]],
-                (phase["t"], 0.98),
-                (2, 0),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                rotation=90,
-                va="top",
-                fontsize=6,
-            )
+    _mark_phases(ax, memory.get("phases") or [], max(times))
     label = case["loader"] + (f" ({case['num_workers']} workers)" if case["num_workers"] else "")
     if died_of_budget(result):
         label += f", {cells.outcome(result['outcome'], None)}"
     options = f"{case['backend']}, {case['samples']:,} samples"
-    ax.set_title(cells.ascii_line(f"{label}\n{options}"), loc="left", fontsize=8)
+    title = "\n".join(cells.ascii_line(line) for line in (label, options))
+    ax.set_title(title, loc="left", fontsize=8)
     ax.set_xlim(0, max(times))
     ax.set_ylim(0)
     ax.set_xlabel("s", fontsize=8)
     ax.tick_params(labelsize=7)
+
+
+def _mark_phases(ax: Axes, phases: Sequence[Mapping[str, Any]], end: float) -> None:
+    """Draw where phases begin; of two that begin almost together the later one has a name."""
+    marked = [phase for phase in phases if phase["name"] in _MARKED_PHASES]
+    following = [*(phase["t"] for phase in marked[1:]), math.inf]
+    for phase, next_start in zip(marked, following, strict=True):
+        ax.axvline(phase["t"], color="#333333", linewidth=0.7)
+        if next_start - phase["t"] < 0.06 * end:
+            continue
+        at_end = phase["t"] > 0.94 * end
+        ax.annotate(
+            _MARKED_PHASES[phase["name"]],
+            (phase["t"], 0.98),
+            (-1 if at_end else 1, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            rotation=90,
+            va="top",
+            ha="right" if at_end else "left",
+            fontsize=6,
+        )
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -131,7 +131,7 @@ def _sizes(lines: Sequence[Scaling]) -> MemoryTable:
         tail = [per_sample(line)]
         if budget is not None:
             low, high = line.bracket or (None, None)
-            between = cells.NOT_RUN if high is None else f"{low:,} - {high:,}"
+            between = cells.NOT_RUN if high is None else f"{low:,} - {high:,} samples"
             predicted = line.predicted_break
             tail += [between, cells.NOT_RUN if predicted is None else f"{predicted:,}"]
         options = [value(line.row, name) for name in names]
@@ -189,15 +189,13 @@ def _finding(line: Scaling, memory_bytes: int | None) -> str | None:
     if line.line is not None:
         parts.append(f"needs {cells.significant(line.line.value / 1024)} KiB a sample")
     if line.bracket is not None and line.budget_bytes is not None:
-        lived, died = line.bracket
-        parts.append(
-            f"dies under {size_text(line.budget_bytes)} between {lived:,} and {died:,} samples"
-        )
+        survived, died = line.bracket
+        where = f"between {survived:,} and {died:,}" if survived else f"already with {died:,}"
+        parts.append(f"dies under {size_text(line.budget_bytes)} {where} samples")
     if not parts:
         return None
     text = f"{name} {cells.enumeration(parts)}"
-    capacity = None if memory_bytes is None else line.capacity(memory_bytes)
-    if capacity is not None and memory_bytes is not None:
+    if memory_bytes is not None and (capacity := line.capacity(memory_bytes)) is not None:
         gib = cells.significant(memory_bytes / 2**30)
         text += f": the {gib} GiB of this machine hold {_count(capacity)} samples"
     return f"{text}."
