@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Self
 
 import psutil
@@ -16,19 +16,28 @@ import psutil
 from bench.footprint import counted_bytes
 from bench.memory_metrics import (
     MemorySplit,
-    Resident,
     available_metric,
+    read_private,
     read_process,
     read_resident,
-    reset_peak,
 )
+from bench.memory_peaks import ProcessPeaks
 from bench.shared_memory import SharedMemoryObjects
-from loaders.process_tree import members
+from loaders.process_tree import members, session_members
 
 MIN_PERIOD_S = 0.02
-READING_LOAD = 0.015
-"""Readings take at most this share of one core; with `bench.watchdog` beside them less than 2%. One
-of a TensorFlow process takes up to 15 ms, in which that process cannot map or unmap memory."""
+"""Between readings."""
+
+READING_LOAD = 0.01
+"""Readings take at most this share of one core. One of a TensorFlow process takes up to 15 ms, in
+which that process cannot map or unmap memory."""
+
+MIN_LOOK_PERIOD_S = 0.002
+LOOK_LOAD = 0.008
+"""Looks at the kernel's counters, between readings, take at most this share."""
+
+_LOOK_STEP = 2**16
+"""Looks are kept that are so many bytes above everything before."""
 
 
 def read_tree(pid: int, metric: str = "pss") -> MemorySplit:
@@ -45,26 +54,13 @@ def _sum(metric: str, pids: list[int]) -> MemorySplit:
     return sum((read_process(metric, pid) for pid in pids), MemorySplit())
 
 
-@dataclass
-class _Peaks:
-    """Resident memory of one process, in bytes."""
-
-    baseline: int = 0
-    """When peaks were reset; 0 for a process that began later."""
-    sampled: int = 0
-    """The largest value that a reading saw since."""
-    kernel: int = 0
-    """The largest value that there was."""
-    exact: bool = True
-    """Whether the kernel's peak could be reset at the baseline."""
-
-    def add(self, now: Resident) -> None:
-        self.sampled = max(self.sampled, now.rss)
-        self.kernel = max(self.kernel, now.peak)
-
-
 class MemorySampler:
     """Reads a process tree again and again on a thread, and says in which phase it was.
+
+    A reading of a large process takes long, so that there are few. Between them the thread looks at
+    the kernel's counters. Those have shared pages once for each process, so for a single one they
+    are as good as a reading: a look at one that is above everything before becomes a reading
+    marked `look`, the baseline and what the counters have added to it.
 
     ```python
     with MemorySampler(pid) as sampler:
@@ -74,7 +70,7 @@ class MemorySampler:
     ```
 
     Args:
-        pid: the root of the tree.
+        pid: the root of the tree; the leader of its session, if looks are wanted.
 
     Raises:
         NotImplementedError: the memory of other processes cannot be read here.
@@ -82,19 +78,27 @@ class MemorySampler:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._root = psutil.Process(pid)
         self._start = time.perf_counter()
         self._phase = "start"
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory-sampler", daemon=True)
         self._shared_memory = SharedMemoryObjects()
-        self._peaks: dict[psutil.Process, _Peaks] | None = None
+        self._peaks: ProcessPeaks | None = None
+        self._baseline: dict[str, Any] = {}
+        self._baseline_private = 0  # by the kernel's counters
+        self._single = False  # whether there was one process in all readings since the baseline
+        self._highest = 0  # of all readings since the baseline
         self._cpu_seconds = 0.0
+        self.guard: Callable[[int | None], None] | None = None
+        """Called on the thread, at most every 20 ms, with the sum of the counters of the session:
+        private and shared memory. `None`: there are none here."""
         self.metric = available_metric(pid)
         """Name of the metric of all readings; see `bench.memory_metrics.METRICS`."""
         self.readings: list[dict[str, Any]] = []
         """`t` seconds since the start, `phase`, and in bytes `anon`, `file`, `shmem` and `dev_shm`:
-        objects in /dev/shm that the tree made and does not map."""
+        objects in /dev/shm that the tree made and does not map; `look` where it is one."""
         self.phases: list[dict[str, Any]] = []
         """`name` of each phase and `t` seconds since the start at which it began."""
 
@@ -110,53 +114,40 @@ class MemorySampler:
             processes = members(self._pid)
             pids = [process.pid for process in processes]
             split = _sum(self.metric, pids)
-            reading = {
-                "t": self._now(),
-                "phase": self._phase,
-                **asdict(split),
-                "dev_shm": self._shared_memory.unmapped_bytes(pids),
-            }
-            self.readings.append(reading)
-            self._follow_peaks(processes)
+            dev_shm = self._shared_memory.unmapped_bytes(pids)
+            reading = self._add({**asdict(split), "dev_shm": dev_shm})
+            if self._peaks is not None:
+                self._single &= processes == [self._root]
+                self._peaks.follow(processes)
         return reading
+
+    def begin_peaks(self) -> None:
+        """Say that the latest reading is the baseline: from now on peaks count."""
+        with self._lock:
+            processes = members(self._pid)
+            self._peaks = ProcessPeaks(processes)
+            self._highest = counted_bytes(self.readings[-1])
+            self._baseline = self.readings[-1]
+            self._baseline_private = read_private(self._pid) or 0
+            self._single = processes == [self._root]
 
     def counted_bytes(self) -> int:
         """Return the private and shared memory of the latest reading."""
         with self._lock:
             return counted_bytes(self.readings[-1])
 
-    def begin_peaks(self) -> None:
-        """Take the kernel's peak of every process from now on."""
-        with self._lock:
-            self._peaks = {}
-            for process in members(self._pid):
-                exact = reset_peak(process.pid)
-                now = read_resident(process.pid)
-                if now is not None:
-                    peaks = _Peaks(baseline=now.rss, exact=exact)
-                    peaks.add(now)
-                    self._peaks[process] = peaks
-
     def record(self) -> dict[str, Any]:
         """Return what was measured, as it stands in `run.json`.
 
-        `processes` has those that were alive since the baseline, the root first: `baseline_rss`,
-        `sampled_peak_rss` and `kernel_peak_rss` in bytes. `sampler_cpu_seconds` is what the
-        periodic readings cost in `sampler_seconds`.
+        `processes`: see `ProcessPeaks.record`. `sampler_cpu_seconds` is what the thread took in
+        `sampler_seconds`.
         """
         with self._lock:
             return {
                 "metric": self.metric,
                 "phases": self.phases,
                 "readings": self.readings,
-                "processes": [
-                    {
-                        "baseline_rss": peaks.baseline,
-                        "sampled_peak_rss": peaks.sampled,
-                        "kernel_peak_rss": peaks.kernel if peaks.exact else None,
-                    }
-                    for peaks in (self._peaks or {}).values()
-                ],
+                "processes": self._peaks.record() if self._peaks else [],
                 "sampler_cpu_seconds": round(self._cpu_seconds, 3),
                 "sampler_seconds": self._now(),
             }
@@ -173,34 +164,48 @@ class MemorySampler:
     def _now(self) -> float:
         return round(time.perf_counter() - self._start, 4)
 
-    def _follow_peaks(self, processes: list[psutil.Process]) -> None:
-        if self._peaks is None:
+    def _add(self, values: dict[str, Any]) -> dict[str, Any]:
+        reading = {"t": self._now(), "phase": self._phase, **values}
+        self.readings.append(reading)
+        self._highest = max(self._highest, counted_bytes(reading))
+        return reading
+
+    def _look(self) -> None:
+        """Make a reading of a look at the kernel's counters, if it is the highest one."""
+        private = read_private(self._pid)
+        if private is None or self._peaks is None or not self._single:
             return
-        for process in processes:
-            now = read_resident(process.pid)
-            if now is not None:
-                self._peaks.setdefault(process, _Peaks()).add(now)
+        # To the baseline, which was read while the process did nothing.
+        added = private - self._baseline_private
+        if counted_bytes(self._baseline) + added > self._highest + _LOOK_STEP:
+            sizes = {name: self._baseline[name] for name in ("shmem", "dev_shm")}
+            file = self.readings[-1]["file"]
+            self._add({"anon": self._baseline["anon"] + added, "file": file, **sizes, "look": True})
+
+    def _look_and_guard(self) -> None:
+        with self._lock:
+            self._look()
+        if self.guard is not None:
+            self.guard(_counters([process.pid for process in session_members(self._pid)]))
 
     def _run(self) -> None:
-        self._cpu_seconds = repeat(self.read, self._stop, load=READING_LOAD)
+        """Read and look by turns, each at most for its share of one core."""
+        next_reading, period = 0.0, MIN_PERIOD_S
+        while not self._stop.wait(period):
+            start, cpu_start = time.perf_counter(), time.thread_time()
+            reads = start >= next_reading
+            (self.read if reads else self._look_and_guard)()
+            cpu = time.thread_time() - cpu_start
+            self._cpu_seconds += cpu
+            if reads:
+                next_reading = start + max(MIN_PERIOD_S, cpu / READING_LOAD)
+            else:
+                least = MIN_LOOK_PERIOD_S if self.guard is None else MIN_PERIOD_S
+                period = max(least, cpu / LOOK_LOAD)
 
 
-def repeat(action: Callable[[], object], stop: threading.Event, *, load: float) -> float:
-    """Act periodically until stopped.
-
-    Args:
-        action: what to do, every 20 ms or less often.
-        stop: ends it.
-        load: the share of one core that it may take.
-
-    Returns:
-        The CPU seconds that it took.
-    """
-    spent, period = 0.0, MIN_PERIOD_S
-    while not stop.wait(period):
-        start, cpu_start = time.perf_counter(), time.thread_time()
-        action()
-        elapsed, cpu = time.perf_counter() - start, time.thread_time() - cpu_start
-        spent += cpu
-        period = max(MIN_PERIOD_S, cpu / load - elapsed)
-    return spent
+def _counters(pids: list[int]) -> int | None:
+    """Return private and shared memory by the kernel's counters; `None`: there are none."""
+    counted = [read_resident(pid) for pid in pids]
+    known = [now.private for now in counted if now is not None]
+    return sum(known) if known else None

@@ -5,7 +5,6 @@ Must not know: how a child is started, how results are written or shown.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from bench.budget import RLIMIT_DATA, enforcement, says_refused
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from bench.runner import CaseRun
 
 _CEILING_SAMPLES = 50_000
+_REPEATED_SAMPLES = 50_000
 _MIB = 2**20
 
 
@@ -43,10 +43,10 @@ def sample_memory(run: CaseRun, child: Child) -> None:
     run.record["memory"] = memory
     watchdog: Watchdog | None = None
     try:
-        with sampler, ExitStack() as guards:
+        with sampler:
             _until_baseline(run, child, sampler, memory)
             if budget_bytes is not None:
-                watchdog = _enforce(run, child, sampler, memory, guards)
+                watchdog = _enforce(run, child, sampler, memory)
             _with_loader(run, child, sampler)
     except CaseError as error:
         excess = watchdog.excess_bytes if watchdog else None
@@ -79,7 +79,7 @@ def _until_baseline(
 
 
 def _enforce(
-    run: CaseRun, child: Child, sampler: MemorySampler, memory: dict[str, Any], guards: ExitStack
+    run: CaseRun, child: Child, sampler: MemorySampler, memory: dict[str, Any]
 ) -> Watchdog | None:
     """Keep the budget from now on."""
     entry, workers = LOADERS[run.case.loader], run.case.num_workers
@@ -89,14 +89,9 @@ def _enforce(
         memory["limit"] = child.call("limit_memory", budget_bytes=budget_bytes)
         memory["enforcement"] = how
         return None
-    watchdog = Watchdog(
-        sampler,
-        child.pid,
-        baseline=counted_bytes(memory["baseline"]),
-        budget_bytes=budget_bytes,
-    )
     memory["enforcement"] = how
-    return guards.enter_context(watchdog)
+    baseline = counted_bytes(memory["baseline"])
+    return Watchdog(sampler, child.pid, baseline=baseline, budget_bytes=budget_bytes)
 
 
 def _with_loader(run: CaseRun, child: Child, sampler: MemorySampler) -> None:
@@ -112,6 +107,14 @@ def _with_loader(run: CaseRun, child: Child, sampler: MemorySampler) -> None:
         child.call("settle")
         sampler.read()
         run.progress.round(epoch, epochs, reply["samples"] / reply["seconds"])
+    if epochs == 1:
+        # A first epoch alone would hide what only a second one needs, such as two orders at once.
+        sampler.phase("repeat")
+        samples = min(run.case.samples, _REPEATED_SAMPLES)
+        child.call("prepare_round", loader="loader", epoch=1, samples=samples)
+        child.call("round")
+        child.call("settle")
+        sampler.read()
     sampler.phase("closed")
     child.call("close_loader")
     sampler.read()

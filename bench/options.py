@@ -174,8 +174,12 @@ def _size(option: str, text: str | None) -> int | None:
 
 def _numbers(option: str, text: str) -> list[int]:
     try:
-        return [int(number) for number in text.split(",")]
+        numbers = [int(number) for number in text.split(",")]
     except ValueError:
         raise ValueError(
             f"`{option}` takes whole numbers separated by commas, got `{text}`."
         ) from None
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise ValueError(f"`{option}` has {number} twice; name it once.")
+    return numbers

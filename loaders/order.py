@@ -14,7 +14,8 @@ import numpy.typing as npt
 MAX_SAMPLES_IN_MEMORY = 2**16
 """Orders of more samples lie in a temporary file: 256 KiB of private memory at most."""
 
-_CHUNK_ROWS = 2**20
+_CHUNK_ROWS = 2**13
+"""Small enough that glibc does not raise its threshold for returning memory when they are freed."""
 
 
 def sample_order(

@@ -14,6 +14,7 @@ from loaders import LOADERS, Loader
 from loaders.registry import missing_package
 
 FRAMEWORKS = {"grain", "jax", "keras", "tensorflow", "torch"}
+PURE = ("bench.report", "bench.footprint", "bench.statistics")
 MODULES = sorted([*PROJECT.glob("loaders/**/*.py"), *PROJECT.glob("bench/**/*.py")])
 LOADER_FILES = sorted(PROJECT.glob("loaders/*_loader.py"))
 
@@ -63,8 +64,7 @@ def test_the_report_reads_only_result_files(path):
     if path.is_relative_to(PROJECT / "bench" / "report"):
         ours = {n for n in imports(path, lazy=True) if n.split(".")[0] in {"bench", "loaders"}}
         assert not [
-            name for name in ours if not name.startswith(("bench.report", "bench.statistics"))
-            and name != "bench"
+            name for name in ours if not name.startswith(PURE) and name != "bench"
         ]  # fmt: skip
         assert not {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
 

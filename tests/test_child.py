@@ -59,7 +59,7 @@ def test_a_kill_is_named_by_its_signal(start):
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(CaseError, match="SIGKILL during `ping`") as caught:
         child.call("ping")
-    assert (caught.value.outcome, caught.value.signal_name) == ("killed", "SIGKILL")
+    assert (caught.value.outcome, caught.value.signal_name) == ("crashed", "SIGKILL")
 
 
 def test_silence_is_a_timeout(start):
@@ -75,8 +75,8 @@ def test_a_child_that_cannot_start_leaves_its_reason_in_the_log(start, tmp_path)
     child = start(folder=tmp_path / "nothing")
     with pytest.raises(CaseError, match="exited with 1") as caught:
         child.call("ping")
-    assert caught.value.outcome == "failed"
-    assert "SourceError" in child.log_tail()
+    assert caught.value.outcome == "crashed"
+    assert "SourceError" in child.log()
 
 
 def test_long_requests_and_answers_block_nobody(start):
@@ -98,7 +98,7 @@ def test_leaving_the_block_ends_the_child(source, tmp_path):
 
 
 def test_kill_tree_reaches_orphans_of_the_group():
-    """A grandchild whose parent is gone is no descendant any more, but is in the group."""
+    """A grandchild whose parent is gone is no descendant any more, but is in group and session."""
     script = "sh -c 'sleep 60 & echo $!'; sleep 60"
     leader = subprocess.Popen(
         ["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, text=True
@@ -107,7 +107,7 @@ def test_kill_tree_reaches_orphans_of_the_group():
         orphan = psutil.Process(int(leader.stdout.readline()))
         while orphan.ppid() != 1:
             time.sleep(0.01)
-        assert orphan not in members(leader.pid)
+        assert orphan in members(leader.pid)
         kill_tree(leader.pid)
     psutil.wait_procs([orphan], timeout=5)
     assert not orphan.is_running()

@@ -111,6 +111,9 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
         (("--batch-sizes", "64,x"), "`--batch-sizes` takes whole numbers"),
         (("--batch-sizes", "0"), "A batch size must be positive, got 0"),
         (("--samples", "-5"), "A number of samples must be positive, got -5"),
+        (("--samples", "50,50"), "`--samples` has 50 twice"),
+        (("--memory-budget", "much"), "`--memory-budget`: A size must be a number of bytes such"),
+        (("--memory-budget", "0"), "`--memory-budget`: A size must be a number of bytes such"),
         (("--rounds", "0"), "`rounds` must be positive, got 0"),
         (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
         (("--seed", "-1"), "`seed` must not be negative, got -1"),
@@ -150,6 +153,16 @@ def test_every_loader_is_benchmarked_by_default():
         for loader, entry in LOADERS.items():
             listed = f"[{bench}-tensorflow-{loader}-w0-b64-float32-n50000]" in done.stdout
             assert listed == (not entry.opt_in)
+
+
+def test_breaking_points_are_looked_for_under_a_budget_only():
+    options = ("--collect-only", "-q", "--loaders", "numpy,grain", "--samples", "50,100")
+    assert "breaking_point" not in pytest_bench(*options).stdout
+    done = pytest_bench(*options, "--memory-budget", "1GiB")
+    listed = [line for line in done.stdout.splitlines() if "breaking_point" in line]
+    assert [line.partition("[")[2] for line in listed] == [
+        f"memory-tensorflow-{loader}-w0-b64-float32]" for loader in ("numpy", "grain")
+    ]
 
 
 def test_backends_and_workers_are_axes_and_a_loader_without_workers_is_listed_once():

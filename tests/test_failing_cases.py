@@ -9,7 +9,7 @@ from bench.report import write_report
 
 OUTCOMES = {
     "raises": "failed",
-    "killed": "killed",
+    "killed": "crashed",
     "hangs": "timeout",
     "drops": "failed",
     "broken": "failed",

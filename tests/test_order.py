@@ -1,9 +1,16 @@
 """Order is a function of seed and epoch, and every epoch has every row once."""
 
+import pickle
+import subprocess
+import sys
+import tempfile
+
 import numpy as np
 import pytest
+from conftest import PROJECT
 
 from loaders import sample_order
+from loaders.order import MAX_SAMPLES_IN_MEMORY
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 1000])
@@ -25,8 +32,58 @@ def test_another_epoch_or_seed_is_another_order():
     assert len(orders) == 4
 
 
-def test_rows_take_four_bytes():
-    assert sample_order(1000, seed=0, epoch=0).dtype == np.int32
+@pytest.mark.parametrize("num_samples", [1000, MAX_SAMPLES_IN_MEMORY + 1])
+def test_rows_take_four_bytes(num_samples):
+    assert sample_order(num_samples, seed=0, epoch=0).dtype == np.int32
+
+
+def grown(num_samples):
+    """Private memory and page cache that a large order takes in a fresh process, in bytes."""
+    code = f"""
+import os, numpy.random
+from bench.memory_metrics import read_pss
+from loaders import sample_order
+sample_order(70_000, seed=0, epoch=0)
+before = read_pss(os.getpid())
+rows = sample_order({num_samples}, seed=0, epoch=0)
+after = read_pss(os.getpid())
+print(after.anon + after.shmem - before.anon - before.shmem, after.file - before.file, rows.sum())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=PROJECT
+    )
+    private, cache, total = map(int, done.stdout.split())
+    assert total == num_samples * (num_samples - 1) // 2
+    return private, cache
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_order_of_12_million_samples_takes_no_private_memory():
+    private, cache = grown(12_000_000)
+    assert private < 4 * 2**20
+    assert cache == pytest.approx(48_000_000, rel=0.05)
+
+
+def test_a_large_order_is_the_same_permutation_in_a_plain_array():
+    rows = sample_order(MAX_SAMPLES_IN_MEMORY + 1, seed=7, epoch=3)
+    expected = np.random.default_rng([7, 3]).permutation(MAX_SAMPLES_IN_MEMORY + 1)
+    np.testing.assert_array_equal(rows, expected)
+    assert type(rows) is np.ndarray
+    assert type(pickle.loads(pickle.dumps(rows))) is np.ndarray
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(rows)), expected)
+
+
+def test_a_large_order_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = sample_order(MAX_SAMPLES_IN_MEMORY + 1, seed=7, epoch=3)
+    assert not list(tmp_path.iterdir())
+    assert rows[0] == np.random.default_rng([7, 3]).permutation(len(rows))[0]
+
+
+def test_without_a_folder_for_temporary_files_the_order_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    rows = sample_order(MAX_SAMPLES_IN_MEMORY + 1, seed=7, epoch=3)
+    assert rows[0] == np.random.default_rng([7, 3]).permutation(len(rows))[0]
 
 
 def test_without_shuffling_the_stored_order_stays():

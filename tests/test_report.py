@@ -121,7 +121,7 @@ def test_a_failed_audit_is_never_ranked_and_never_hidden(run, report):
     assert "audit failed" in terminal_table(run)
 
 
-@pytest.mark.parametrize("outcome", ["failed", "killed", "timeout", "interrupted", "skipped"])
+@pytest.mark.parametrize("outcome", ["failed", "crashed", "timeout", "interrupted", "skipped"])
 def test_a_case_that_did_not_end_well_says_so_in_its_cell_and_is_not_ranked(run, report, outcome):
     select(run, "feed", "tf_data")["outcome"] = outcome
     assert "`tf_data` feeds" not in says(run)

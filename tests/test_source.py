@@ -37,6 +37,7 @@ def test_what_is_written_is_what_is_read(target):
 def test_images_are_mapped_once_and_nothing_can_be_written_to(target):
     source = write(target)
     assert isinstance(source.images, np.memmap)
+    assert isinstance(source.labels.base, np.memmap), "a byte a sample, and no more"
     assert source.images is source.images
     for array in (source.images, source.labels):
         with pytest.raises(ValueError, match="read-only"):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.report import cells
-from bench.report.cells import Markdown
 from bench.report.memory_figures import Memory
 from bench.report.options import HEADINGS, differing, value
 from bench.report.rows import Row
@@ -168,19 +167,24 @@ def size_text(count: int) -> str:
     return f"{count} B"
 
 
-def scaling_findings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[Markdown]:
+def scaling_findings(
+    lines: Sequence[Scaling],
+    memory_bytes: int | None = None,
+    write_name: Callable[[str], str] = cells.code,
+) -> list[str]:
     """Say what each loader needs for a sample, where it dies, and what this machine can hold.
 
     Args:
         lines: those of one set of options.
         memory_bytes: of this machine; `None`: unknown.
+        write_name: writes the name of a loader.
     """
-    said = [text for line in lines if (text := _finding(line, memory_bytes))]
-    return [Markdown(text) for text in said]
+    found = [_finding(line, write_name(line.row.label), memory_bytes) for line in lines]
+    return [text for text in found if text]
 
 
-def _finding(line: Scaling, memory_bytes: int | None) -> str | None:
-    name, lived = cells.code(line.row.label), line.lived
+def _finding(line: Scaling, name: str, memory_bytes: int | None) -> str | None:
+    lived = line.lived
     if line.bounded:
         low, high = (cells.mebibytes(size) for size in (min(lived.values()), max(lived.values())))
         stays = f"{high} MiB" if low == high else f"{low} to {high} MiB"

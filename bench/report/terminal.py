@@ -14,9 +14,11 @@ from bench.report.cells import Case
 from bench.report.endings import endings, skipped_cases
 from bench.report.figures import Throughput
 from bench.report.memory_figures import Memory
+from bench.report.memory_section import scaling_findings
 from bench.report.options import describe
 from bench.report.ranking import by_config
 from bench.report.rows import Row, not_skipped, rows_from_run
+from bench.report.scaling import scalings
 
 _MIN_NAME = 8
 _GAP = "  "
@@ -81,6 +83,7 @@ def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
     else:
         lines.append("Medians, 95% intervals where they fit. feed: null model, train: CNN,")
         lines.append("AU 1: never waits, CPU and first batch: of feed, MiB: over the baseline.")
+    lines += map(cells.ascii_line, scaling_findings(scalings(run, rows), write_name=str))
     lines += _endings(run)
     return "\n".join(_short(line.rstrip(), width) for line in lines)
 

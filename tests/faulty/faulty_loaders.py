@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+
 from loaders.sequence_loader import LazySequence, SequenceLoader
 
 
@@ -43,6 +45,41 @@ class DropsLoader(FaultyLoader):
 
     def fail(self, rows):
         return super(FaultyLoader, self).fit_args(rows[:-1])
+
+
+class FailsLoader(SequenceLoader):
+    """At once, and not for want of memory."""
+
+    def fit_args(self, rows):
+        raise ValueError("no batch today")
+
+
+class HoardsLoader(SequenceLoader):
+    """Holds a MiB for every sample."""
+
+    def __init__(self, source, options):
+        super().__init__(source, options)
+        self.hoard = np.ones((source.num_samples, 2**20), dtype=np.uint8)
+
+
+class SegfaultsLoader(SequenceLoader):
+    def fit_args(self, rows):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class StuckLoader(SequenceLoader):
+    def fit_args(self, rows):
+        time.sleep(600)
+
+
+class SpawnsLoader(SequenceLoader):
+    """Has a process that holds 200 MiB."""
+
+    def fit_args(self, rows):
+        code = "m = b'x' * (200 << 20); import time; time.sleep(600)"
+        subprocess.Popen([sys.executable, "-c", code])
+        time.sleep(5)
+        return super().fit_args(rows)
 
 
 class SwapsLoader(SequenceLoader):

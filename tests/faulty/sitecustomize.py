@@ -8,6 +8,15 @@ LOADERS.update(
         for name in ("drops", "hangs", "killed", "raises", "swaps")
     }
 )
+LOADERS.update(
+    {
+        name: LoaderEntry(f"faulty_loaders:{name.title()}Loader")
+        for name in ("fails", "hoards", "segfaults", "stuck")
+    }
+)
+LOADERS["spawns"] = LoaderEntry(
+    "faulty_loaders:SpawnsLoader", has_workers=True, worker_processes=True
+)
 LOADERS["broken"] = LoaderEntry("faulty_loaders_that_cannot_be_imported:Loader")
 LOADERS["lacking"] = LoaderEntry("faulty_loaders:NeverMade", packages=("no_such_package",))
 LOADERS["known"] = LoaderEntry(

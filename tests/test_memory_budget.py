@@ -1,0 +1,100 @@
+"""A loader that dies under a memory budget is a result, told apart by how it died."""
+
+import pytest
+import suite
+
+OUTCOMES = {
+    "fails": "failed",
+    "hoards": "refused",
+    "segfaults": "crashed",
+    "sequence": "ok",
+    "spawns": "over_budget",
+    "stuck": "timeout",
+}
+BUDGET = 100 * 2**20
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run of loaders that die, each in its way; the breaking point of one is looked for."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        home = tmp_path_factory.mktemp("keras_home")
+        monkeypatch.setenv("KERAS_HOME", str(home))
+        done = suite.run(
+            *("--loaders", ",".join(OUTCOMES), "--num-workers", "1", "--memory-budget", "100MiB"),
+            *("--case-timeout", "25", "-k", "test_memory or (breaking_point and hoards)"),
+            results=tmp_path_factory.mktemp("results") / "run",
+            faulty=True,
+        )
+        done.left = suite.processes_of(home)
+        done.report = (done.folder / "report.md").read_text()
+    return done
+
+
+def test_every_way_of_dying_has_its_outcome(finished):
+    assert {case["case"]["loader"]: case["outcome"] for case in finished.run["cases"]} == OUTCOMES
+
+
+def test_only_a_failure_that_is_no_death_fails_the_run(finished):
+    failed = [line for line in finished.output.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1, finished.output
+    assert "fails" in failed[0]
+    assert "1 failed, 6 passed" in finished.output
+
+
+def test_every_death_is_proven(finished):
+    refused, over = finished.case("hoards"), finished.case("spawns")
+    assert "Unable to allocate 512. MiB" in refused["error"]["message"]
+    limit = refused["memory"]["limit"]
+    assert limit["limit_bytes"] - limit["data_bytes"] == BUDGET
+    held = [r["anon"] + r["shmem"] for r in over["memory"]["readings"]]
+    baseline = over["memory"]["baseline"]
+    assert max(held) - baseline["anon"] - baseline["shmem"] > BUDGET
+    assert "more than the budget of 100 MiB" in over["error"]["message"]
+    assert finished.case("segfaults")["error"]["signal"] == "SIGSEGV"
+    assert "no answer to `round`" in finished.case("stuck")["error"]["message"]
+
+
+def test_the_row_says_what_kept_the_budget(finished):
+    kept = {case["case"]["loader"]: case["memory"]["enforcement"] for case in finished.run["cases"]}
+    assert kept == dict.fromkeys(OUTCOMES, "RLIMIT_DATA") | {"spawns": "watchdog"}
+    table = finished.report.partition("## Memory")[2]
+    for loader, how in kept.items():
+        (line,) = [x for x in table.splitlines() if f"| `{loader}" in x and "512" not in x[:6]][:1]
+        assert line.endswith(f"{how} |".replace("_", "\\_"))
+
+
+def test_a_survivor_is_audited_without_the_limit(finished):
+    assert finished.case("sequence")["audit"]["identical"]
+
+
+def test_the_breaking_point_is_bracketed(finished):
+    tried = {
+        probe["case"]["samples"]: probe["outcome"]
+        for probe in finished.run["probes"]
+        if probe["case"]["loader"] == "hoards"
+    }
+    assert len(tried) == len(finished.run["probes"])
+    low = max(samples for samples, outcome in tried.items() if outcome == "ok")
+    high = min(samples for samples, outcome in tried.items() if outcome == "refused")
+    # The kernel counts what is not touched as well, such as stacks, so a little less than 100.
+    assert 70 <= low < high <= 100
+    assert high <= low * 1.05 + 1
+    assert "`hoards` needs" in finished.report
+    assert f"dies under 100 MiB between {low} and {high} samples" in finished.report
+
+
+def test_survivors_of_the_search_are_audited_too(finished):
+    lived = [probe for probe in finished.run["probes"] if probe["outcome"] == "ok"]
+    assert lived
+    assert all(probe["audit"]["identical"] for probe in lived)
+
+
+def test_deaths_are_not_listed_as_failures(finished):
+    failures = finished.report.partition("## Failed and skipped cases")[2]
+    assert "fails-w0" in failures
+    assert not [name for name in ("hoards-w0", "stuck-w0", "spawns-w1") if name in failures]
+
+
+def test_no_process_is_left(finished):
+    assert finished.left == []

@@ -1,0 +1,223 @@
+"""What sizes say together: bytes a sample, where a loader dies, what a machine holds."""
+
+import pytest
+from conftest import INVENTED_RUN
+
+from bench.report import read_run, write_report
+from bench.report.memory_plots import scaling_figure, timeline_figure
+from bench.report.rows import rows_from_run
+from bench.report.scaling import scalings
+from bench.report.terminal import terminal_table
+from bench.results import RunFile
+
+MIB, GIB = 2**20, 2**30
+BASELINE = 500 * MIB
+SIZES = (50_000, 100_000, 200_000, 400_000, 800_000)
+
+
+def case(loader, samples, footprint, outcome="ok", budget=GIB, metric="pss", epochs=6, slope=0.0):
+    """A memory case with an invented footprint."""
+    zero = {"file": 0, "shmem": 0, "dev_shm": 0}
+    phases = ["import", "ceiling", "baseline", "loader"]
+    phases += [f"epoch {number}" for number in range(1, epochs + 1)]
+    held = {"import": BASELINE // 2, "ceiling": BASELINE, "baseline": BASELINE}
+    readings = [
+        {
+            "t": float(t),
+            "phase": phase,
+            "anon": held.get(phase, BASELINE + footprint + int(slope * (t - 3))),
+            **zero,
+        }
+        for t, phase in enumerate(phases)
+    ]
+    return {
+        "id": f"memory-tensorflow-{loader}-w0-b64-float32-n{samples}",
+        "case": {
+            "bench": "memory",
+            "backend": "tensorflow",
+            "loader": loader,
+            "num_workers": 0,
+            "batch_size": 64,
+            "pixels": "float32",
+            "samples": samples,
+        },
+        "outcome": outcome,
+        "error": None if outcome == "ok" else {"type": "MemoryError", "message": "no room"},
+        "memory": {
+            "metric": metric,
+            "baseline": {"anon": BASELINE, **zero},
+            "budget_bytes": budget,
+            "enforcement": budget and "RLIMIT_DATA",
+            "phases": [{"name": phase, "t": float(t)} for t, phase in enumerate(phases)],
+            "processes": [],
+            "readings": readings,
+        },
+        "audit": {
+            "identical": True,
+            "verdict": "identical",
+            "digest": f"{samples:064}",
+            "passes": [],
+        }
+        if outcome == "ok"
+        else None,
+    }
+
+
+def grows(bytes_per_sample, samples):
+    """A case of a loader that needs so much, under a GiB."""
+    footprint = 4 * MIB + bytes_per_sample * samples
+    return case("grows", samples, min(footprint, GIB), "ok" if footprint <= GIB else "refused")
+
+
+@pytest.fixture
+def run(tmp_path):
+    environment = {"memory_bytes": 24 * GIB}
+    protocol = {"memory_budget_bytes": GIB}
+    file = RunFile(tmp_path, environment=environment, protocol=protocol, planned_cases=10)
+    for samples in SIZES:
+        file.add_case(grows(3_100, samples))
+        file.add_case(case("stays", samples, 9 * MIB + samples % 7 * 20_000))
+    for samples in (330_000, 343_000, 350_000):
+        file.add_probe(grows(3_100, samples))
+    file.finish("complete")
+    return file.run
+
+
+def lines(run):
+    return {line.row.loader: line for line in scalings(run, rows_from_run(run))}
+
+
+def test_the_slope_is_what_a_sample_needs(run):
+    line = lines(run)["grows"]
+    assert line.line.value == pytest.approx(3_100)
+    assert line.line.low == pytest.approx(3_100, rel=1e-3)
+    assert line.line.at_zero == pytest.approx(4 * MIB, rel=0.01)
+
+
+def test_probes_narrow_the_bracket_and_the_prediction_lies_in_it(run):
+    line = lines(run)["grows"]
+    assert line.bracket == (343_000, 350_000)
+    assert line.bracket[0] < line.predicted_break < line.bracket[1]
+
+
+def test_a_machine_holds_what_its_memory_over_the_baseline_has_room_for(run):
+    expected = (24 * GIB - BASELINE - 4 * MIB) / 3_100
+    assert lines(run)["grows"].capacity(24 * GIB) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_loader_that_stays_where_it_is_has_no_breaking_point(run):
+    line = lines(run)["stays"]
+    assert line.bounded
+    assert (line.bracket, line.predicted_break, line.capacity(24 * GIB)) == (None, None, None)
+
+
+def test_the_report_says_it(run, tmp_path):
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert (
+        "`grows` needs 3.03 KiB a sample and dies under 1 GiB between 343,000 and 350,000 samples: "
+        "the 24.0 GiB of this machine hold 8.1 million samples. "
+        "`stays` stays at 9 MiB from 50,000 to 800,000 samples." in text
+    )
+    table = next(line for line in text.splitlines() if line.startswith("| `grows` |"))
+    assert table.split(" | ")[1:6] == ["152", "300", "595", "refused", "refused"]
+    assert "343,000 - 350,000" in table
+    for name in ("scaling.svg", "scaling.png", "timeline.svg", "timeline.png"):
+        assert (tmp_path / name).stat().st_size > 5000
+        assert not name.endswith("png") or f"({name})" in text
+    assert not (tmp_path / "footprint.png").exists(), "bars of each size would say less"
+    assert "feed rate" not in text.partition("## What the numbers say")[0], "nothing was fed"
+
+
+def test_the_terminal_says_where_a_loader_dies(run):
+    text = terminal_table(run)
+    assert "grows needs 3.03 KiB a sample and dies under 1 GiB between 343,000 and" in text
+    assert "refused: memory-" not in text, "a death is no failure"
+
+
+def test_the_plot_has_a_budget_and_crosses_where_loaders_died(run):
+    (ax,) = scaling_figure(scalings(run, rows_from_run(run))).axes
+    budget = [line for line in ax.lines if list(line.get_ydata()) == [1024, 1024]]
+    assert len(budget) == 1
+    (crosses,) = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert list(crosses.get_xdata()) == [350_000, 400_000, 800_000]
+    assert min(crosses.get_ydata()) > 1024
+    lived = {line.get_label(): list(line.get_xdata()) for line in ax.lines}
+    assert lived["grows"] == [50_000, 100_000, 200_000, 330_000, 343_000]
+
+
+def test_memory_over_time_is_stacked_and_has_the_phases(run):
+    figure = timeline_figure(run)
+    grows, stays = figure.axes
+    assert "grows, refused" in grows.get_title(loc="left")
+    assert "800,000 samples" in stays.get_title(loc="left")
+    assert len(stays.collections) == 3
+    marks = {round(float(line.get_xdata()[0])) for line in stays.lines if line.get_xdata()[0] > 0}
+    assert {3, 4, 5} <= marks, "loader, first epoch, later epochs"
+
+
+def test_figures_of_another_metric_are_no_part_of_a_line(run):
+    for result in run["cases"]:
+        if result["case"]["samples"] == 100_000:
+            result["memory"]["metric"] = "rss"
+    assert set(lines(run)["stays"].lived) == set(SIZES) - {100_000}
+
+
+def test_figures_of_different_metrics_are_not_compared(run, tmp_path):
+    run["probes"] = []
+    run["cases"] = [case("one", 50_000, 9 * MIB), case("two", 50_000, 90 * MIB, metric="rss")]
+    RunFileAt(tmp_path, run)
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "over the baseline, `" not in text
+    assert "90 (RSS, page cache included)" in text
+
+
+class RunFileAt:
+    """Put a run in a folder in place of the one that is there."""
+
+    def __init__(self, folder, run):
+        (folder / "run.json").unlink()
+        environment, protocol = run["environment"], run["protocol"]
+        file = RunFile(folder, environment=environment, protocol=protocol, planned_cases=0)
+        for result in run["cases"]:
+            file.add_case(result)
+        file.finish("complete")
+
+
+@pytest.mark.parametrize(("slope", "found"), [(0.0, False), (MIB, True)])
+def test_a_leak_is_a_slope_beyond_doubt(run, tmp_path, slope, found):
+    run["probes"] = []
+    run["cases"] = [case("leaks", 50_000, 9 * MIB, budget=None, slope=slope)]
+    RunFileAt(tmp_path, run)
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert ("With every epoch memory grows: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
+
+
+def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):
+    run["probes"] = []
+    run["cases"] = [case("leaks", 50_000, 9 * MIB, budget=None, slope=MIB, epochs=5)]
+    RunFileAt(tmp_path, run)
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "too few epochs" in text
+    assert "memory grows" not in text
+
+
+def test_a_run_of_schema_2_keeps_its_footprints(whole_run, tmp_path):
+    import json
+
+    for result in whole_run["cases"]:
+        for name in ("phases", "processes", "budget_bytes", "enforcement", "limit"):
+            (result["memory"] or {}).pop(name, None)
+        for reading in (result["memory"] or {}).get("readings", ()):
+            del reading["dev_shm"]
+    del whole_run["probes"]
+    (tmp_path / "run.json").write_text(json.dumps(whole_run | {"schema": 2}))
+    for old, new in zip(
+        rows_from_run(read_run(tmp_path)), rows_from_run(read_run(INVENTED_RUN)), strict=True
+    ):
+        assert (old.memory and old.memory.footprint_bytes) == (
+            new.memory and new.memory.footprint_bytes
+        )
