@@ -19,6 +19,7 @@ BACKENDS = ("jax", "tensorflow", "torch")
 """Keras backends that the suite measures on; each is named after the package that it needs."""
 
 MAX_MEMORY_EPOCHS = 30
+SHORT_ROUND_SAMPLES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,11 @@ class Protocol:
 
     memory_samples: int = 300_000
     """Samples that a memory case delivers at least, in whole epochs. The same number for sources of
-    every size, because what an allocator keeps for itself grows with the batches that it saw. A
-    source of 50,000 has six epochs: one that warms up, and five that show whether memory grows."""
+    every size, because what an allocator keeps for itself grows with the batches that it saw."""
+
+    memory_rounds_at_least: int = 6
+    """Calls of `fit` in a memory case: one that warms up, and five that show whether memory grows.
+    Where whole epochs are fewer, short rounds of the first 20,000 rows of an order follow."""
 
     case_timeout_s: float = 600.0
     """Seconds after which a case is ended and counted as hung."""
@@ -84,7 +88,13 @@ class Protocol:
     """A smoke run: too few rounds for any conclusion."""
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "memory_samples", "round_seconds", "case_timeout_s"):
+        for name in (
+            "rounds",
+            "memory_samples",
+            "memory_rounds_at_least",
+            "round_seconds",
+            "case_timeout_s",
+        ):
             if not 0 < getattr(self, name) < math.inf:  # false for NaN too
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
         if self.memory_budget_bytes is not None and self.memory_budget_bytes < 1:
@@ -94,9 +104,11 @@ class Protocol:
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
 
-    def memory_epochs(self, samples: int) -> int:
-        """Return the epochs of a memory case with a source of so many samples, 30 at most."""
-        return min(math.ceil(self.memory_samples / samples), MAX_MEMORY_EPOCHS)
+    def memory_rounds(self, samples: int) -> list[int]:
+        """Return the samples of each round of a memory case, for a source of so many."""
+        epochs = min(math.ceil(self.memory_samples / samples), MAX_MEMORY_EPOCHS)
+        short = self.memory_rounds_at_least - epochs
+        return [samples] * epochs + [min(samples, SHORT_ROUND_SAMPLES)] * short
 
 
 def plan(

@@ -50,12 +50,12 @@ def footprint_bytes(memory: Mapping[str, Any] | None) -> int | None:
     return counted_bytes(peak) - counted_bytes(memory["baseline"])
 
 
-def last_of_each_epoch(readings: Iterable[Reading]) -> dict[int, Reading]:
-    """Return number of an epoch -> the last reading in it, taken when it had ended."""
+def last_of_each_round(readings: Iterable[Reading]) -> dict[int, Reading]:
+    """Return number of an epoch or short round -> the last reading in it, taken at its end."""
     found = {}
     for reading in readings:
         kind, _, number = reading["phase"].partition(" ")
-        if kind == "epoch" and number.isdecimal():
+        if kind in ("epoch", "round") and number.isdecimal():
             found[int(number)] = reading
     return found
 

@@ -16,8 +16,8 @@ import psutil
 from bench.footprint import counted_bytes
 from bench.memory_metrics import (
     MemorySplit,
+    Resident,
     available_metric,
-    read_private,
     read_process,
     read_resident,
 )
@@ -32,7 +32,7 @@ READING_LOAD = 0.01
 """Readings take at most this share of one core. One of a TensorFlow process takes up to 15 ms, in
 which that process cannot map or unmap memory."""
 
-MIN_LOOK_PERIOD_S = 0.002
+MIN_LOOK_PERIOD_S = 0.005
 LOOK_LOAD = 0.008
 """Looks at the kernel's counters, between readings, take at most this share."""
 
@@ -58,9 +58,9 @@ class MemorySampler:
     """Reads a process tree again and again on a thread, and says in which phase it was.
 
     A reading of a large process takes long, so that there are few. Between them the thread looks at
-    the kernel's counters. Those have shared pages once for each process, so for a single one they
-    are as good as a reading: a look at one that is above everything before becomes a reading
-    marked `look`, the baseline and what the counters have added to it.
+    the kernel's counters and at its exact peak since the last look. Those have shared pages once
+    for each process, so for a single one they are as good as a reading: a look at one whose peak is
+    above everything before becomes a reading marked `look`.
 
     ```python
     with MemorySampler(pid) as sampler:
@@ -87,7 +87,8 @@ class MemorySampler:
         self._shared_memory = SharedMemoryObjects()
         self._peaks: ProcessPeaks | None = None
         self._baseline: dict[str, Any] = {}
-        self._baseline_private = 0  # by the kernel's counters
+        self._baseline_resident: Resident | None = None
+        self._file = 0  # mapped files at the latest look
         self._single = False  # whether there was one process in all readings since the baseline
         self._highest = 0  # of all readings since the baseline
         self._cpu_seconds = 0.0
@@ -126,9 +127,10 @@ class MemorySampler:
         with self._lock:
             processes = members(self._pid)
             self._peaks = ProcessPeaks(processes)
-            self._highest = counted_bytes(self.readings[-1])
             self._baseline = self.readings[-1]
-            self._baseline_private = read_private(self._pid) or 0
+            self._highest = counted_bytes(self._baseline)
+            self._baseline_resident = self._peaks.begin_anew(self._root)
+            self._file = self._baseline_resident.file if self._baseline_resident else 0
             self._single = processes == [self._root]
 
     def counted_bytes(self) -> int:
@@ -171,12 +173,17 @@ class MemorySampler:
         return reading
 
     def _look(self) -> None:
-        """Make a reading of a look at the kernel's counters, if it is the highest one."""
-        private = read_private(self._pid)
-        if private is None or self._peaks is None or not self._single:
+        if self._peaks is None or self._baseline_resident is None or not self._single:
             return
+        now = self._peaks.begin_anew(self._root)
+        if now is None:
+            return
+        # What is no file was private. Between two looks files may have come, or the kernel may have
+        # taken some back; at the peak there were hardly more of them than at both ends.
+        private = max(now.private, now.peak - max(now.file, self._file))
+        self._file = now.file
         # To the baseline, which was read while the process did nothing.
-        added = private - self._baseline_private
+        added = private - self._baseline_resident.private
         if counted_bytes(self._baseline) + added > self._highest + _LOOK_STEP:
             sizes = {name: self._baseline[name] for name in ("shmem", "dev_shm")}
             file = self.readings[-1]["file"]

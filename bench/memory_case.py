@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bench.runner import CaseRun
 
 _CEILING_SAMPLES = 50_000
-_REPEATED_SAMPLES = 50_000
 _MIB = 2**20
 
 
@@ -98,23 +97,16 @@ def _with_loader(run: CaseRun, child: Child, sampler: MemorySampler) -> None:
     sampler.phase("loader")
     child.call("make_loader")
     sampler.read()
-    epochs = run.protocol.memory_epochs(run.case.samples)
-    for epoch in range(1, epochs + 1):
-        sampler.phase(f"epoch {epoch}")
-        child.call("prepare_round", loader="loader", epoch=epoch, samples=run.case.samples)
+    plan = run.protocol.memory_rounds(run.case.samples)
+    for number, samples in enumerate(plan, start=1):
+        whole = samples == run.case.samples
+        sampler.phase(f"epoch {number}" if whole else f"round {number}")
+        child.call("prepare_round", loader="loader", epoch=number, samples=samples)
         reply = child.call("round")
-        # So that the last reading of an epoch has what stays, and not garbage that will go.
+        # So that the last reading of a round has what stays, and not garbage that will go.
         child.call("settle")
         sampler.read()
-        run.progress.round(epoch, epochs, reply["samples"] / reply["seconds"])
-    if epochs == 1:
-        # A first epoch alone would hide what only a second one needs, such as two orders at once.
-        sampler.phase("repeat")
-        samples = min(run.case.samples, _REPEATED_SAMPLES)
-        child.call("prepare_round", loader="loader", epoch=1, samples=samples)
-        child.call("round")
-        child.call("settle")
-        sampler.read()
+        run.progress.round(number, len(plan), reply["samples"] / reply["seconds"])
     sampler.phase("closed")
     child.call("close_loader")
     sampler.read()

@@ -7,7 +7,6 @@ Must not know: trees, time, cases.
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -119,6 +118,11 @@ class Resident:
     private: int
     """Private and shared memory now; a page that k processes share counts k times."""
 
+    @property
+    def file(self) -> int:
+        """Pages of mapped files now."""
+        return self.rss - self.private
+
 
 def read_resident(pid: int) -> Resident | None:
     """Return the kernel's counters, quickly (30 us); `None` where there are none, or no more."""
@@ -130,19 +134,6 @@ def read_resident(pid: int) -> Resident | None:
         return None
     private = values["anon"] + values["shmem"]
     return Resident(rss=values["rss"], peak=values["peak"], private=private)
-
-
-def read_private(pid: int) -> int | None:
-    """Return private memory by the kernel's counters, as quickly as it can be had (10 us).
-
-    Args:
-        pid: a process; `None` where it is gone, or where there are no counters.
-    """
-    try:
-        _, resident, shared, *_ = (PROC / str(pid) / "statm").read_bytes().split()
-    except (OSError, ValueError):
-        return None
-    return (int(resident) - int(shared)) * mmap.PAGESIZE
 
 
 def reset_peak(pid: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from bench.memory_metrics import read_resident, reset_peak
+from bench.memory_metrics import Resident, read_resident, reset_peak
 
 
 @dataclass
@@ -45,11 +45,27 @@ class ProcessPeaks:
     def follow(self, processes: Iterable[psutil.Process]) -> None:
         """Take what the kernel says now."""
         for process in processes:
-            now = read_resident(process.pid)
-            if now is not None:
-                known = self._of.setdefault(process, _Peaks())
-                known.sampled = max(known.sampled, now.rss)
-                known.kernel = max(known.kernel, now.peak)
+            self._take(process)
+
+    def begin_anew(self, process: psutil.Process) -> Resident | None:
+        """Return what the kernel says now, with its peak since the last call, or since the start.
+
+        Returns:
+            `None` where the process is gone, or where the kernel says nothing. Where its peak
+            cannot begin anew, that is what is resident now.
+        """
+        now = self._take(process)
+        if now is not None and not (self._exact and reset_peak(process.pid)):
+            return Resident(rss=now.rss, peak=now.rss, private=now.private)
+        return now
+
+    def _take(self, process: psutil.Process) -> Resident | None:
+        now = read_resident(process.pid)
+        if now is not None:
+            known = self._of.setdefault(process, _Peaks())
+            known.sampled = max(known.sampled, now.rss)
+            known.kernel = max(known.kernel, now.peak)
+        return now
 
     def record(self) -> list[dict[str, Any]]:
         """Return every process that was seen, in bytes, as it stands in `run.json`.

@@ -192,7 +192,7 @@ def test_a_leak_is_a_slope_beyond_doubt(run, tmp_path, slope, found):
     RunFileAt(tmp_path, run)
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert ("With every epoch memory grows: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
+    assert ("With every round memory grows: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
 
 
 def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):
@@ -201,7 +201,7 @@ def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):
     RunFileAt(tmp_path, run)
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert "too few epochs" in text
+    assert "too few rounds" in text
     assert "memory grows" not in text
 
 

@@ -46,7 +46,7 @@ WAITS_BELOW_AU = 0.9
 """With an AU of training below this, interval included, the report says that the model waits."""
 
 LEAK_BYTES = 2**17
-"""Memory that grows by more with every epoch, interval included, is called so: 0.125 MiB."""
+"""Memory that grows by more with every round, interval included, is called so: 0.125 MiB."""
 
 Estimates = Mapping[str, Estimate]
 
@@ -180,7 +180,7 @@ def _memory(rows: Sequence[Row]) -> str | None:
 
 
 def _leaks(rows: Sequence[Row]) -> str | None:
-    """Name the loaders that hold more after every epoch, beyond doubt."""
+    """Name the loaders that hold more after every round, beyond doubt."""
     leaks = [
         f"{code(row.label)} by {growth(row.memory.growth)} MiB"
         for row in rows
@@ -189,7 +189,7 @@ def _leaks(rows: Sequence[Row]) -> str | None:
         and row.memory.growth.low is not None
         and row.memory.growth.low > LEAK_BYTES
     ]
-    return f"With every epoch memory grows: {enumeration(leaks)}." if leaks else None
+    return f"With every round memory grows: {enumeration(leaks)}." if leaks else None
 
 
 def _scalings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[str]:

@@ -12,15 +12,15 @@ from typing import Any
 from bench.footprint import (
     CLOSED,
     counted_bytes,
-    last_of_each_epoch,
+    last_of_each_round,
     loader_readings,
     peak_reading,
 )
 from bench.report.endings import case_outcome, case_signal
 from bench.statistics import Slope
 
-MIN_LATER_EPOCHS = 5
-"""Growth is told from the epochs after the first one, which warms up; fewer say nothing."""
+MIN_LATER_ROUNDS = 5
+"""Growth is told from the rounds after the first one, which warms up; fewer say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Memory:
     resident memory: a spike that no reading saw was at most so high. `None`: it does not say."""
 
     growth: Slope | None = None
-    """Bytes that an epoch after the first one leaves behind; `None`: too few epochs."""
+    """Bytes that a round after the first one leaves behind; `None`: too few rounds."""
 
     left_bytes: int | None = None
     """What the footprint was after the loader was closed."""
@@ -114,6 +114,6 @@ def _unseen(processes: list[Mapping[str, Any]]) -> int | None:
 
 
 def _growth(raw: Mapping[str, Any]) -> Slope | None:
-    epochs = last_of_each_epoch(raw["readings"])
-    later = [(epoch, counted_bytes(r)) for epoch, r in epochs.items() if epoch > 1]
-    return Slope.through(later) if len(later) >= MIN_LATER_EPOCHS else None
+    rounds = last_of_each_round(raw["readings"])
+    later = [(number, counted_bytes(r)) for number, r in rounds.items() if number > 1]
+    return Slope.through(later) if len(later) >= MIN_LATER_ROUNDS else None

@@ -33,6 +33,7 @@ _MARKED_PHASES = {
     "loader": "loader",
     "epoch 1": "first epoch",
     "epoch 2": "later epochs",
+    "round 2": "short rounds",
     "closed": "closed",
 }
 

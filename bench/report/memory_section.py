@@ -55,7 +55,7 @@ _COLUMNS: Mapping[str, Callable[[Memory], str]] = {
     ),
     "page cache (MiB)": lambda memory: cells.mebibytes(memory.page_cache_bytes),
     "unseen spike, at most (MiB)": lambda memory: cells.mebibytes(memory.unseen_bytes),
-    "growth an epoch (MiB)": lambda memory: growth(memory.growth),
+    "growth a round (MiB)": lambda memory: growth(memory.growth),
     "left after close (MiB)": lambda memory: cells.mebibytes(memory.left_bytes),
     "budget kept by": lambda memory: memory.enforcement or cells.NOT_RUN,
 }
@@ -99,9 +99,9 @@ def footprint(memory: Memory) -> str:
 
 
 def growth(slope: Slope | None) -> str:
-    """Write growth in MiB an epoch with its interval: `0.02 (-0.05 - 0.10)`."""
+    """Write growth in MiB a round with its interval: `0.02 (-0.05 - 0.10)`."""
     if slope is None:
-        return "too few epochs"
+        return "too few rounds"
     if slope.low is None or slope.high is None:
         return _mebibytes(slope.value)
     return f"{_mebibytes(slope.value)} ({_mebibytes(slope.low)} - {_mebibytes(slope.high)})"
