@@ -70,13 +70,13 @@ class Protocol:
     seed: int = 0
     """Of the order of the samples and of the synthetic edition."""
 
-    memory_samples: int = 300_000
-    """Samples that a memory case delivers at least, in whole epochs. The same number for sources of
-    every size, because what an allocator keeps for itself grows with the batches that it saw."""
+    memory_samples: int = 50_000
+    """Samples that a memory case delivers at least, in whole epochs."""
 
     memory_rounds_at_least: int = 6
     """Calls of `fit` in a memory case: one that warms up, and five that show whether memory grows.
-    Where whole epochs are fewer, short rounds of the first 20,000 rows of an order follow."""
+    Where whole epochs are fewer, short rounds of the first 20,000 rows of an order follow. The same
+    number for every size: what an allocator keeps for itself grows with the rounds that it saw."""
 
     case_timeout_s: float = 600.0
     """Seconds after which a case is ended and counted as hung."""
