@@ -175,6 +175,7 @@ def test_a_peak_before_the_baseline_does_not_count():
     with doing(SPIKE, "pass") as (process, go_on):
         sampler = MemorySampler(process.pid)
         go_on()
+        sampler.read()
         sampler.begin_peaks()
         go_on()
         sampler.read()
@@ -213,7 +214,7 @@ def test_readings_say_when_and_in_which_phase():
             sampler.read()
     process.kill()
     process.wait()
-    assert len(sampler.readings) > 10, "it reads on its own, too"
+    assert len(sampler.readings) > 4, "it reads on its own, too"
     times = [reading["t"] for reading in sampler.readings]
     assert times == sorted(times)
     phases = [reading["phase"] for reading in sampler.readings]

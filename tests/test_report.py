@@ -211,7 +211,7 @@ def test_hostile_text_stays_inside_its_place(whole_run, report):
     run["sources"][0]["name"] = HOSTILE
     text = report(run)
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for table in blocks:
         assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     assert "\x1b" not in text + terminal_table(run)

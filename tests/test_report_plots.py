@@ -10,8 +10,8 @@ from bench.report.rows import rows_from_run
 
 
 def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
-    write_plots(rows_from_run(run), tmp_path)
-    for name in ("rates", "footprint"):
+    write_plots(run, rows_from_run(run), [], tmp_path)
+    for name in ("rates", "footprint", "timeline"):
         root = ElementTree.parse(tmp_path / f"{name}.svg").getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

@@ -188,8 +188,8 @@ def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
 def _mark_phases(ax: Axes, phases: Sequence[Mapping[str, Any]], end: float) -> None:
     """Draw where phases begin; of two that begin almost together the later one has a name."""
     marked = [phase for phase in phases if phase["name"] in _MARKED_PHASES]
-    following = [*(phase["t"] for phase in marked[1:]), math.inf]
-    for phase, next_start in zip(marked, following, strict=True):
+    starts = [*(phase["t"] for phase in marked), math.inf]
+    for phase, next_start in zip(marked, starts[1:], strict=True):
         ax.axvline(phase["t"], color="#333333", linewidth=0.7)
         if next_start - phase["t"] < 0.06 * end:
             continue

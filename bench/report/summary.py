@@ -12,10 +12,19 @@ import pandas as pd
 
 from bench.report.figures import Throughput
 from bench.report.rows import Row
-from bench.statistics import Estimate
+from bench.statistics import Estimate, Slope
 
 _KEY = ("backend", "loader", "num_workers", "batch_size", "pixels", "samples")
-_BYTES = ("footprint_bytes", "anon_bytes", "shmem_bytes", "page_cache_bytes")
+_BYTES = (
+    "footprint_bytes",
+    "anon_bytes",
+    "shmem_bytes",
+    "page_cache_bytes",
+    "unseen_bytes",
+    "left_bytes",
+    "baseline_bytes",
+    "budget_bytes",
+)
 _THROUGHPUT = {
     "samples_per_s": "rate",
     "accelerator_utilization": "utilization",
@@ -48,7 +57,12 @@ def _record(row: Row) -> dict[str, Any]:
     record["identical"], record["verdict"] = row.identical, row.verdict
     record["known_failure"], record["digest"] = row.known_failure is not None, row.digest
     record |= _throughput("feed", row.feed) | _throughput("train", row.train)
-    record["memory_outcome"] = getattr(row.memory, "outcome", None)
+    for name in ("outcome", "metric", "enforcement"):
+        record[f"memory_{name}"] = getattr(row.memory, name, None)
+    growth: Slope | None = getattr(row.memory, "growth", None)
+    record["growth_bytes_per_round"] = getattr(growth, "value", None)
+    record["growth_bytes_per_round_low"] = getattr(growth, "low", None)
+    record["growth_bytes_per_round_high"] = getattr(growth, "high", None)
     return record | {name: getattr(row.memory, name, None) for name in _BYTES}
 
 
