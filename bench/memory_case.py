@@ -32,7 +32,10 @@ def sample_memory(run: CaseRun, child: Child) -> None:
         CaseError: it failed, or it died; see `bench.footprint.DEATHS`.
     """
     budget_bytes = run.protocol.memory_budget_bytes
-    sampler = MemorySampler(child.pid)
+    try:
+        sampler = MemorySampler(child.pid)
+    except NotImplementedError as error:
+        raise CaseError("skipped", "NoMemoryMetric", str(error)) from None
     memory: dict[str, Any] = {
         "baseline": None,
         "budget_bytes": budget_bytes,

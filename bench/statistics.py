@@ -110,7 +110,7 @@ class Slope:
     """Where the line meets x = 0, in units of y."""
 
     low: float | None
-    """Lower end of the 95% interval of `value`; `None` with fewer than three points."""
+    """Lower end of the interval of `value`; `None` with fewer than three points."""
 
     high: float | None
     """Upper end of the same interval; `None` together with `low`."""
@@ -119,7 +119,9 @@ class Slope:
     """Number of points, at least 2."""
 
     @classmethod
-    def through(cls, points: Iterable[tuple[float, float]]) -> Self | None:
+    def through(
+        cls, points: Iterable[tuple[float, float]], *, confidence: float = CONFIDENCE
+    ) -> Self | None:
         """Fit a line by least squares.
 
         The interval is Student's, `scipy.stats.linregress` with n - 2 degrees of freedom: it takes
@@ -128,6 +130,7 @@ class Slope:
 
         Args:
             points: x and y.
+            confidence: share of repetitions in which the interval covers the true slope.
 
         Returns:
             The line; `None` where fewer than two points differ in x.
@@ -138,7 +141,7 @@ class Slope:
         fit: Any = stats.linregress(xs, ys)
         low = high = None
         if len(xs) > 2:
-            half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(xs) - 2) * fit.stderr)
+            half = float(stats.t.ppf((1 + confidence) / 2, len(xs) - 2) * fit.stderr)
             low, high = float(fit.slope) - half, float(fit.slope) + half
         slope, at_zero = float(fit.slope), float(fit.intercept)
         return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))

@@ -19,6 +19,9 @@ from loaders.source import ImageSource
 class LazySequence(keras.utils.PyDataset):
     """Delivers given rows of a source and holds none of its images but a few batches.
 
+    What grows with the source are the rows, 4 bytes a sample as `sample_order` makes them, which
+    keeps orders of more than 65,536 samples out of private memory.
+
     `sequence[i]` depends on nothing but `i` and the rows, so that it may be called from any thread,
     in any order and any number of times. Its pickle holds the path of the source and the rows, no
     image, no open file and no thread.

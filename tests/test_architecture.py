@@ -70,6 +70,17 @@ def test_the_report_reads_only_result_files(path):
 
 
 @every_module
+def test_peaks_that_are_inherited_are_not_used(path):
+    """`ru_maxrss` of a child begins with that of the process that started it."""
+    names = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    assert not names & {"getrusage", "ru_maxrss"}
+
+
+@every_module
 def test_no_file_does_too_much(path):
     assert len(path.read_text().splitlines()) <= 260
     assert path.stem not in {"utils", "util", "helpers", "misc", "common"}

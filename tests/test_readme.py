@@ -12,14 +12,17 @@ from bench.cases import BACKENDS
 from bench.report import read_run, write_report
 from bench.report.audit_section import audit_verdict
 from bench.report.cells import fraction, interval, mebibytes, rate
+from bench.report.memory_section import scaling_findings
 from bench.report.ranking import best_loaders
 from bench.report.rows import rows_from_run
+from bench.report.scaling import scalings
 from loaders import LOADERS
 from loaders.registry import missing_package
 
 REFERENCE = PROJECT / "results" / "reference"
 REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/run.json"))
 TABLE = REFERENCE / "amd-epyc-2-cores" / "three-backends"
+MEMORY = TABLE.with_name("memory")
 README = (PROJECT / "README.md").read_text()
 
 
@@ -56,6 +59,29 @@ def readme_table() -> list[str]:
 
 def test_the_readmes_table_is_the_reference_reports():
     assert "\n".join(readme_table()) in README
+
+
+def test_the_readmes_sentence_on_memory_is_the_reference_reports():
+    run = read_run(MEMORY)
+    lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
+    chosen = [lines["numpy"], lines["sequence"]]
+    said = " ".join(scaling_findings(chosen, run["environment"]["memory_bytes"]))
+    assert said in " ".join(README.split())
+
+
+def test_the_reference_shows_what_the_readme_says_of_it():
+    """Arrays die, the lazy sequence does not, however much larger than the budget the data are."""
+    run = read_run(MEMORY)
+    lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
+    assert lines["numpy"].died
+    sequence = lines["sequence"]
+    assert not sequence.died
+    largest = max(sequence.lived)
+    assert largest == run["sources"][0]["num_samples"]
+    assert largest * 3072 > run["protocol"]["memory_budget_bytes"]
+    assert sequence.lived[largest] < 1.10 * sequence.lived[min(sequence.lived)]
+    for image in re.findall(r"!\[[^]]*\]\(([^)]*)\)", README):
+        assert (PROJECT / image).exists()
 
 
 @pytest.mark.parametrize(

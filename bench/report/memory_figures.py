@@ -19,6 +19,9 @@ from bench.footprint import (
 from bench.report.endings import case_outcome, case_signal
 from bench.statistics import Slope
 
+GROWTH_CONFIDENCE = 0.99
+"""Of intervals of growth: with 95%, one of twenty loaders would seem to leak by chance."""
+
 MIN_LATER_ROUNDS = 5
 """Growth is told from the rounds after the first one, which warms up; fewer say nothing."""
 
@@ -116,4 +119,6 @@ def _unseen(processes: list[Mapping[str, Any]]) -> int | None:
 def _growth(raw: Mapping[str, Any]) -> Slope | None:
     rounds = last_of_each_round(raw["readings"])
     later = [(number, counted_bytes(r)) for number, r in rounds.items() if number > 1]
-    return Slope.through(later) if len(later) >= MIN_LATER_ROUNDS else None
+    if len(later) < MIN_LATER_ROUNDS:
+        return None
+    return Slope.through(later, confidence=GROWTH_CONFIDENCE)
