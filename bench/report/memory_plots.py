@@ -135,13 +135,14 @@ def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
     columns = min(_COLUMNS, len(results))
     rows = math.ceil(len(results) / columns)
     figure = _figure(max(6.4, 3.1 * columns), 0.7 + 2.2 * rows)
-    axes = figure.subplots(rows, columns, sharey="row", squeeze=False)
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for ax in axes.flat[len(results) :]:
         ax.set_visible(False)
     for ax, result in zip(axes.flat, results, strict=False):
         _timeline_panel(ax, result, colors[result["case"]["loader"]])
     for line in axes:
         line[0].set_ylabel("MiB")
+    axes[0, 0].set_ylim(bottom=0)  # of all: only now does it know how far up they reach
     kinds = [
         Patch(facecolor=GREY, label="private"),
         Patch(facecolor=lighter(GREY, 0.45), label="shared"),
@@ -180,7 +181,6 @@ def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
     title = "\n".join(cells.ascii_line(line) for line in (label, options))
     ax.set_title(title, loc="left", fontsize=8)
     ax.set_xlim(0, max(times))
-    ax.set_ylim(0)
     ax.set_xlabel("s", fontsize=8)
     ax.tick_params(labelsize=7)
 
