@@ -4,7 +4,9 @@ import os
 import signal
 import statistics
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -60,6 +62,13 @@ def test_a_kill_is_named_by_its_signal(start):
     with pytest.raises(CaseError, match="SIGKILL during `ping`") as caught:
         child.call("ping")
     assert (caught.value.outcome, caught.value.signal_name) == ("crashed", "SIGKILL")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses whom it ends")
+def test_the_kernel_ends_a_child_before_anybody_else_when_memory_runs_out(start):
+    child = start()
+    child.call("ping")
+    assert Path(f"/proc/{child.pid}/oom_score_adj").read_text() == "1000\n"
 
 
 def test_silence_is_a_timeout(start):

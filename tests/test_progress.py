@@ -75,3 +75,14 @@ def test_the_estimate_learns_from_what_cases_took(clock):
     assert progress.seconds_left() == pytest.approx(2 * 48)
     run_one_case(progress, clock, CASES[1])
     assert progress.seconds_left() == pytest.approx(48)
+
+
+def test_a_case_that_was_not_planned_has_no_number(clock):
+    stream = io.StringIO()
+    progress = Progress({"feed": 2}, Protocol(rounds=12), stream=stream, clock=clock)
+    run_one_case(progress, clock, CASES[0])
+    progress.begin(CASES[0], planned=False)
+    progress.end("refused")
+    assert stream.getvalue().splitlines()[-1].startswith("[extra] feed-tensorflow-numpy")
+    run_one_case(progress, clock, CASES[1])
+    assert "[2/2] feed-tensorflow-sequence" in stream.getvalue()

@@ -8,6 +8,7 @@ import pytest
 from bench.statistics import (
     MIN_ROUNDS,
     Estimate,
+    Slope,
     estimate_ratio,
     leaders,
     ratios,
@@ -129,3 +130,29 @@ def test_medians_further_apart_than_the_smallest_ranked_difference_are_ranked():
 def test_without_two_usable_intervals_there_is_no_smallest_ranked_difference():
     assert smallest_ranked_difference([make(10, 9, 11)]) is None
     assert smallest_ranked_difference([make(10, 9, 11), make(1, 0, 2)]) is None
+
+
+def test_a_slope_is_that_of_the_points():
+    slope = Slope.through((x, 5 + 3 * x) for x in (1, 2, 4, 8))
+    assert (slope.value, slope.at_zero, slope.n) == (pytest.approx(3), pytest.approx(5), 4)
+    assert slope.low == pytest.approx(3)
+    assert slope.high == pytest.approx(3)
+
+
+def test_two_points_have_a_slope_without_an_interval_and_one_has_none():
+    slope = Slope.through([(0, 1), (2, 5)])
+    assert (slope.value, slope.low, slope.high) == (2, None, None)
+    assert Slope.through([(1, 1), (1, 2)]) is None
+    assert Slope.through([]) is None
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.99])
+def test_intervals_of_slopes_cover_the_truth_as_often_as_they_say(confidence):
+    random = np.random.default_rng(5)
+    covered = 0
+    for _ in range(1000):
+        noise = random.normal(size=5)
+        slope = Slope.through(((x, 2 * x + e) for x, e in enumerate(noise)), confidence=confidence)
+        covered += slope.low <= 2 <= slope.high
+    spread = (confidence * (1 - confidence) / 1000) ** 0.5
+    assert covered / 1000 == pytest.approx(confidence, abs=3 * spread)
