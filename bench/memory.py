@@ -92,6 +92,7 @@ class MemorySampler:
         self._single = False  # whether there was one process in all readings since the baseline
         self._highest = 0  # of all readings since the baseline
         self._cpu_seconds = 0.0
+        self._error: Exception | None = None  # of the thread
         self.guard: Callable[[int | None], None] | None = None
         """Called on the thread, at most every 20 ms, with the sum of the counters of the session:
         private and shared memory. `None`: there are none here."""
@@ -162,6 +163,8 @@ class MemorySampler:
     def __exit__(self, *exc_info: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._error is not None and exc_info[0] is None:
+            raise self._error  # or a case would look measured that was not
 
     def _now(self) -> float:
         return round(time.perf_counter() - self._start, 4)
@@ -196,6 +199,12 @@ class MemorySampler:
             self.guard(_counters([process.pid for process in session_members(self._pid)]))
 
     def _run(self) -> None:
+        try:
+            self._read_and_look()
+        except Exception as error:
+            self._error = error
+
+    def _read_and_look(self) -> None:
         """Read and look by turns, each at most for its share of one core."""
         next_reading, period = 0.0, MIN_PERIOD_S
         while not self._stop.wait(period):

@@ -282,12 +282,24 @@ def test_without_proc_the_operating_system_is_asked(kernel_without, monkeypatch)
         available_metric(os.getpid())
 
 
-def test_a_forbidden_rollup_is_not_read_again(monkeypatch):
-    def forbidden(pid):
-        raise PermissionError(13, "Permission denied")
+def forbidden(pid):
+    raise PermissionError(13, "Permission denied")
 
+
+def test_a_forbidden_rollup_is_not_read_again(monkeypatch):
     monkeypatch.setitem(memory_metrics.METRICS, "pss", forbidden)
     sampler = MemorySampler(os.getpid())
     assert sampler.metric == "rss_split"
     assert sampler.read()["anon"] > MIB
     assert sampler.record()["metric"] == "rss_split"
+
+
+def test_a_sampler_that_cannot_go_on_says_so(monkeypatch):
+    process = subprocess.Popen(["sleep", "60"])
+    sampler = MemorySampler(process.pid).__enter__()
+    monkeypatch.setitem(memory_metrics.METRICS, "pss", forbidden)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    with pytest.raises(PermissionError):
+        sampler.__exit__(None, None, None)
