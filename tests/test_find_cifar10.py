@@ -85,8 +85,7 @@ REFUSED = {
     "source": ({"source": "mnist"}, r"`source` must be one of \('auto', 'cifar10', 'synthetic'\)"),
     "split": ({"split": "val"}, r"`split` must be one of \('train', 'test'\), got 'val'"),
     "data_dir": ({"source": "synthetic", "data_dir": "."}, "`data_dir` must not be given"),
-    "more": ({"source": "cifar10", "num_samples": 50_001}, "between 1 and 50000.*50001.*synthetic"),
-    "none": ({"source": "cifar10", "num_samples": 0}, "between 1 and 50000.*got 0"),
+    "none": ({"source": "cifar10", "num_samples": 0}, "`num_samples` must be positive, got 0"),
     "no image": ({"num_samples": 0}, "`num_samples` must be positive, got 0"),
     "seed": ({"seed": -1}, "`seed` must not be negative, got -1"),
 }
