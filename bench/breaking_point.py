@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
-
-from bench.footprint import died_of_budget, footprint_bytes
+from bench.footprint import bracket, died_of_budget, footprint_bytes
+from bench.statistics import Slope
 
 TOLERANCE = 0.05
 """The search ends where the smallest size that died is at most so much above one that did not."""
@@ -40,15 +39,10 @@ class Trial:
         )
 
 
-def bracket(trials: Sequence[Trial]) -> tuple[int, int | None]:
-    """Return the largest size that survived below the smallest that died, and that one.
-
-    Returns:
-        Samples; 0 where none survived, and `None` where none died.
-    """
-    died = min((trial.samples for trial in trials if not trial.survived), default=None)
-    lived = [t.samples for t in trials if t.survived and (died is None or t.samples < died)]
-    return max(lived, default=0), died
+def bracket_of(trials: Sequence[Trial]) -> tuple[int, int | None]:
+    """Return the `bracket` of what was tried."""
+    lived, died = ([t.samples for t in trials if t.survived is each] for each in (True, False))
+    return bracket(lived, died)
 
 
 def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int | None:
@@ -65,7 +59,7 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
     Returns:
         Samples; `None` where the bracket is narrow enough, or where nothing died.
     """
-    low, high = bracket(trials)
+    low, high = bracket_of(trials)
     if high is None or high <= max(low * (1 + TOLERANCE), low + 1, least):
         return None
     if low == 0:
@@ -89,8 +83,8 @@ def _predict(trials: Sequence[Trial], budget_bytes: int) -> float | None:
     }
     if not lived:
         return None
-    sizes, footprints = np.array(list(lived)), np.array(list(lived.values()))
     if len(lived) == 1:
-        return float(budget_bytes * sizes[0] / footprints[0])
-    slope, at_zero = np.polyfit(sizes, footprints, 1)
-    return float((budget_bytes - at_zero) / slope) if slope > 0 else None
+        (samples, held) = lived.popitem()
+        return budget_bytes * samples / held
+    line = Slope.through(lived.items())
+    return line.reaches(budget_bytes) if line else None

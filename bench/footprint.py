@@ -68,3 +68,14 @@ def died_of_budget(record: Mapping[str, Any]) -> bool:
     """
     memory = record.get("memory") or {}
     return record["outcome"] in DEATHS and memory.get("enforcement") is not None
+
+
+def bracket(lived: Iterable[int], died: Iterable[int]) -> tuple[int, int | None]:
+    """Return the largest size that lived below the smallest that died, and that one.
+
+    Returns:
+        Samples; 0 where none lived, and `None` where none died.
+    """
+    smallest = min(died, default=None)
+    below = (size for size in lived if smallest is None or size < smallest)
+    return max(below, default=0), smallest

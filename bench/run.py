@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from bench.breaking_point import Trial, bracket, next_size
+from bench.breaking_point import Trial, bracket_of, next_size
 from bench.cases import Case
 from bench.child import CaseError
 from bench.environment import describe
@@ -88,7 +88,7 @@ class Run:
                 trials.append(trial)
 
         benchmark.pedantic(probe, rounds=1)
-        survived, died = bracket(trials)
+        survived, died = bracket_of(trials)
         benchmark.extra_info.update(survived_samples=survived, died_samples=died)
 
     def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:

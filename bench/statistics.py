@@ -146,6 +146,10 @@ class Slope:
         slope, at_zero = float(fit.slope), float(fit.intercept)
         return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))
 
+    def reaches(self, y: float) -> float | None:
+        """Return the x at which the line has grown to y; `None` where it does not grow."""
+        return (y - self.at_zero) / self.value if self.value > 0 else None
+
 
 def ratios(numerators: Iterable[float | None], denominators: Iterable[float | None]) -> list[float]:
     """Divide pairwise, leaving out rounds of which only a part was recorded.

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bench.breaking_point import TOLERANCE, Trial, bracket, next_size
+from bench.breaking_point import TOLERANCE, Trial, bracket_of, next_size
 
 GIB = 2**30
 SIZES = (50_000, 100_000, 200_000, 400_000, 800_000)
@@ -30,7 +30,7 @@ def search(footprint, *, sizes=SIZES, noise=0.0, seed=0):
 @pytest.mark.parametrize("bytes_per_sample", [1_400, 3_100, 12_600, 50_000, 900_000])
 def test_a_loader_that_needs_so_much_a_sample_is_bracketed_quickly(bytes_per_sample):
     trials, probes = search(lambda n: 5_000_000 + bytes_per_sample * n)
-    low, high = bracket(trials)
+    low, high = bracket_of(trials)
     assert low <= (GIB - 5_000_000) / bytes_per_sample <= high
     assert high <= low * (1 + TOLERANCE)
     assert probes <= 6
@@ -42,7 +42,7 @@ def test_noise_and_curves_do_not_lead_it_astray(seed):
     offset, exponent = chance.uniform(0, 3e8), chance.uniform(0.7, 1.4)
     factor = 10 ** chance.uniform(2, 5) / 50_000 ** (exponent - 1)
     trials, probes = search(lambda n: offset + factor * n**exponent, noise=0.1, seed=seed)
-    low, high = bracket(trials)
+    low, high = bracket_of(trials)
     if high is not None:
         assert high <= low * (1 + TOLERANCE)
     assert probes <= 16
@@ -55,13 +55,13 @@ def test_a_loader_that_never_died_is_not_searched():
 
 def test_a_loader_that_always_dies_is_given_up_soon():
     trials, probes = search(lambda n: 2 * GIB, sizes=(50_000,))
-    assert bracket(trials) == (0, 64)
+    assert bracket_of(trials) == (0, 64)
     assert probes <= 4
 
 
 def test_a_survivor_above_a_death_does_not_count():
     trials = [Trial(samples=n, survived=n != 200, footprint_bytes=None) for n in (100, 200, 300)]
-    assert bracket(trials) == (100, 200)
+    assert bracket_of(trials) == (100, 200)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from bench.report.ranking import (
     train_case,
 )
 from bench.report.rows import Row, not_skipped
-from bench.report.scaling import Scaling
+from bench.report.scaling import Scaling, by_options
 from bench.statistics import Estimate, best, leaders, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
@@ -194,13 +194,9 @@ def _leaks(rows: Sequence[Row]) -> str | None:
 
 def _scalings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[str]:
     """What each loader needs for a sample, those with the same options together."""
-    names = [name for name in differing([line.row for line in lines]) if name != "samples"]
-    places: dict[str, list[Scaling]] = {}
-    for line in lines:
-        places.setdefault(describe(line.row, names), []).append(line)
     return [
         " ".join([f"**Memory{f', {prose(place)}' if place else ''}**:", *said])
-        for place, group in places.items()
+        for place, group in by_options(lines).items()
         if (said := scaling_findings(group, memory_bytes))
     ]
 

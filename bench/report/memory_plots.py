@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -19,9 +18,10 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bench.footprint import counted_bytes, died_of_budget
 from bench.report import cells
 from bench.report.memory_section import size_text
-from bench.report.options import describe, differing
-from bench.report.plot_layout import GREY, lighter, loader_colors, page_cache_style
-from bench.report.scaling import Scaling
+from bench.report.options import describe
+from bench.report.plot_layout import GREY, lighter, loader_colors, new_figure, page_cache_style
+from bench.report.rows import row_label
+from bench.report.scaling import Scaling, by_options
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -46,12 +46,9 @@ def scaling_figure(lines: Sequence[Scaling]) -> Figure | None:
     """
     if not lines:
         return None
-    names = [name for name in differing([line.row for line in lines]) if name != "samples"]
-    panels: dict[str, list[Scaling]] = {}
-    for line in lines:
-        panels.setdefault(describe(line.row, names), []).append(line)
+    panels = by_options(lines)
     colors = loader_colors(line.row.loader for line in lines)
-    figure = _figure(6.4 * len(panels), 4.6)
+    figure = new_figure(6.4 * len(panels), 4.6)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for ax, (place, group) in zip(axes, panels.items(), strict=True):
         _scaling_panel(ax, group, colors)
@@ -134,7 +131,7 @@ def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
     colors = loader_colors(result["case"]["loader"] for result in results)
     columns = min(_COLUMNS, len(results))
     rows = math.ceil(len(results) / columns)
-    figure = _figure(max(6.4, 3.1 * columns), 0.7 + 2.2 * rows)
+    figure = new_figure(max(6.4, 3.1 * columns), 0.7 + 2.2 * rows)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for ax in axes.flat[len(results) :]:
         ax.set_visible(False)
@@ -174,7 +171,7 @@ def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
         baseline = counted_bytes(memory["baseline"]) / _MIB
         ax.axhline(baseline, color="black", linestyle="--", linewidth=1)
     _mark_phases(ax, memory.get("phases") or [], max(times))
-    label = case["loader"] + (f" ({case['num_workers']} workers)" if case["num_workers"] else "")
+    label = row_label(case["loader"], case["num_workers"])
     if died_of_budget(result):
         label += f", {cells.outcome(result['outcome'], None)}"
     options = f"{case['backend']}, {case['samples']:,} samples"
@@ -205,9 +202,3 @@ def _mark_phases(ax: Axes, phases: Sequence[Mapping[str, Any]], end: float) -> N
             ha="right" if at_end else "left",
             fontsize=6,
         )
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure

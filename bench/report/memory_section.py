@@ -12,7 +12,7 @@ from bench.report import cells
 from bench.report.memory_figures import Memory
 from bench.report.options import HEADINGS, differing, value
 from bench.report.rows import Row
-from bench.report.scaling import Scaling
+from bench.report.scaling import Scaling, differing_options
 from bench.statistics import Slope
 
 METRIC_NAMES = {
@@ -112,8 +112,7 @@ def _mebibytes(count: float) -> str:
 
 
 def _sizes(lines: Sequence[Scaling]) -> MemoryTable:
-    rows = [line.row for line in lines]
-    names = [name for name in differing(rows) if name != "samples"]
+    names = differing_options(lines)
     sizes = sorted({samples for line in lines for samples in line.sizes})
     budget = next((line.budget_bytes for line in lines if line.budget_bytes), None)
     headings = [

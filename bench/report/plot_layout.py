@@ -71,9 +71,7 @@ class Layout:
     def figure(self, width: float, *, legend: bool) -> Figure:
         """Return an empty figure that is high enough for all rows."""
         height = 1.0 + 0.35 * legend + _ROW_INCHES * max(self.positions[-1] + 1, 2)
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
-        return figure
+        return new_figure(width, height)
 
     def prepare(self, ax: Axes, title: str, unit: str) -> None:
         """Put labels, headings and lines between groups on axes."""
@@ -95,6 +93,13 @@ class Layout:
     def legend(self) -> list[Patch]:
         """Return what the hatch means, if there is one."""
         return [Patch(**_style(GREY, workers=True), label="with workers")] if self.workers else []
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def bar_style(row: Row, color: str) -> dict[str, Any]:

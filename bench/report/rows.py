@@ -71,9 +71,7 @@ class Row:
     @property
     def label(self) -> str:
         """Name among the rows of one `config`: `sequence`, `sequence (2 workers)`."""
-        if not self.num_workers:
-            return self.loader
-        return f"{self.loader} ({self.num_workers} worker{'s' if self.num_workers > 1 else ''})"
+        return row_label(self.loader, self.num_workers)
 
     @property
     def skipped(self) -> bool:
@@ -84,6 +82,13 @@ class Row:
     def may_be_ranked(self, measured: Throughput | Memory | None) -> bool:
         """Whether a case of this row ended well and the row's batches are proven identical."""
         return measured is not None and measured.outcome == "ok" and self.identical is True
+
+
+def row_label(loader: str, num_workers: int) -> str:
+    """Return the name of a loader with its workers, if it has any."""
+    if not num_workers:
+        return loader
+    return f"{loader} ({num_workers} worker{'s' if num_workers > 1 else ''})"
 
 
 def rows_from_run(run: Mapping[str, Any]) -> list[Row]:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.footprint import DEATHS
+from bench.footprint import DEATHS, bracket
 from bench.report.memory_figures import Memory, read_memory
+from bench.report.options import describe, differing
 from bench.report.rows import Row
 from bench.statistics import Slope
 
@@ -56,10 +57,8 @@ class Scaling:
     @property
     def bracket(self) -> tuple[int, int] | None:
         """The largest size that lived below the smallest that died, 0 if none, and that one."""
-        if not self.died:
-            return None
-        died = min(self.died)
-        return max((samples for samples in self.lived if samples < died), default=0), died
+        survived, died = bracket(self.lived, self.died)
+        return None if died is None else (survived, died)
 
     @property
     def budget_bytes(self) -> int | None:
@@ -115,9 +114,8 @@ class Scaling:
 
     def _samples_in(self, count: int) -> int | None:
         line = self.line
-        if line is None or line.value <= 0 or self.bounded:
-            return None
-        return max(0, int((count - line.at_zero) / line.value))
+        reached = None if line is None or self.bounded else line.reaches(count)
+        return None if reached is None else max(0, int(reached))
 
     def _all(self) -> list[tuple[int, Memory]]:
         return sorted({**self.probes, **self.sizes}.items())
@@ -154,3 +152,17 @@ def _scaling(rows: Sequence[Row], probes: Mapping[int, Memory]) -> Scaling:
         sizes={samples: memory for samples, memory in sizes.items() if memory.metric == metric},
         probes={samples: memory for samples, memory in probes.items() if memory.metric == metric},
     )
+
+
+def differing_options(lines: Iterable[Scaling]) -> list[str]:
+    """Return the options in which lines are not all the same; samples are none of them here."""
+    return [name for name in differing(line.row for line in lines) if name != "samples"]
+
+
+def by_options(lines: Sequence[Scaling]) -> dict[str, list[Scaling]]:
+    """Return lines that may be compared, under the options that tell them from the others."""
+    names = differing_options(lines)
+    groups: defaultdict[str, list[Scaling]] = defaultdict(list)
+    for line in lines:
+        groups[describe(line.row, names)].append(line)
+    return dict(groups)
