@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import pytest
 from conftest import PROJECT, TESTS
 
 TINY = ("--quick", "--samples", "512", "--source", "synthetic")
@@ -47,6 +48,8 @@ class Finished:
     output: str
     run: dict
     folder: Path
+    left: list[psutil.Process] = field(default_factory=list)
+    report: str = ""
 
     def case(self, loader: str) -> dict:
         (case,) = [case for case in self.run["cases"] if case["case"]["loader"] == loader]
@@ -72,3 +75,15 @@ def processes_of(keras_home: Path) -> list[psutil.Process]:
         if home == str(keras_home) and process.pid != os.getpid():
             found.append(process)
     return found
+
+
+def run_faulty(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Finished:
+    """Run loaders that go wrong, with a home of its own; `left` and `report` are filled."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        home = tmp_path_factory.mktemp("keras_home")
+        monkeypatch.setenv("KERAS_HOME", str(home))
+        results = tmp_path_factory.mktemp("results") / "run"
+        done = run(*options, "--case-timeout", "25", results=results, faulty=True)
+        done.left = processes_of(home)
+        done.report = (done.folder / "report.md").read_text()
+    return done

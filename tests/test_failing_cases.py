@@ -23,19 +23,11 @@ OUTCOMES = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One run of loaders that go wrong, and of one that does not, which comes last."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        home = tmp_path_factory.mktemp("keras_home")
-        monkeypatch.setenv("KERAS_HOME", str(home))
-        done = suite.run(
-            *("--loaders", ",".join(OUTCOMES)),
-            *("--case-timeout", "25", "--rounds", "20", "--round-seconds", "0.05", "-k", "feed"),
-            results=tmp_path_factory.mktemp("results") / "run",
-            faulty=True,
-        )
-        done.home = home
-        done.left = suite.processes_of(home)
-        done.report = (done.folder / "report.md").read_text()
-    return done
+    return suite.run_faulty(
+        tmp_path_factory,
+        *("--loaders", ",".join(OUTCOMES)),
+        *("--rounds", "20", "--round-seconds", "0.05", "-k", "feed"),
+    )
 
 
 def test_every_way_of_failing_has_its_outcome(finished):

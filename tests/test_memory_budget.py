@@ -17,18 +17,11 @@ BUDGET = 100 * 2**20
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One run of loaders that die, each in its way; the breaking point of one is looked for."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        home = tmp_path_factory.mktemp("keras_home")
-        monkeypatch.setenv("KERAS_HOME", str(home))
-        done = suite.run(
-            *("--loaders", ",".join(OUTCOMES), "--num-workers", "1", "--memory-budget", "100MiB"),
-            *("--case-timeout", "25", "-k", "test_memory or (breaking_point and hoards)"),
-            results=tmp_path_factory.mktemp("results") / "run",
-            faulty=True,
-        )
-        done.left = suite.processes_of(home)
-        done.report = (done.folder / "report.md").read_text()
-    return done
+    return suite.run_faulty(
+        tmp_path_factory,
+        *("--loaders", ",".join(OUTCOMES), "--num-workers", "1", "--memory-budget", "100MiB"),
+        *("-k", "test_memory or (breaking_point and hoards)"),
+    )
 
 
 def test_every_way_of_dying_has_its_outcome(finished):
