@@ -7,7 +7,7 @@ BENCH = "memory"
 
 
 def test_memory(measure: Callable[[Any], None], benchmark: Any) -> None:
-    """Sample the process tree through whole epochs of the null model; nothing is timed."""
+    """Sample the process tree through epochs of the null model; nothing is timed."""
     measure(benchmark)
 
 

@@ -18,9 +18,6 @@ BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null"}
 BACKENDS = ("jax", "tensorflow", "torch")
 """Keras backends that the suite measures on; each is named after the package that it needs."""
 
-MAX_MEMORY_EPOCHS = 30
-SHORT_ROUND_SAMPLES = 20_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -70,13 +67,13 @@ class Protocol:
     seed: int = 0
     """Of the order of the samples and of the synthetic edition."""
 
-    memory_samples: int = 50_000
-    """Samples that a memory case delivers at least, in whole epochs."""
+    memory_rounds: int = 6
+    """Calls of `fit` in a memory case: an epoch that warms up, and five rounds that show whether
+    memory grows. The same number for every size: an allocator keeps more the more it has seen."""
 
-    memory_rounds_at_least: int = 6
-    """Calls of `fit` in a memory case: one that warms up, and five that show whether memory grows.
-    Where whole epochs are fewer, short rounds of the first 20,000 rows of an order follow. The same
-    number for every size: what an allocator keeps for itself grows with the rounds that it saw."""
+    memory_round_samples: int = 50_000
+    """A round after the first epoch has so many samples at most: one CIFAR-10. A smaller source is
+    delivered in whole epochs."""
 
     case_timeout_s: float = 600.0
     """Seconds after which a case is ended and counted as hung."""
@@ -90,8 +87,8 @@ class Protocol:
     def __post_init__(self) -> None:
         for name in (
             "rounds",
-            "memory_samples",
-            "memory_rounds_at_least",
+            "memory_rounds",
+            "memory_round_samples",
             "round_seconds",
             "case_timeout_s",
         ):
@@ -104,11 +101,10 @@ class Protocol:
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
 
-    def memory_rounds(self, samples: int) -> list[int]:
+    def memory_plan(self, samples: int) -> list[int]:
         """Return the samples of each round of a memory case, for a source of so many."""
-        epochs = min(math.ceil(self.memory_samples / samples), MAX_MEMORY_EPOCHS)
-        short = self.memory_rounds_at_least - epochs
-        return [samples] * epochs + [min(samples, SHORT_ROUND_SAMPLES)] * short
+        later = min(samples, self.memory_round_samples)
+        return [samples] + [later] * (self.memory_rounds - 1)
 
 
 def plan(

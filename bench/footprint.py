@@ -51,7 +51,7 @@ def footprint_bytes(memory: Mapping[str, Any] | None) -> int | None:
 
 
 def last_of_each_round(readings: Iterable[Reading]) -> dict[int, Reading]:
-    """Return number of an epoch or short round -> the last reading in it, taken at its end."""
+    """Return number of an epoch or round -> the last reading in it, taken at its end."""
     found = {}
     for reading in readings:
         kind, _, number = reading["phase"].partition(" ")

@@ -22,7 +22,7 @@ _MIB = 2**20
 
 
 def sample_memory(run: CaseRun, child: Child) -> None:
-    """Sample the child's process tree while it makes its loader and trains for whole epochs.
+    """Sample the child's process tree while it makes its loader and trains.
 
     Args:
         run: the case; its record's `memory` is filled, whatever happens.
@@ -100,7 +100,7 @@ def _with_loader(run: CaseRun, child: Child, sampler: MemorySampler) -> None:
     sampler.phase("loader")
     child.call("make_loader")
     sampler.read()
-    plan = run.protocol.memory_rounds(run.case.samples)
+    plan = run.protocol.memory_plan(run.case.samples)
     for number, samples in enumerate(plan, start=1):
         whole = samples == run.case.samples
         sampler.phase(f"epoch {number}" if whole else f"round {number}")

@@ -18,9 +18,7 @@ from loaders import LOADERS
 from loaders.registry import missing_package
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
-QUICK = Protocol(
-    rounds=3, round_seconds=0.2, memory_samples=1, memory_rounds_at_least=1, quick=True
-)
+QUICK = Protocol(rounds=3, round_seconds=0.2, memory_rounds=1, quick=True)
 QUICK_SAMPLES = "5000"
 ALL_SAMPLES = "50000"
 
@@ -156,8 +154,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
         rounds=base.rounds if get("rounds") is None else get("rounds"),
         round_seconds=base.round_seconds if get("round_seconds") is None else get("round_seconds"),
         seed=get("seed"),
-        memory_samples=base.memory_samples,
-        memory_rounds_at_least=base.memory_rounds_at_least,
+        memory_rounds=base.memory_rounds,
         memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),
         quick=base.quick,

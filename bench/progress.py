@@ -96,7 +96,8 @@ class Progress:
         if done:
             return sum(done) / len(done)
         if bench == "memory":
-            return START_SECONDS + 3 * self._protocol.memory_samples / 40_000
+            protocol = self._protocol
+            return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
         # A round of the loader and one of the ceiling, which is shorter.
         return START_SECONDS + 1.7 * self._protocol.rounds * self._protocol.round_seconds
 

@@ -132,7 +132,7 @@ class CaseRun:
         )
 
     def _memory(self, child: Child, benchmark: Any) -> None:
-        """Sample the child's process tree while it trains for whole epochs."""
+        """Sample the child's process tree while it trains."""
         died: list[CaseError] = []
 
         def target() -> None:

@@ -3,7 +3,9 @@
 import pytest
 from conftest import INVENTED_RUN
 
+from bench.cases import Protocol
 from bench.report import read_run, write_report
+from bench.report.memory_figures import MIN_LATER_ROUNDS
 from bench.report.memory_plots import scaling_figure, timeline_figure
 from bench.report.rows import rows_from_run
 from bench.report.scaling import scalings
@@ -193,6 +195,14 @@ def test_a_leak_is_a_slope_beyond_doubt(run, tmp_path, slope, found):
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert ("With every round memory grows: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
+
+
+@pytest.mark.parametrize("samples", [7, 50_000, 800_000])
+def test_a_memory_case_has_rounds_enough_to_tell_growth_from(samples):
+    first, *later = Protocol().memory_plan(samples)
+    assert first == samples, "the footprint is that of a whole epoch"
+    assert len(later) == MIN_LATER_ROUNDS
+    assert set(later) == {min(samples, 50_000)}, "whole epochs, up to one CIFAR-10"
 
 
 def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):

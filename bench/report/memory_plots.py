@@ -33,7 +33,7 @@ _MARKED_PHASES = {
     "loader": "loader",
     "epoch 1": "first epoch",
     "epoch 2": "later epochs",
-    "round 2": "short rounds",
+    "round 2": "later rounds",
     "closed": "closed",
 }
 
