@@ -80,7 +80,9 @@ def audit_rows(order: Rows, batch_size: int) -> Rows:
     return order[: AUDIT_BATCHES * batch_size + batch_size // 2]
 
 
-def audit_loader(loader: Loader, rows: Rows, other_rows: Rows) -> dict[str, Any]:
+def audit_loader(
+    loader: Loader, rows: Rows, other_rows: Rows, *, steps_per_execution: int = 1
+) -> dict[str, Any]:
     """Let fresh models record what a loader gives them, and compare it with the reference.
 
     The passes: two epochs of a first `fit`, a first `evaluate` and a first `predict`.
@@ -89,6 +91,7 @@ def audit_loader(loader: Loader, rows: Rows, other_rows: Rows) -> dict[str, Any]
         loader: the loader.
         rows: those that `fit` is to train on.
         other_rows: those of `evaluate` and `predict`: they show a loader that keeps an old order.
+        steps_per_execution: of the rounds, because it changes how Keras draws batches.
 
     Returns:
         The audit as it stands in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
@@ -103,10 +106,15 @@ def audit_loader(loader: Loader, rows: Rows, other_rows: Rows) -> dict[str, Any]
     images = Reference(source, other_rows, options, targets=False)
 
     epochs = [Recorder(training.samples), Recorder(training.samples)]
-    recording.record_fit(loader.fit_args(rows), [epoch.record for epoch in epochs])
+    recording.record_fit(
+        loader.fit_args(rows),
+        [epoch.record for epoch in epochs],
+        steps_per_execution=steps_per_execution,
+    )
     evaluated, predicted = Recorder(others.samples), Recorder(images.samples)
-    recording.record_evaluate(loader.fit_args(other_rows), evaluated.record)
-    in_order = recording.record_predict(loader.fit_args(other_rows), predicted.record)
+    steps = {"steps_per_execution": steps_per_execution}
+    recording.record_evaluate(loader.fit_args(other_rows), evaluated.record, **steps)
+    in_order = recording.record_predict(loader.fit_args(other_rows), predicted.record, **steps)
 
     predict = images.compare("predict", predicted)
     if predict.identical and not in_order:

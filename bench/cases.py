@@ -6,14 +6,20 @@ Must not know: how a case is run, any framework, any particular loader.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from itertools import product
+from typing import Any, Literal, get_args
 
 from loaders import LOADERS
 from loaders.contract import Pixels
 
-BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null"}
+BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null", "emulated": "null"}
 """Name of a benchmark -> name of the model that its rounds fit."""
+
+Device = Literal["auto", "cpu", "gpu"]
+Precision = Literal["float32", "mixed_bfloat16"]
+JitCompile = Literal["auto", "on", "off"]
 
 BACKENDS = ("jax", "tensorflow", "torch")
 """Keras backends that the suite measures on; each is named after the package that it needs."""
@@ -33,10 +39,38 @@ class Case:
     num_workers: int = 0
     """See `loaders.LoaderOptions`; 0 for a loader that has none."""
 
+    device: Device = "auto"
+    """What the backend may use; `auto`: an accelerator where it sees one."""
+
+    precision: Precision = "float32"
+    """Keras' dtype policy of the model. Batches are the same under each."""
+
+    jit_compile: JitCompile = "auto"
+    """Whether Keras compiles the step (XLA, `torch.compile`); `auto`: where Keras would."""
+
+    steps_per_execution: int = 1
+    """Steps that Keras runs in one call of its compiled function."""
+
+    step_ms: float | None = None
+    """Milliseconds that every step waits in an `emulated` case; `None` in all others."""
+
+    step_cpu: bool = False
+    """Whether an emulated step keeps one core busy instead of sleeping."""
+
     @property
     def model(self) -> str:
         """Name of the model that is fitted."""
         return BENCHES[self.bench]
+
+    @property
+    def unsupported(self) -> str | None:
+        """Why Keras cannot run it; `None`: it can."""
+        if self.backend == "torch" and self.steps_per_execution > 1:
+            return (
+                f"Keras runs one step an execution on torch, got {self.steps_per_execution}; "
+                "leave torch out of --keras-backends or --steps-per-execution away"
+            )
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the model, as they stand in `run.json`."""
@@ -45,10 +79,21 @@ class Case:
     @property
     def without_samples(self) -> str:
         """The id that it shares with cases of other numbers of samples."""
-        return (
-            f"{self.bench}-{self.backend}-{self.loader}-w{self.num_workers}"
-            f"-b{self.batch_size}-{self.pixels}"
-        )
+        parts = [
+            f"{self.bench}-{self.backend}-{self.loader}-w{self.num_workers}",
+            f"b{self.batch_size}-{self.pixels}",
+        ]
+        if self.device != "auto":
+            parts.append(self.device)
+        if self.precision != "float32":
+            parts.append(self.precision)
+        if self.jit_compile != "auto":
+            parts.append(f"jit_{self.jit_compile}")
+        if self.steps_per_execution != 1:
+            parts.append(f"spe{self.steps_per_execution}")
+        if self.step_ms is not None:
+            parts.append(f"{'cpu' if self.step_cpu else ''}step{self.step_ms:g}ms")
+        return "-".join(parts)
 
     def __str__(self) -> str:
         return f"{self.without_samples}-n{self.samples}"
@@ -110,49 +155,82 @@ class Protocol:
 def plan(
     bench: str,
     *,
-    backends: list[str],
-    loaders: list[str],
-    num_workers: list[int],
-    batch_sizes: list[int],
-    pixels: list[str],
-    samples: list[int],
+    backends: Sequence[str],
+    loaders: Sequence[str],
+    num_workers: Sequence[int],
+    batch_sizes: Sequence[int],
+    pixels: Sequence[str],
+    samples: Sequence[int],
+    device: str = "auto",
+    precisions: Sequence[str] = ("float32",),
+    jit_compile: Sequence[str] = ("auto",),
+    steps_per_execution: Sequence[int] = (1,),
+    steps_ms: Sequence[float] = (),
+    step_cpu: bool = False,
 ) -> list[Case]:
     """Return the cases of one benchmark: every combination, neighbours differing by the loader.
 
-    A loader without workers has one case, whatever the numbers of workers.
+    A loader without workers has one case, whatever the numbers of workers. `steps_ms` and
+    `step_cpu` concern the emulated accelerator alone, which has no case without them.
 
     Raises:
         ValueError: a name is unknown or a number is out of range; the message lists what is valid.
     """
-    check_names("backend", backends, list(BACKENDS))
+    check_names("backend", backends, BACKENDS)
     check_names("loader", loaders, sorted(LOADERS))
-    check_names("pixels", pixels, list(get_args(Pixels)))
-    for what, values in (("batch size", batch_sizes), ("number of samples", samples)):
+    check_names("pixels", pixels, get_args(Pixels))
+    check_names("device", [device], get_args(Device))
+    check_names("precision", precisions, get_args(Precision))
+    check_names("jit_compile", jit_compile, get_args(JitCompile))
+    for what, values in (
+        ("batch size", batch_sizes),
+        ("number of samples", samples),
+        ("number of steps per execution", steps_per_execution),
+        ("time of a step (ms)", steps_ms),
+    ):
         for value in values:
-            if value < 1:
+            if not 0 < value < math.inf:
                 raise ValueError(f"A {what} must be positive, got {value}.")
     if min(num_workers) < 0:
         raise ValueError(f"A number of workers must not be negative, got {min(num_workers)}.")
+    emulated = bench == "emulated"
+    if emulated and steps_ms and max(steps_per_execution) > 1:
+        raise ValueError(
+            f"An emulated step waits once for each batch: steps per execution must be 1, got "
+            f"{max(steps_per_execution)}."
+        )
     return [
         Case(
             bench=bench,
             backend=backend,
             loader=loader,
             batch_size=batch_size,
-            pixels=form,  # type: ignore[arg-type]  # checked above
+            pixels=form,  # type: ignore[arg-type]  # names are checked above
             samples=count,
             num_workers=workers,
+            device=device,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
+            jit_compile=jit,  # type: ignore[arg-type]
+            steps_per_execution=steps,
+            step_ms=step_ms,
+            step_cpu=emulated and step_cpu,
         )
-        for backend in backends
-        for count in samples
-        for batch_size in batch_sizes
-        for form in pixels
-        for loader in loaders
+        for backend, count, batch_size, form, precision, jit, steps, step_ms, loader in product(
+            backends,
+            samples,
+            batch_sizes,
+            pixels,
+            precisions,
+            jit_compile,
+            steps_per_execution,
+            steps_ms if emulated else (None,),
+            loaders,
+        )
         for workers in (sorted(set(num_workers)) if LOADERS[loader].has_workers else [0])
     ]
 
 
-def check_names(kind: str, given: list[str], valid: list[str]) -> None:
+def check_names(kind: str, given: Sequence[str], valid: Collection[str]) -> None:
     """Refuse unknown and repeated names.
 
     Raises:

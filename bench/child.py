@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,12 +63,19 @@ class Child:
     Args:
         settings: the keyword arguments of `bench.worker.Worker`.
         backend: the Keras backend that the process is given.
+        environment: its other environment variables; those of this process unless given.
         log: file for everything that the process prints.
         timeout_s: seconds from now until every further call fails.
     """
 
     def __init__(
-        self, settings: dict[str, Any], *, backend: str, log: Path, timeout_s: float
+        self,
+        settings: dict[str, Any],
+        *,
+        backend: str,
+        log: Path,
+        timeout_s: float,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self._log = log
         self._timeout_s = timeout_s
@@ -75,11 +83,11 @@ class Child:
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         with log.open("wb") as log_file:
             self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-                [sys.executable, "-m", "bench.worker", json.dumps(settings)],
+                [sys.executable, "-m", "bench.serve", json.dumps(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,
-                env={**os.environ, "KERAS_BACKEND": backend},
+                env={**environment, "KERAS_BACKEND": backend},
                 encoding="utf-8",
                 start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
             )

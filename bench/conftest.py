@@ -73,9 +73,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the search for breaking points where there is no budget to break."""
-    if config.stash[SETTINGS].protocol.memory_budget_bytes is None:
-        items[:] = [item for item in items if "search" not in getattr(item, "fixturenames", ())]
+    """Leave out what was not asked for: emulated steps, and breaking points without a budget."""
+    settings = config.stash[SETTINGS]
+    asked = list(items)
+    if settings.protocol.memory_budget_bytes is None:
+        asked = [item for item in asked if "search" not in getattr(item, "fixturenames", ())]
+    if not settings.cases["emulated"]:
+        asked = [item for item in asked if item.path.stem != "bench_emulated"]
+    nothing_left = items and not asked
+    items[:] = asked  # before an error: pytest calls `pytest_collection_finish` all the same
+    if nothing_left:
+        raise pytest.UsageError(
+            "Emulated steps need `--step-ms`, such as `--step-ms 0.5,1,2,5,10`, and breaking "
+            "points `--memory-budget`, such as `--memory-budget 1GiB`."
+        )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

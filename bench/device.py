@@ -5,7 +5,10 @@ Must not know: cases, loaders.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from importlib import metadata
+from typing import Any
 
 import keras
 
@@ -17,6 +20,54 @@ def describe_backend() -> dict[str, str]:
     """
     backend = keras.backend.backend()
     return {"version": metadata.version(backend), "device": _DEVICES[backend]()}
+
+
+def synchronize(model: Any) -> None:
+    """Wait until the device has done everything that a model's steps have asked it for.
+
+    Keras reads the logs of the last step when an epoch ends, which waits for that step on most
+    paths; this does not rely on it.
+
+    Args:
+        model: the model that was fitted last.
+    """
+    _WAITS[keras.backend.backend()](model)
+
+
+def peak_memory() -> dict[str, Any]:
+    """Return the peak of the framework's own allocator on the first accelerator.
+
+    `tf.config.experimental.get_memory_info`, `torch.cuda.max_memory_allocated` and JAX'
+    `Device.memory_stats`: what the framework handed out, not what it holds in reserve. TensorFlow
+    and torch count from `reset_peak_memory` on, JAX from the start of the process.
+
+    Returns:
+        `peak_device_bytes`, and `reason` why it is `None` where it is not available.
+    """
+    try:
+        peak = _PEAKS[keras.backend.backend()]()
+    except Exception as error:  # whatever a driver or an allocator raises: a missing column
+        return {"peak_device_bytes": None, "reason": f"{type(error).__name__}: {error}"}
+    if peak is None:
+        return {"peak_device_bytes": None, "reason": "the backend runs on the CPU"}
+    return {"peak_device_bytes": int(peak), "reason": None}
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory` count from now on, where the backend can."""
+    with contextlib.suppress(Exception):  # `peak_memory` says what is wrong
+        _RESETS[keras.backend.backend()]()
+
+
+def hide_accelerators_from_tensorflow() -> None:
+    """Keep TensorFlow on the CPU in a process that trains on another backend.
+
+    It is there for tf.data, or because Keras imports it, and would take a share of the card.
+    """
+    if keras.backend.backend() != "tensorflow" and sys.modules.get("tensorflow"):
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")
 
 
 def _tensorflow() -> str:
@@ -39,4 +90,61 @@ def _torch() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
+def _wait_tensorflow(model: Any) -> None:
+    import tensorflow as tf
+
+    tf.test.experimental.sync_devices()
+
+
+def _wait_jax(model: Any) -> None:
+    import jax
+
+    jax.block_until_ready([variable.value for variable in model.variables])
+
+
+def _wait_torch(model: Any) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    elif torch.backends.mps.is_available():
+        torch.mps.synchronize()
+
+
+def _peak_tensorflow() -> int | None:
+    import tensorflow as tf
+
+    if not tf.config.list_logical_devices("GPU"):
+        return None
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _peak_jax() -> int | None:
+    import jax
+
+    stats = jax.devices()[0].memory_stats()
+    return None if stats is None else int(stats["peak_bytes_in_use"])
+
+
+def _peak_torch() -> int | None:
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
+def _reset_tensorflow() -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def _reset_torch() -> None:
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+
+
 _DEVICES = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
+_WAITS = {"jax": _wait_jax, "tensorflow": _wait_tensorflow, "torch": _wait_torch}
+_PEAKS = {"jax": _peak_jax, "tensorflow": _peak_tensorflow, "torch": _peak_torch}
+_RESETS = {"jax": lambda: None, "tensorflow": _reset_tensorflow, "torch": _reset_torch}

@@ -5,6 +5,7 @@ Must not know: cases, any framework (versions are read from package metadata).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -14,7 +15,10 @@ from typing import Any
 
 import psutil
 
+from bench.card_monitor import describe_card
+from bench.cases import BACKENDS
 from loaders.cache import keras_home
+from loaders.registry import missing_package
 
 PACKAGES = ("grain", "jax", "keras", "numpy", "pytest-benchmark", "tensorflow", "torch")
 
@@ -25,6 +29,7 @@ def describe() -> dict[str, Any]:
         "os": f"{platform.system()} {platform.release()}",
         "cpu": _cpu_model(),
         "cores": _usable_cores(),
+        "card": describe_card(os.environ),
         "memory_bytes": psutil.virtual_memory().total,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -33,14 +38,23 @@ def describe() -> dict[str, Any]:
 
 
 def configured_backend() -> str:
-    """Return the backend that Keras would run on: by KERAS_BACKEND, its `keras.json` or default."""
+    """Return the backend to measure on where none is named.
+
+    By KERAS_BACKEND, Keras' `keras.json` or its default, as Keras itself does. Keras writes its
+    default to that file unasked, so where its package is missing, the first backend that is
+    installed takes its place.
+    """
     if backend := os.environ.get("KERAS_BACKEND"):
         return backend
-    try:
+    backend = "tensorflow"
+    # None, or one that Keras would not read either.
+    with contextlib.suppress(OSError, ValueError):
         settings = json.loads((keras_home() / "keras.json").read_text(encoding="utf-8"))
-        return str(settings.get("backend", "tensorflow"))
-    except (OSError, ValueError):  # none, or one that Keras would not read either
-        return "tensorflow"
+        backend = str(settings.get("backend", backend))
+    if backend in BACKENDS and missing_package((backend,)):
+        installed = [name for name in BACKENDS if not missing_package((name,))]
+        return installed[0] if installed else backend
+    return backend
 
 
 def _cpu_model() -> str:

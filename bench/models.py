@@ -73,14 +73,14 @@ class NullModel(keras.Model):
         return {"samples": self.counter.result(), "value": x[0, 0, 0, 0]}
 
 
-def null(pixels: Pixels) -> Any:
+def null(pixels: Pixels, **compile_options: Any) -> Any:
     """Return a model whose step costs next to nothing."""
     model = NullModel()
-    model.compile()
+    model.compile(**compile_options)
     return model
 
 
-def cnn(pixels: Pixels) -> Any:
+def cnn(pixels: Pixels, **compile_options: Any) -> Any:
     """Return the CNN that training rates are measured with.
 
     Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
@@ -96,18 +96,45 @@ def cnn(pixels: Pixels) -> Any:
         model.add(layers.MaxPooling2D(2))
     model.add(layers.Flatten())
     model.add(layers.Dense(128, activation="relu"))
-    model.add(layers.Dense(10, activation="softmax"))
+    # A softmax in half precision would not add up to 1.
+    model.add(layers.Dense(10, activation="softmax", dtype="float32"))
     assert model.count_params() == CNN_PARAMETERS
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="categorical_crossentropy",
         metrics=["accuracy", SampleCounter()],
+        **compile_options,
     )
     return model
 
 
-MODELS: dict[str, Callable[[Pixels], Any]] = {"cnn": cnn, "null": null}
-"""Name of a model -> the function that makes it, compiled, for one form of pixels."""
+MODELS: dict[str, Callable[..., Any]] = {"cnn": cnn, "null": null}
+"""Name of a model -> the function that makes it for one form of pixels and compiles it with the
+options that are given."""
+
+
+def make_model(
+    name: str, pixels: Pixels, *, precision: str, jit_compile: str, steps_per_execution: int
+) -> Any:
+    """Return a model, compiled.
+
+    Args:
+        name: a key of `MODELS`.
+        pixels: the form in which it is given images.
+        precision: Keras' dtype policy, of this model alone.
+        jit_compile: `auto`, `on` or `off`.
+        steps_per_execution: see `keras.Model.compile`.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return MODELS[name](
+            pixels,
+            jit_compile={"auto": "auto", "on": True, "off": False}[jit_compile],
+            steps_per_execution=steps_per_execution,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def learning_rate(epoch: int) -> float:

@@ -5,20 +5,24 @@ Must not know: how cases are run or shown.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar, get_args
 
 import pytest
 
 from bench.budget import parse_size
-from bench.cases import BACKENDS, BENCHES, Case, Protocol, plan
+from bench.cases import BACKENDS, BENCHES, Case, Device, JitCompile, Precision, Protocol, plan
 from bench.environment import configured_backend
 from loaders import LOADERS
 from loaders.registry import missing_package
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
 QUICK = Protocol(rounds=3, round_seconds=0.2, memory_rounds=1, quick=True)
+Number = TypeVar("Number", int, float)
+
 QUICK_SAMPLES = "5000"
 ALL_SAMPLES = "50000"
 
@@ -58,6 +62,42 @@ def add_options(group: pytest.OptionGroup) -> None:
     )
     add("--batch-sizes", "NUMBERS", "Comma-separated (default: 64).", default="64")
     add("--pixels", "FORMS", "float32, uint8 or both (default: float32).", default="float32")
+    add(
+        "--device",
+        "NAME",
+        f"{', '.join(get_args(Device))}: what backends may use (default: auto, an accelerator "
+        "where the backend sees one).",
+        default="auto",
+    )
+    add(
+        "--precision",
+        "POLICIES",
+        f"Comma-separated: {', '.join(get_args(Precision))} (default: float32).",
+        default="float32",
+    )
+    add(
+        "--jit-compile",
+        "CHOICES",
+        f"Comma-separated: {', '.join(get_args(JitCompile))} (default: auto, as Keras decides).",
+        default="auto",
+    )
+    add(
+        "--steps-per-execution",
+        "NUMBERS",
+        "Comma-separated: steps in one call of the compiled function (default: 1).",
+        default="1",
+    )
+    add(
+        "--step-ms",
+        "TIMES",
+        "Comma-separated, such as 0.5,1,2,5,10: also measures every loader with an emulated "
+        "accelerator, whose step takes so many milliseconds and no CPU.",
+    )
+    group.addoption(
+        "--step-cpu",
+        action="store_true",
+        help="The emulated step keeps one core busy, as training does, instead of sleeping.",
+    )
     add(
         "--samples",
         "NUMBERS",
@@ -123,6 +163,9 @@ def read_options(config: pytest.Config) -> Settings:
         few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
     else:
         few = loaders
+    steps_ms = _times("--step-ms", get("step_ms")) if get("step_ms") else []
+    if get("step_cpu") and not steps_ms:
+        raise ValueError("`--step-cpu` says how an emulated step waits; give `--step-ms` too.")
     cases = {
         bench: plan(
             bench,
@@ -132,6 +175,12 @@ def read_options(config: pytest.Config) -> Settings:
             batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
             pixels=_names(get("pixels")),
             samples=_numbers("--samples", samples),
+            device=get("device"),
+            precisions=_names(get("precision")),
+            jit_compile=_names(get("jit_compile")),
+            steps_per_execution=_numbers("--steps-per-execution", get("steps_per_execution")),
+            steps_ms=steps_ms,
+            step_cpu=get("step_cpu"),
         )
         for bench in BENCHES
     }
@@ -173,13 +222,19 @@ def _size(option: str, text: str | None) -> int | None:
 
 
 def _numbers(option: str, text: str) -> list[int]:
+    return _values(option, text, int, "whole numbers")
+
+
+def _times(option: str, text: str) -> list[float]:
+    return _values(option, text, float, "numbers of milliseconds")
+
+
+def _values(option: str, text: str, read: Callable[[str], Number], what: str) -> list[Number]:
     try:
-        numbers = [int(number) for number in text.split(",")]
+        numbers = [read(number) for number in text.split(",")]
     except ValueError:
-        raise ValueError(
-            f"`{option}` takes whole numbers separated by commas, got `{text}`."
-        ) from None
+        raise ValueError(f"`{option}` takes {what} separated by commas, got `{text}`.") from None
     for number in numbers:
         if numbers.count(number) > 1:
-            raise ValueError(f"`{option}` has {number} twice; name it once.")
+            raise ValueError(f"`{option}` has {number:g} twice; name it once.")
     return numbers

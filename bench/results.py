@@ -14,7 +14,7 @@ from typing import Any
 
 from loaders.source import ImageSource
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 class RunFile:
@@ -102,11 +102,14 @@ def new_case_record(
         "id": case_id,
         "case": case,
         "known_failure": known_failure,
+        "device": None,
         "outcome": "interrupted",
         "error": None,
         "rounds": [],
         "time_to_first_batch_s": [],
         "memory": None,
+        "device_memory": None,
+        "card": None,
         "audit": None,
         "duration_s": 0.0,
     }

@@ -5,23 +5,25 @@ Must not know: pytest's hooks, how results are shown, any framework.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+from bench.card_monitor import CardMonitor, open_card
 from bench.cases import Case, Protocol
 from bench.child import LOG_TAIL_BYTES, CaseError, Child
 from bench.footprint import footprint_bytes
 from bench.memory_case import sample_memory
+from bench.nvml import CardError
 from bench.progress import Progress
 from bench.results import RunFile, new_case_record
+from bench.timed_case import time_rounds
+from bench.visible_devices import environment_of_case
 from loaders.registry import LOADERS, missing_package
 from loaders.source import ImageSource
-
-FIRST_BATCH_REPEATS = 7
 
 
 class CaseRun:
@@ -72,64 +74,25 @@ class CaseRun:
             CaseError: the case failed, or a package that it needs is missing; the record and
                 `run.json` say how.
         """
-        steps = self._memory if self.case.bench == "memory" else self._timed
         with self._recorded():
             if self.missing:
                 raise CaseError("skipped", "MissingPackage", self.missing)
-            self._measure(steps, benchmark)
+            if reason := self.case.unsupported:
+                raise CaseError("skipped", "Unsupported", reason)
+            self._measure(benchmark)
 
-    def _measure(self, steps: Callable[[Child, Any], None], benchmark: Any) -> None:
-        with self._child() as child:
-            steps(child, benchmark)
+    def _measure(self, benchmark: Any) -> None:
+        # The card first: what it finds there is not the case's.
+        with self._card() as card, self._child() as child:
+            if self.case.bench == "memory":
+                self._memory(child, benchmark)
+            else:
+                time_rounds(self, child, card, benchmark)
             self.progress.step("audit")
             self.record["audit"] = audit = child.call("audit")
             benchmark.extra_info.update(identical=audit["identical"], digest=audit["digest"])
             if not audit["identical"]:
                 raise CaseError("audit_failed", "AuditFailed", audit["first_difference"])
-
-    def _timed(self, child: Child, benchmark: Any) -> None:
-        """Measure rounds, each after a ceiling round, and then the time to the first batch."""
-        self.progress.step("start")
-        self.import_framework(child)
-        for request in ("make_model", "make_ceiling", "make_loader"):
-            child.call(request)
-        self.progress.step("calibrate")
-        samples = child.call("calibrate", seconds=self.protocol.round_seconds)
-        rounds: list[dict[str, Any]] = self.record["rounds"]
-        measured: dict[str, Any] = {}
-
-        def setup() -> None:
-            epoch = len(rounds) + 1
-            child.call("prepare_round", loader="ceiling", epoch=epoch, samples=samples)
-            ceiling = child.call("round")["seconds"]
-            measured.update(
-                epoch=epoch,
-                ceiling_seconds=ceiling,
-                ceiling_cpu_seconds=child.call("cpu_of_round"),
-            )
-            child.call("prepare_round", loader="loader", epoch=epoch, samples=samples)
-
-        def target() -> None:
-            start = time.perf_counter()
-            measured.update(child.call("round"))
-            overhead = time.perf_counter() - start - measured["seconds"]
-            measured["parent_overhead_seconds"] = overhead
-
-        def teardown() -> None:
-            rounds.append({**measured, "cpu_seconds": child.call("cpu_of_round")})
-            rate = measured["samples"] / measured["seconds"]
-            self.progress.round(len(rounds), self.protocol.rounds, rate)
-
-        benchmark.pedantic(target, setup=setup, teardown=teardown, rounds=self.protocol.rounds)
-        if self.case.bench == "feed":  # the CNN's first step would hide the batch
-            self.record["time_to_first_batch_s"] = [
-                child.call("time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=samples)
-                for repeat in range(FIRST_BATCH_REPEATS)
-            ]
-        benchmark.extra_info.update(
-            samples_per_s=median(r["samples"] / r["seconds"] for r in rounds),
-            accelerator_utilization=median(r["ceiling_seconds"] / r["seconds"] for r in rounds),
-        )
 
     def _memory(self, child: Child, benchmark: Any) -> None:
         """Sample the child's process tree while it trains."""
@@ -147,8 +110,26 @@ class CaseRun:
             raise died[0]
 
     def import_framework(self, child: Child) -> None:
-        """Let the child import the framework, and record what it is."""
-        self._results.add_backend(self.case.backend, child.call("import_framework"))
+        """Let the child import the framework, and record what it is.
+
+        Raises:
+            CaseError: an accelerator was asked for, and the backend sees none.
+        """
+        description = child.call("import_framework")
+        self._results.add_backend(self.case.backend, description)
+        self.record["device"] = description["device"]
+        if self.case.device == "gpu" and not self.on_accelerator:
+            raise CaseError(
+                "skipped",
+                "NoAccelerator",
+                f"{self.case.backend} sees no accelerator; install its GPU build and check "
+                "CUDA_VISIBLE_DEVICES, or give `--device auto`",
+            )
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the backend uses one; known when the framework has been imported."""
+        return self.record["device"] not in (None, "cpu")
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -175,6 +156,30 @@ class CaseRun:
             self.progress.end(self.record["outcome"])
 
     @contextmanager
+    def _card(self) -> Iterator[CardMonitor | None]:
+        """Watch the card of a timed case; its record is kept where the case used one."""
+        if self.case.bench == "memory" or self.case.device == "cpu":
+            yield None
+            return
+        try:
+            card = open_card(os.environ)
+        except CardError as error:
+            try:
+                yield None
+            finally:
+                if self.on_accelerator:
+                    self.record["card"] = {"reason": str(error)}
+            return
+        monitor = CardMonitor(card)
+        try:
+            yield monitor
+        finally:
+            watched = monitor.stop()
+            card.close()
+            if self.on_accelerator:
+                self.record["card"] = watched
+
+    @contextmanager
     def _child(self) -> Iterator[Child]:
         """Start the case's process; its log is kept only where the case fails."""
         log = self._log_file()
@@ -185,7 +190,11 @@ class CaseRun:
             "seed": self.protocol.seed,
         }
         with Child(
-            settings, backend=self.case.backend, log=log, timeout_s=self.protocol.case_timeout_s
+            settings,
+            backend=self.case.backend,
+            log=log,
+            timeout_s=self.protocol.case_timeout_s,
+            environment=environment_of_case(self.case.device, os.environ),
         ) as child:
             try:
                 yield child

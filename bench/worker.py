@@ -1,25 +1,18 @@
-"""The child process of one case: the only place where a framework, a model and a loader meet.
+"""What the process of one case does: the only place where framework, model and loader meet.
 
-It reads requests from standard input and answers on what was standard output, one JSON object a
-line: `{"call": method, "args": {...}}` -> `{"ok": value}` or `{"error": {...}}`. Everything else
-that is printed goes to standard error, which the parent has made a file.
-Must not know: pytest, results, reports.
+Must not know: how requests reach it, pytest, results, reports.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import os
-import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
-from bench.budget import is_refused_allocation, lift_limit, limit_allocations
+from bench.budget import lift_limit, limit_allocations
 from bench.cpu_time import own_cpu_seconds
-from loaders.process_tree import die_first, end_with_parent
+from bench.heap import trim_heap
 from loaders.registry import LOADERS
 
 CALIBRATION_ROUNDS = 8
@@ -43,6 +36,9 @@ class Worker:
         self._seed = seed
         self._loader: Any = None
         self._round_rows: Any = None
+        self._on_accelerator = False
+        self._callbacks: list[Any] = []
+        """Of every round's `fit`."""
 
     def import_framework(self) -> dict[str, str]:
         """Import Keras, its backend and what the loader needs before them.
@@ -63,25 +59,33 @@ class Worker:
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx("float32")
         import bench.models  # noqa: F401  # so that it does not count as the model's memory
-        from bench.device import describe_backend
+        from bench.device import describe_backend, hide_accelerators_from_tensorflow
 
-        return describe_backend()
+        hide_accelerators_from_tensorflow()
+        description = describe_backend()
+        self._on_accelerator = description["device"] != "cpu"
+        return description
 
     def make_model(self) -> None:
-        """Make and compile the model."""
+        """Make and compile the model, and what its steps wait for."""
         import keras
 
-        from bench.models import MODELS
+        from bench.emulated_step import emulated_step
+        from bench.models import make_model
 
         keras.utils.set_random_seed(self._seed)
-        self._model = MODELS[self._case["model"]](self._case["pixels"])
+        names = ("pixels", "precision", "jit_compile", "steps_per_execution")
+        self._model = make_model(self._case["model"], **{name: self._case[name] for name in names})
+        step_ms = self._case["step_ms"]
+        if step_ms is not None:
+            self._callbacks = [emulated_step(step_ms, busy=self._case["step_cpu"])]
 
     def make_ceiling(self) -> None:
         """Make the ceiling and fit two of its batches, which builds and traces the model."""
         from bench.ceiling import CeilingLoader
 
         self._ceiling = CeilingLoader(self._source, self._options())
-        self._fit_once("ceiling", self._whole_batches(2))
+        self._fit_once("ceiling", self._whole_batches(2 * self._case["steps_per_execution"]))
         # TensorFlow alone is 350,000 objects: without them the collection before each round takes
         # a millisecond and not a fifth of a second.
         gc.collect()
@@ -108,7 +112,9 @@ class Worker:
         self._cpu_before = own_cpu_seconds()
 
     def round(self) -> dict[str, Any]:
-        """Fit the prepared round. The clock runs from `fit_args` to the return of `fit`.
+        """Fit the prepared round.
+
+        The clock runs from `fit_args` until `fit` has returned and the device has done its work.
 
         Returns:
             `samples` delivered and `seconds`.
@@ -116,10 +122,12 @@ class Worker:
         Raises:
             RuntimeError: the model saw another number of samples.
         """
+        from bench.device import synchronize
         from bench.models import fit
 
         start = time.perf_counter()
-        seen = fit(self._model, self._round_loader, self._round_rows)
+        seen = fit(self._model, self._round_loader, self._round_rows, self._callbacks)
+        synchronize(self._model)
         seconds = time.perf_counter() - start
         if seen != len(self._round_rows):
             raise RuntimeError(
@@ -128,9 +136,13 @@ class Worker:
         return {"samples": seen, "seconds": seconds}
 
     def settle(self) -> None:
-        """Let go of the round's rows and of garbage: what is left now is held by somebody."""
+        """Let go of the round's rows, of garbage and of what the C library keeps for later.
+
+        What is left now is held by somebody.
+        """
         self._round_rows = None
         gc.collect()
+        trim_heap()
 
     def limit_memory(self, *, budget_bytes: int) -> dict[str, int]:
         """Refuse this process more memory from now on; see `bench.budget.limit_allocations`."""
@@ -147,10 +159,16 @@ class Worker:
     def calibrate(self, *, seconds: float) -> int:
         """Return how many samples the loader delivers in about that time, and warm up.
 
-        At most one epoch; less than one is a whole number of batches.
+        At most one epoch; less than one is a whole number of batches. On an accelerator it is one
+        epoch: steps are so short there that less would be over before clocks have settled.
         """
-        samples = self._whole_batches(2)
+        samples = self._whole_batches(2 * self._case["steps_per_execution"])
         self._fit_once("loader", samples)  # traces: its time says nothing
+        if self._on_accelerator:
+            samples = self._source.num_samples
+            self._fit_once("loader", samples)
+            self._fit_once("ceiling", samples)
+            return samples
         for _ in range(CALIBRATION_ROUNDS):
             # Of two: one slow round alone would make all rounds too short.
             elapsed = sum(self._fit_once("loader", samples) for _ in range(2)) / 2
@@ -169,7 +187,10 @@ class Worker:
         return seconds
 
     def time_to_first_batch(self, *, epoch: int, samples: int) -> float:
-        """Return the seconds from the start of a round to the end of its first step."""
+        """Return the seconds from the start of a round to the end of its first step.
+
+        With several steps an execution it is the end of the first execution.
+        """
         import keras
 
         from bench.models import fit
@@ -184,8 +205,20 @@ class Worker:
         rows = self._rows(epoch)[:samples]
         gc.collect()
         start = time.perf_counter()
-        fit(self._model, self._loader, rows, [StopAfterFirst()])
+        fit(self._model, self._loader, rows, [*self._callbacks, StopAfterFirst()])
         return first_end[0] - start
+
+    def reset_device_memory(self) -> None:
+        """Let `device_memory` count from now on."""
+        from bench.device import reset_peak_memory
+
+        reset_peak_memory()
+
+    def device_memory(self) -> dict[str, Any]:
+        """Return the allocator's peak on the accelerator; see `bench.device.peak_memory`."""
+        from bench.device import peak_memory
+
+        return peak_memory()
 
     def audit(self) -> dict[str, Any]:
         """Let fresh models record what the loader gives them; see `bench.audit.audit_loader`."""
@@ -194,7 +227,8 @@ class Worker:
         if self._loader is None:
             self.make_loader()
         rows = [audit_rows(self._rows(epoch), self._case["batch_size"]) for epoch in (0, 1)]
-        return audit_loader(self._loader, *rows)
+        steps = self._case["steps_per_execution"]
+        return audit_loader(self._loader, *rows, steps_per_execution=steps)
 
     def close_loader(self) -> None:
         """Close the loader and collect what it leaves."""
@@ -220,35 +254,3 @@ class Worker:
         """Return the samples of that many batches, at least one; a whole epoch at most."""
         batch_size: int = self._case["batch_size"]
         return min(max(1, count) * batch_size, self._source.num_samples)
-
-
-def serve(worker: Worker, answers: Any) -> None:
-    """Answer requests until standard input ends."""
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"ok": getattr(worker, request["call"])(**request["args"])}
-        except Exception as error:
-            answer = {
-                "error": {
-                    "type": type(error).__name__,
-                    "message": str(error),
-                    "traceback": traceback.format_exc(),
-                    "refused": is_refused_allocation(error),
-                }
-            }
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-def main() -> None:
-    """Serve one case: its settings are the only argument, as JSON."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what frameworks print must not mix with the answers
-    end_with_parent()
-    die_first()
-    serve(Worker(**json.loads(sys.argv[1])), answers)
-
-
-if __name__ == "__main__":
-    main()

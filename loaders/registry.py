@@ -65,7 +65,7 @@ def missing_package(packages: tuple[str, ...]) -> str | None:
     Returns:
         One sentence with the command that installs what is missing; `None`: nothing is.
     """
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = [name for name in dict.fromkeys(packages) if find_spec(name) is None]
     if not missing:
         return None
     names = ", ".join(f"`{name}`" for name in missing)

@@ -185,9 +185,12 @@ def test_the_report_names_the_version_and_device_of_each_backend(run, report):
 def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, report, tmp_path):
     report(whole_run)
     header, *lines = (tmp_path / "summary.csv").read_text().splitlines()
-    key = "backend,loader,num_workers,batch_size,pixels,samples,identical,verdict,known_failure,"
-    assert header.startswith(key)
-    failed = "jax,stock_sequence,2,64,float32,50000,False,missing_or_repeated,True,"
+    key = "backend,loader,num_workers,batch_size,pixels,samples,"
+    options = "device,precision,jit_compile,steps_per_execution,"
+    assert header.startswith(f"{key}{options}identical,verdict,known_failure,")
+    failed = (
+        "jax,stock_sequence,2,64,float32,50000,auto,float32,auto,1,False,missing_or_repeated,True,"
+    )
     assert [line for line in lines if line.startswith(failed)]
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+
 from bench.report.markdown import report_markdown
 from bench.report.plots import write_plots
 from bench.report.rows import rows_from_run
 from bench.report.run_file import RunFileError, read_run
 from bench.report.scaling import scalings
-from bench.report.summary import summary_frame
+from bench.report.summary import emulated_frame, summary_frame
 from bench.report.terminal import terminal_table
 
 __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
@@ -24,8 +26,9 @@ __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 def write_report(run_folder: Path | str) -> list[Path]:
     """Write everything that can be derived from `run.json` next to it.
 
-    That is `report.md`, `summary.csv` and, where something was measured, plots (`rates`,
-    `footprint` or `scaling`, `timeline`) as `.svg` and `.png`. Every file is complete before the
+    That is `report.md`, `summary.csv`, `emulated.csv` where steps were emulated and, where
+    something was measured, plots (`rates`, `emulated`, `footprint` or `scaling`, `timeline`) as
+    `.svg` and `.png`. Every file is complete before the
     first one is put in place, so a report that fails leaves an older one as it was. The same
     `run.json` gives the same bytes.
 
@@ -47,10 +50,16 @@ def write_report(run_folder: Path | str) -> list[Path]:
         draft = Path(temporary)
         plots = write_plots(run, rows, lines, draft)
         frame = summary_frame(rows)
-        frame.to_csv(draft / "summary.csv", index=False, float_format="%.6g", lineterminator="\n")
+        _write_csv(frame, draft / "summary.csv")
+        if (steps := emulated_frame(rows)) is not None:
+            _write_csv(steps, draft / "emulated.csv")
         text = report_markdown(run, rows, lines, plots=[path.name for path in plots])
         (draft / "report.md").write_text(text, encoding="utf-8", newline="\n")
         written = []
         for path in sorted(draft.iterdir()):
             written.append(path.replace(folder / path.name))
     return written
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.report.device_figures import DeviceUse, read_device_use
 from bench.report.endings import case_outcome, case_signal
 from bench.statistics import Estimate, estimate_ratio
 
@@ -35,10 +36,26 @@ class Throughput:
     time_to_first_batch_s: Estimate | None
     """Seconds from the start of `fit` to the end of its first step."""
 
+    device_use: DeviceUse | None = None
+    """The accelerator's part; `None` on a CPU."""
+
     @property
     def data_stall(self) -> Estimate | None:
         """Fraction of the time in which the model waits for data: 1 - AU."""
         return self.utilization and self.utilization.complement()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulatedStep:
+    """A case whose steps wait for a given time."""
+
+    step_ms: float
+    """Milliseconds that each step waits when its batch has arrived."""
+
+    busy: bool
+    """Whether it keeps one core busy meanwhile, instead of sleeping."""
+
+    case: Throughput
 
 
 def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
@@ -60,4 +77,5 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         utilization=estimate_ratio(column("ceiling_seconds"), seconds),
         cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
         time_to_first_batch_s=estimate_ratio(first, [1] * len(first)),
+        device_use=read_device_use(result),
     )

@@ -21,6 +21,8 @@ from bench.report.cells import (
     rate,
     significant,
 )
+from bench.report.emulation import emulations
+from bench.report.emulation_section import emulation_findings
 from bench.report.memory_section import growth, scaling_findings
 from bench.report.options import describe, differing
 from bench.report.ranking import (
@@ -78,6 +80,7 @@ def findings(
         said += [text for text in [_leaks(group)] if text]
         sentences += [f"**{prose(place)}**: {' '.join(said)}"] if place and said else said
     sentences += _scalings(lines, memory_bytes)
+    sentences += emulation_findings(emulations(shown))
     return [Markdown(sentence) for sentence in [*sentences, _precision(shown)] if sentence]
 
 

@@ -14,6 +14,9 @@ import jinja2
 from bench.report import cells
 from bench.report.audit_section import audit_blocks, audit_summary, audit_verdict
 from bench.report.cells import Markdown
+from bench.report.device_section import device_tables, device_warnings
+from bench.report.emulation import emulations
+from bench.report.emulation_section import emulation_tables
 from bench.report.endings import endings, missing_cases, skipped_cases
 from bench.report.figures import Throughput
 from bench.report.findings import findings
@@ -81,6 +84,9 @@ def report_markdown(
             common=describe(shown[0], OPTIONS.keys() - set(names)) if shown else "",
             findings=findings(shown, lines, run["environment"].get("memory_bytes")),
             memory=memory_tables(shown, lines),
+            device=device_tables(shown),
+            device_warnings=[Markdown(text) for text in device_warnings(shown)],
+            emulation=emulation_tables(emulations(shown)),
             audit=audit_summary(shown),
             blocks=audit_blocks(shown),
             plots=[name for name in plots if name.endswith(".png")],
@@ -145,6 +151,7 @@ def _environment() -> jinja2.Environment:
         "fence": cells.fence,
         "gibibytes": lambda count: cells.significant(count / 2**30),
         "link": cells.link,
+        "markdown": Markdown,
     }
     environment.filters |= filters
     return environment

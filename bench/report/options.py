@@ -17,11 +17,22 @@ OPTIONS = MappingProxyType(
         "backend": "{}",
         "batch_size": "batch size {}",
         "pixels": "{}",
+        "precision": "policy {}",
+        "jit_compile": "jit_compile {}",
+        "steps_per_execution": "{} steps an execution",
+        "device": "{} only",
         "samples": "{:,} samples",
     }
 )
 """Field of `Row` -> how its value reads in a sentence."""
 
+_UNSAID = {
+    "precision": "float32",
+    "jit_compile": "auto",
+    "steps_per_execution": 1,
+    "device": "auto",
+}
+"""Values that go without saying where all rows have them: those that nobody asked for."""
 
 HEADINGS = MappingProxyType({name: name.replace("_", " ") for name in OPTIONS})
 """Field of `Row` -> heading of its column."""
@@ -49,5 +60,9 @@ def describe(row: Row, names: Collection[str] = tuple(OPTIONS)) -> str:
         row: any row.
         names: the options to mention; they are mentioned in the order of `OPTIONS`.
     """
-    texts = (text.format(getattr(row, name)) for name, text in OPTIONS.items() if name in names)
+    texts = (
+        text.format(getattr(row, name))
+        for name, text in OPTIONS.items()
+        if name in names and _UNSAID.get(name) != getattr(row, name)
+    )
     return ", ".join(texts)

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.report import cells
+from bench.report.emulation import emulations
+from bench.report.emulation_plot import emulation_figure
 from bench.report.figures import Throughput
 from bench.report.memory_figures import Memory
 from bench.report.memory_plots import scaling_figure, timeline_figure
@@ -29,6 +31,7 @@ CAPTIONS = MappingProxyType(
     {
         "rates.png": "Feed and training rate of each loader",
         "footprint.png": "Memory of each loader over the baseline",
+        "emulated.png": "AU of each loader against the time of an emulated step",
         "scaling.png": "Footprint of each loader against the number of samples",
         "timeline.png": "Memory of each loader's process tree over time",
     }
@@ -66,6 +69,7 @@ def write_plots(
             "rates": rates_figure(rows),
             # Bars of every size would say less than a line.
             "footprint": None if lines else footprint_figure(rows),
+            "emulated": emulation_figure(emulations(rows)),
             "scaling": scaling_figure(lines),
             "timeline": timeline_figure(run),
         }

@@ -21,11 +21,23 @@ from bench.report.audit import (
     read_known_failure,
 )
 from bench.report.endings import SKIPPED, case_outcome
-from bench.report.figures import Throughput, read_throughput
+from bench.report.figures import EmulatedStep, Throughput, read_throughput
 from bench.report.memory_figures import Memory, read_memory
 
-Config = tuple[str, int, str, int]
-"""Backend, batch size, pixels, samples: only rows that share them are compared."""
+CONFIG = (
+    "backend",
+    "batch_size",
+    "pixels",
+    "precision",
+    "jit_compile",
+    "steps_per_execution",
+    "device",
+    "samples",
+)
+"""Fields that rows must share to be compared."""
+
+BATCHES = ("batch_size", "pixels", "samples")
+"""Fields that decide what the batches are."""
 
 _DIGESTS_DIFFER = "audited as identical, but audits of the same batches have different digests"
 
@@ -42,9 +54,20 @@ class Row:
     batch_size: int
     pixels: str
     samples: int
+    device: str = "auto"
+    """What the backend was allowed to use: `auto`, `cpu` or `gpu`."""
+
+    precision: str = "float32"
+    """The dtype policy of the model."""
+
+    jit_compile: str = "auto"
+    steps_per_execution: int = 1
     feed: Throughput | None = None
     train: Throughput | None = None
     memory: Memory | None = None
+    emulated: tuple[EmulatedStep, ...] = ()
+    """With an emulated accelerator, by the time of its step."""
+
     identical: bool | None = None
     """Whether every audit found the batches of the reference; `None`: never audited."""
 
@@ -64,9 +87,9 @@ class Row:
     """The first thing wrong with the batches."""
 
     @property
-    def config(self) -> Config:
-        """What rows must share to be compared."""
-        return self.backend, self.batch_size, self.pixels, self.samples
+    def config(self) -> tuple[Any, ...]:
+        """What rows must share to be compared: the values of `CONFIG`."""
+        return tuple(getattr(self, name) for name in CONFIG)
 
     @property
     def label(self) -> str:
@@ -76,7 +99,8 @@ class Row:
     @property
     def skipped(self) -> bool:
         """Whether there is nothing to show: every case was skipped."""
-        cases = [case for case in (self.feed, self.train, self.memory) if case is not None]
+        own = [case for case in (self.feed, self.train, self.memory) if case is not None]
+        cases = [*own, *(step.case for step in self.emulated)]
         return bool(cases) and all(case.outcome == SKIPPED for case in cases)
 
     def may_be_ranked(self, measured: Throughput | Memory | None) -> bool:
@@ -99,15 +123,15 @@ def rows_from_run(run: Mapping[str, Any]) -> list[Row]:
             case stands twice the later one counts.
 
     Returns:
-        One row for each backend, loader, number of workers, batch size, pixels and number of
-        samples; those of one backend stand together.
+        One row for each loader, number of workers and set of options; those of one backend stand
+        together.
     """
-    merged: defaultdict[tuple[Any, ...], dict[str, Any]] = defaultdict(dict)
+    merged: defaultdict[tuple[Any, ...], dict[Any, Any]] = defaultdict(dict)
     for result in run["cases"]:
         case = result["case"]
-        options = case["backend"], case["batch_size"], case["pixels"], case["samples"]
-        key = (*options, case["loader"], case["num_workers"])
-        merged[key][case["bench"]] = result
+        key = (*(case[name] for name in (*CONFIG, "loader", "num_workers")),)
+        # Each emulated step is a measurement of its own; all of them are one row.
+        merged[key][case["bench"], case["step_ms"], case["step_cpu"]] = result
     return _compare_digests([_row(key, merged[key]) for key in sorted(merged)])
 
 
@@ -116,8 +140,8 @@ def not_skipped(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if not row.skipped]
 
 
-def _row(key: tuple[Any, ...], results: Mapping[str, Any]) -> Row:
-    backend, batch_size, pixels, samples, loader, num_workers = key
+def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
+    *config, loader, num_workers = key
     audits = [audit for result in results.values() if (audit := read_audit(result))]
     wrong = [audit for audit in audits if not audit.identical]
     shown = next(iter(wrong or audits), None)
@@ -128,16 +152,19 @@ def _row(key: tuple[Any, ...], results: Mapping[str, Any]) -> Row:
     elif not wrong and len({audit.digest for audit in audits}) > 1:
         verdict, difference = DIFFERENT_DIGESTS, _DIGESTS_DIFFER
     known = [failure for r in results.values() if (failure := read_known_failure(r))]
+    by_bench = {bench: result for (bench, _, _), result in results.items()}
     return Row(
-        backend=backend,
+        **dict(zip(CONFIG, config, strict=True)),
         loader=loader,
         num_workers=num_workers,
-        batch_size=batch_size,
-        pixels=pixels,
-        samples=samples,
-        feed=read_throughput(results.get("feed")),
-        train=read_throughput(results.get("train")),
-        memory=read_memory(results.get("memory")),
+        feed=read_throughput(by_bench.get("feed")),
+        train=read_throughput(by_bench.get("train")),
+        memory=read_memory(by_bench.get("memory")),
+        emulated=tuple(
+            EmulatedStep(step_ms=step_ms, busy=busy, case=case)
+            for (bench, step_ms, busy), result in sorted(results.items(), key=_step_of)
+            if bench == "emulated" and (case := read_throughput(result))
+        ),
         identical=None if verdict is None else verdict == IDENTICAL,
         verdict=verdict,
         passes=shown.passes if shown else (),
@@ -145,6 +172,11 @@ def _row(key: tuple[Any, ...], results: Mapping[str, Any]) -> Row:
         digest=shown.digest if shown else None,
         difference=difference,
     )
+
+
+def _step_of(item: tuple[Any, Any]) -> tuple[bool, float]:
+    (_, step_ms, busy), _ = item
+    return busy, step_ms or 0.0
 
 
 def _compare_digests(rows: list[Row]) -> list[Row]:
@@ -156,10 +188,14 @@ def _compare_digests(rows: list[Row]) -> list[Row]:
     digests: defaultdict[tuple[Any, ...], set[str | None]] = defaultdict(set)
     for row in rows:
         if row.identical:
-            digests[row.config[1:]].add(row.digest)
+            digests[_batches(row)].add(row.digest)
     return [
         replace(row, identical=False, verdict=DIFFERENT_DIGESTS, difference=_DIGESTS_DIFFER)
-        if row.identical and len(digests[row.config[1:]]) > 1
+        if row.identical and len(digests[_batches(row)]) > 1
         else row
         for row in rows
     ]
+
+
+def _batches(row: Row) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in BATCHES)

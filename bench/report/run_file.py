@@ -1,6 +1,5 @@
 """Reading `run.json`: what a report may rely on, checked once and before anything is written.
 
-Files of older schemas are upgraded as they are read, so that the rest knows one schema only.
 Must not know: what is derived from a run, or how it is shown.
 """
 
@@ -11,10 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.report.audit import DIFFERENT, IDENTICAL
-
-SCHEMA = 3
-"""The newest schema of `run.json` that this version reads."""
+from bench.report.upgrade import SCHEMA, upgrade
 
 _NUMBER = (int, float)
 _NONE = type(None)
@@ -32,19 +28,30 @@ _CASE = {
     "backend": str,
     "bench": str,
     "batch_size": int,
+    "device": str,
+    "jit_compile": str,
     "loader": str,
     "num_workers": int,
     "pixels": str,
+    "precision": str,
     "samples": int,
+    "step_cpu": bool,
+    "steps_per_execution": int,
 }
+_CASE_OPTIONAL = {"step_ms": (*_NUMBER, _NONE)}
+
 _OPTIONAL = {"planned_cases": (int, _NONE)}
 _ENVIRONMENT = {
     "backends": (dict, _NONE),
+    "card": (dict, _NONE),
     "memory_bytes": (*_NUMBER, _NONE),
     "packages": (dict, _NONE),
 }
 _PARTS = {  # what a killed or interrupted case may lack
     "audit": (dict, _NONE),
+    "card": (dict, _NONE),
+    "device": (str, _NONE),
+    "device_memory": (dict, _NONE),
     "error": (dict, _NONE),
     "known_failure": (dict, _NONE),
     "memory": (dict, _NONE),
@@ -105,7 +112,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise RunFileError(f"`{path}` cannot be read as JSON: {error}. {remedy}") from error
     try:
         _check_schema(run)
-        run = _upgrade(run)
+        run = upgrade(run)
         check_run(run)
     except RunFileError as error:
         raise RunFileError(f"`{path}`: {error}") from None
@@ -120,33 +127,6 @@ def _check_schema(run: Any) -> None:
             f"schema {run['schema']} is newer than {SCHEMA}, the newest that this version reads. "
             "Upgrade keras-loader-bench and try again."
         )
-
-
-def _upgrade(run: dict[str, Any]) -> dict[str, Any]:
-    """Return an older run as one of this schema; whatever lacks its form is left to the check.
-
-    Schema 1 knew no workers, and of an audit whether the batches of `fit` were identical. Schema 2
-    knew no probes; its memory cases lack what is optional.
-    """
-    if run["schema"] >= SCHEMA or not isinstance(run.get("cases"), list):
-        return run
-    cases = (
-        [_upgrade_result(result) for result in run["cases"]] if run["schema"] < 2 else run["cases"]
-    )
-    return {**run, "schema": SCHEMA, "cases": cases, "probes": []}
-
-
-def _upgrade_result(result: Any) -> Any:
-    if not isinstance(result, dict):
-        return result
-    upgraded = dict(result)
-    if isinstance(case := result.get("case"), dict):
-        upgraded["case"] = {"num_workers": 0, **case}
-    if isinstance(audit := result.get("audit"), dict) and audit:
-        verdict = IDENTICAL if audit.get("identical") is True else DIFFERENT
-        known = {"identical": False, "verdict": verdict, "passes": []}
-        upgraded["audit"] = {**known, **audit}
-    return upgraded
 
 
 def check_run(run: Any) -> None:
@@ -174,6 +154,7 @@ def check_run(run: Any) -> None:
 def _check_result(result: Any, where: str) -> None:
     _check(result, _RESULT, where)
     _check(result["case"], _CASE, f"{where}case.")
+    _check_optional(result["case"], _CASE_OPTIONAL, f"{where}case.")
     _check_optional(result, _PARTS, where)
     if audit := result.get("audit"):
         _check_audit(audit, f"{where}audit.")

@@ -13,7 +13,7 @@ from typing import Any
 from bench.footprint import DEATHS, bracket
 from bench.report.memory_figures import Memory, read_memory
 from bench.report.options import describe, differing
-from bench.report.rows import Row
+from bench.report.rows import CONFIG, Row
 from bench.statistics import Slope
 
 BOUNDED_WITHIN = 0.10
@@ -141,7 +141,7 @@ def scalings(run: Mapping[str, Any], rows: Iterable[Row]) -> list[Scaling]:
     return [each for each in found if len(each.lived.keys() | each.died.keys()) > 1]
 
 
-_KEY = ("backend", "batch_size", "pixels", "loader", "num_workers")
+_KEY = (*(name for name in CONFIG if name != "samples"), "loader", "num_workers")
 
 
 def _scaling(rows: Sequence[Row], probes: Mapping[int, Memory]) -> Scaling:

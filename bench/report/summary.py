@@ -10,11 +10,23 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.device_figures import DeviceUse
 from bench.report.figures import Throughput
 from bench.report.rows import Row
 from bench.statistics import Estimate, Slope
 
-_KEY = ("backend", "loader", "num_workers", "batch_size", "pixels", "samples")
+_KEY = (
+    "backend",
+    "loader",
+    "num_workers",
+    "batch_size",
+    "pixels",
+    "samples",
+    "device",
+    "precision",
+    "jit_compile",
+    "steps_per_execution",
+)
 _BYTES = (
     "footprint_bytes",
     "anon_bytes",
@@ -52,11 +64,35 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
+def emulated_frame(rows: Iterable[Row]) -> pd.DataFrame | None:
+    """Return one line for each row and emulated step; `None` where no step was emulated.
+
+    Args:
+        rows: what `rows_from_run` returned.
+
+    Returns:
+        `step_ms`, `step_cpu`, how the case ended, and the same figures as in the summary.
+    """
+    records = [
+        {
+            **{name: getattr(row, name) for name in _KEY},
+            "step_ms": step.step_ms,
+            "step_cpu": step.busy,
+            "identical": row.identical,
+            **_throughput("", step.case),
+        }
+        for row in rows
+        for step in row.emulated
+    ]
+    return pd.DataFrame(records) if records else None
+
+
 def _record(row: Row) -> dict[str, Any]:
     record = {name: getattr(row, name) for name in _KEY}
     record["identical"], record["verdict"] = row.identical, row.verdict
     record["known_failure"], record["digest"] = row.known_failure is not None, row.digest
-    record |= _throughput("feed", row.feed) | _throughput("train", row.train)
+    for bench, case in (("feed_", row.feed), ("train_", row.train)):
+        record |= _throughput(bench, case) | _device(bench, case)
     for name in ("outcome", "metric", "enforcement"):
         record[f"memory_{name}"] = getattr(row.memory, name, None)
     growth: Slope | None = getattr(row.memory, "growth", None)
@@ -66,15 +102,31 @@ def _record(row: Row) -> dict[str, Any]:
     return record | {name: getattr(row.memory, name, None) for name in _BYTES}
 
 
-def _throughput(bench: str, measured: Throughput | None) -> dict[str, Any]:
+def _throughput(prefix: str, measured: Throughput | None) -> dict[str, Any]:
     rate = getattr(measured, "rate", None)
     record = {
-        f"{bench}_outcome": getattr(measured, "outcome", None),
-        f"{bench}_rounds": getattr(rate, "n", None),
+        f"{prefix}outcome": getattr(measured, "outcome", None),
+        f"{prefix}rounds": getattr(rate, "n", None),
     }
     for name, attribute in _THROUGHPUT.items():
-        figure: Estimate | None = getattr(measured, attribute, None)
-        record[f"{bench}_{name}"] = getattr(figure, "median", None)
-        record[f"{bench}_{name}_low"] = getattr(figure, "low", None)
-        record[f"{bench}_{name}_high"] = getattr(figure, "high", None)
+        record |= _estimate(f"{prefix}{name}", getattr(measured, attribute, None))
     return record
+
+
+def _device(prefix: str, measured: Throughput | None) -> dict[str, Any]:
+    use: DeviceUse | None = getattr(measured, "device_use", None)
+    record = {
+        f"{prefix}peak_device_bytes": getattr(use, "peak_bytes", None),
+        f"{prefix}card_over_idle_bytes": getattr(use, "over_idle_bytes", None),
+        f"{prefix}card_throttled": bool(use.throttled) if use else None,
+    }
+    energy: Estimate | None = getattr(use, "joules_per_1000_samples", None)
+    return record | _estimate(f"{prefix}energy_j_per_1000_samples", energy)
+
+
+def _estimate(name: str, figure: Estimate | None) -> dict[str, Any]:
+    return {
+        name: getattr(figure, "median", None),
+        f"{name}_low": getattr(figure, "low", None),
+        f"{name}_high": getattr(figure, "high", None),
+    }

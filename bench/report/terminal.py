@@ -5,12 +5,15 @@ Must not know: Markdown, files, terminals.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bench.report import cells
 from bench.report.cells import Case
+from bench.report.emulation import emulations
+from bench.report.emulation_section import emulation_findings
 from bench.report.endings import endings, skipped_cases
 from bench.report.figures import Throughput
 from bench.report.memory_figures import Memory
@@ -84,6 +87,8 @@ def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
         lines.append("Medians, 95% intervals where they fit. feed: null model, train: CNN,")
         lines.append("AU 1: never waits, CPU and first batch: of feed, MiB: over the baseline.")
     lines += map(cells.ascii_line, scaling_findings(scalings(run, rows), write_name=str))
+    for finding in emulation_findings(emulations(rows), write_name=str):
+        lines += textwrap.wrap(cells.ascii_line(finding), width)
     lines += _endings(run)
     return "\n".join(_short(line.rstrip(), width) for line in lines)
 

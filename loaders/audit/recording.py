@@ -106,15 +106,24 @@ def as_arrays(data: Any) -> Arrays:
     return arrays
 
 
-def recording_model(record: Record) -> Any:
+def recording_model(record: Record, steps_per_execution: int = 1) -> Any:
     """Return a fresh model with a loss, an optimizer and a metric, none of them built."""
     model = RecordingModel(record)
-    model.compile(optimizer="sgd", metrics=[CountSteps()], run_eagerly=True)
+    model.compile(
+        optimizer="sgd",
+        metrics=[CountSteps()],
+        run_eagerly=True,
+        steps_per_execution=steps_per_execution,
+    )
     return model
 
 
 def record_fit(
-    fit_args: Mapping[str, Any], records: list[Record], *, shuffle: bool = False
+    fit_args: Mapping[str, Any],
+    records: list[Record],
+    *,
+    shuffle: bool = False,
+    steps_per_execution: int = 1,
 ) -> None:
     """Fit a fresh model, for one epoch with each of the records.
 
@@ -122,37 +131,44 @@ def record_fit(
         fit_args: the arguments of `fit` that say what it trains on.
         records: one function an epoch, called with each batch.
         shuffle: passed to `fit`.
+        steps_per_execution: passed to `compile`.
     """
 
     class Epochs(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.model.record = records[epoch]
 
-    model = recording_model(records[0])
+    model = recording_model(records[0], steps_per_execution)
     model.fit(**fit_args, epochs=len(records), shuffle=shuffle, verbose=0, callbacks=[Epochs()])
 
 
-def record_evaluate(fit_args: Mapping[str, Any], record: Record) -> None:
+def record_evaluate(
+    fit_args: Mapping[str, Any], record: Record, *, steps_per_execution: int = 1
+) -> None:
     """Evaluate a fresh model.
 
     Args:
         fit_args: the arguments of `fit` that say what it would train on.
         record: called with each batch.
+        steps_per_execution: passed to `compile`.
     """
-    recording_model(record).evaluate(**_with_steps(fit_args), verbose=0)
+    recording_model(record, steps_per_execution).evaluate(**_with_steps(fit_args), verbose=0)
 
 
-def record_predict(fit_args: Mapping[str, Any], record: Record) -> bool:
+def record_predict(
+    fit_args: Mapping[str, Any], record: Record, *, steps_per_execution: int = 1
+) -> bool:
     """Predict with a fresh model.
 
     Args:
         fit_args: the arguments of `fit` that say what it would train on.
         record: called with each batch, without its targets.
+        steps_per_execution: passed to `compile`.
 
     Returns:
         Whether `predict` returned the outputs of its steps, in their order.
     """
-    model = recording_model(record)
+    model = recording_model(record, steps_per_execution)
     args = {name: value for name, value in _with_steps(fit_args).items() if name != "y"}
     outputs = model.predict(**args, verbose=0)
     return np.array_equal(np.concatenate(model.outputs_of_steps), outputs)

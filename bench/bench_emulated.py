@@ -1,0 +1,11 @@
+"""Accelerator utilization: which step time each loader keeps busy, with an emulated accelerator."""
+
+from collections.abc import Callable
+from typing import Any
+
+BENCH = "emulated"
+
+
+def test_emulated(measure: Callable[[Any], None], benchmark: Any) -> None:
+    """Measure rounds whose steps wait; only with `--step-ms`."""
+    measure(benchmark)

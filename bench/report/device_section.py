@@ -1,0 +1,151 @@
+"""The report's section on the accelerator: what training asked of it, and what disturbed it.
+
+Must not know: how figures are derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bench.report import cells
+from bench.report.device_figures import DeviceUse
+from bench.report.figures import Throughput
+from bench.report.options import HEADINGS, differing, value
+from bench.report.rows import Row
+
+Figure = TypeVar("Figure")
+
+NOT_AVAILABLE = "not available"
+
+BENCHES = {"train": "Training (CNN)", "feed": "Feeding (null model)"}
+
+
+_FIGURES = {
+    "card": "all that is read from outside",
+    "energy_j": "the energy counter",
+    "memory_used_bytes": "memory of the card",
+    "peak_bytes": "device memory",
+    "power_w": "power",
+    "processes": "other processes",
+    "sm_clock_hz": "clock",
+    "throttle": "throttling",
+    "utilization": "card busy",
+}
+"""Figure in `run.json` -> what it is called in a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceTable:
+    """A table, its first line the headings, and a text above it."""
+
+    text: str
+    lines: list[list[str]]
+
+
+_RATES: Mapping[str, Callable[[Throughput], str]] = {
+    "samples/s": lambda case: cells.interval(case.rate, cells.rate),
+    "AU": lambda case: cells.interval(case.utilization, cells.fraction),
+    "data stall": lambda case: cells.interval(case.data_stall, cells.fraction),
+    "time to first batch (ms)": lambda case: cells.interval(
+        case.time_to_first_batch_s, cells.milliseconds
+    ),
+}
+
+_USES: Mapping[str, Callable[[DeviceUse], str | None]] = {
+    "device memory (MiB)": lambda use: _written(use.peak_bytes, cells.mebibytes),
+    "card over idle (MiB)": lambda use: _written(use.over_idle_bytes, cells.mebibytes),
+    "energy (J per 1,000 samples)": lambda use: _written(
+        use.joules_per_1000_samples, lambda energy: cells.interval(energy, cells.significant)
+    ),
+    "power (W)": lambda use: _written(use.power_w, cells.significant),
+    "card busy": lambda use: _written(use.utilization, cells.fraction),
+    "clock (MHz)": lambda use: _written(use.clock_hz, lambda clock: f"{clock / 1e6:,.0f}"),
+}
+
+
+def device_tables(rows: Sequence[Row]) -> list[DeviceTable]:
+    """Return a table of training and one of feeding, of rows that ran on an accelerator."""
+    tables = []
+    for bench, title in BENCHES.items():
+        used = [row for row in rows if (case := getattr(row, bench)) and case.device_use]
+        if used:
+            tables.append(_table(used, bench, title))
+    return tables
+
+
+def _table(rows: Sequence[Row], bench: str, title: str) -> DeviceTable:
+    names = differing(rows)
+    lines = [[*(HEADINGS[name] for name in names), "loader", *_RATES, *_USES]]
+    for row in rows:
+        case: Throughput = getattr(row, bench)
+        rates = list(_RATES.values())
+        first = cells.measured(case, rates[0])
+        use = case.device_use
+        assert use is not None
+        lines.append(
+            [
+                *(value(row, name) for name in names),
+                cells.code(row.label),
+                first,
+                *(write(case) for write in rates[1:]),
+                *(write(use) or NOT_AVAILABLE for write in _USES.values()),
+            ]
+        )
+    return DeviceTable(text=f"{title} on {_names(rows, bench)}.", lines=lines)
+
+
+def _names(rows: Sequence[Row], bench: str) -> str:
+    names = {getattr(row, bench).device_use.name for row in rows}
+    return cells.enumeration(sorted(names))
+
+
+def device_warnings(rows: Sequence[Row]) -> list[str]:
+    """Say what disturbed a card, and what could not be read of it and why."""
+    throttled: dict[str, list[str]] = {}
+    shared: list[str] = []
+    missing: dict[str, set[str]] = {}
+    integrated = False
+    for row in rows:
+        for bench in BENCHES:
+            case = getattr(row, bench)
+            use = case.device_use if case else None
+            if use is None:
+                continue
+            label = f"{cells.code(row.label)} ({bench})"
+            for reason in use.throttled:
+                throttled.setdefault(reason, []).append(label)
+            if use.other_processes:
+                shared.append(label)
+            for figure, reason in use.missing.items():
+                missing.setdefault(reason, set()).add(_FIGURES.get(figure, figure))
+            integrated |= "power" in (use.energy_source or "")
+    said = [
+        f"**Throttled** by {reason} in rounds of {cells.enumeration(_unique(labels))}: rates are "
+        "those of a slower card. Cool it or lower its clock for all, and run again."
+        for reason, labels in throttled.items()
+    ]
+    if shared:
+        said.append(
+            "**Other processes** computed on the card beside "
+            f"{cells.enumeration(_unique(shared))}: end them and run again."
+        )
+    if integrated:
+        said.append(
+            "Energy is integrated from power readings where the card's counter is missing or too "
+            "slow; such a figure is coarse for rounds of less than a few seconds."
+        )
+    said += [
+        f"Not available: {cells.enumeration(sorted(figures))} ({cells.prose(reason)})."
+        for reason, figures in sorted(missing.items())
+    ]
+    return said
+
+
+def _unique(labels: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(labels))
+
+
+def _written(figure: Figure | None, write: Callable[[Figure], str]) -> str | None:
+    return None if figure is None else write(figure)

@@ -1,0 +1,119 @@
+"""The report's section on the emulated accelerator: tables, and what follows for a reader.
+
+Must not know: how figures are derived, plots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.report import cells
+from bench.report.emulation import BUSY_AU, Emulation
+from bench.report.options import HEADINGS, describe, differing, value
+
+SHORTEST = f"shortest step kept busy (AU {BUSY_AU:g}, ms)"
+
+LIMITS = (
+    "A step waits in the thread that trains: loaders that prepare batches beside it go on, and "
+    "those that prepare them in it do not. A real accelerator works beside that thread, so a "
+    "loader without workers can be a little better on one than here. Nothing competes for the bus, "
+    "and no batch is copied to a device."
+)
+SLEEPING = "The step sleeps and takes no CPU from the loaders; a real one takes some."
+BUSY = "The step keeps one core busy, outside of Python's lock."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulationTable:
+    """A table, its first line the headings, and a text above it."""
+
+    text: str
+    lines: list[list[str]]
+
+
+def emulation_tables(found: Sequence[Emulation]) -> list[EmulationTable]:
+    """Return a table for each kind of step; none where no step was emulated."""
+    return [_table(busy, list(group)) for busy, group in groupby(found, key=lambda each: each.busy)]
+
+
+def _table(busy: bool, found: Sequence[Emulation]) -> EmulationTable:
+    names = differing(each.row for each in found)
+    steps = sorted({step for each in found for step in each.steps})
+    headings = [
+        *(HEADINGS[name] for name in names),
+        "loader",
+        *(f"AU at {step:g} ms" for step in steps),
+        SHORTEST,
+        "samples/s there",
+    ]
+    lines = [headings]
+    for each in found:
+        shortest = each.shortest_step
+        there = None if shortest is None else each.measured[shortest].rate
+        lines.append(
+            [
+                *(value(each.row, name) for name in names),
+                cells.code(each.row.label),
+                *(_utilization(each, step) for step in steps),
+                _shortest(each),
+                cells.median(there, cells.rate),
+            ]
+        )
+    return EmulationTable(text=f"{BUSY if busy else SLEEPING} {LIMITS}", lines=lines)
+
+
+def _utilization(each: Emulation, step: float) -> str:
+    return cells.measured(
+        each.steps.get(step), lambda case: cells.interval(case.utilization, cells.fraction)
+    )
+
+
+def _shortest(each: Emulation) -> str:
+    if not each.measured:
+        return cells.NOT_RUN
+    if each.shortest_step is None:
+        return "none of these"
+    return f"{each.shortest_step:g}"
+
+
+def emulation_findings(
+    found: Sequence[Emulation], write_name: Callable[[str], str] = cells.code
+) -> list[str]:
+    """Say for each set of options which loaders keep which accelerator busy.
+
+    Args:
+        found: what `emulations` returned.
+        write_name: writes the name of a loader.
+    """
+    names = differing(each.row for each in found)
+    sentences = []
+    for (place, busy), group in groupby(
+        sorted(found, key=lambda each: (describe(each.row, names), each.busy)),
+        key=lambda each: (describe(each.row, names), each.busy),
+    ):
+        text = _ranked([each for each in group if each.measured], write_name)
+        if text:
+            where = f"{place}: with" if place else "With"
+            kind = "keeps a core busy" if busy else "sleeps"
+            sentences.append(f"{where} an emulated step that {kind}, {text}.")
+    return sentences
+
+
+def _ranked(found: Sequence[Emulation], write_name: Callable[[str], str]) -> str:
+    """List loaders by the step that they keep busy, the shortest first."""
+    kept: dict[float | None, list[str]] = {}
+    for each in found:
+        kept.setdefault(each.shortest_step, []).append(write_name(each.row.label))
+    parts = [
+        f"{cells.enumeration(kept[step])} {_keep(kept[step])} steps of {step:g} ms and more busy"
+        for step in sorted(step for step in kept if step is not None)
+    ]
+    if None in kept:
+        parts.append(f"{cells.enumeration(kept[None])} {_keep(kept[None])} none of the steps busy")
+    return "; ".join(parts)
+
+
+def _keep(labels: Sequence[str]) -> str:
+    return "keep" if len(labels) > 1 else "keeps"

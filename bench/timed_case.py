@@ -1,0 +1,100 @@
+"""Runs a case whose rounds are timed: each after one of the ceiling, then the first batch.
+
+Must not know: how a child is started, how a card is read, how results are written or shown.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from bench.card_monitor import CardMonitor
+from bench.child import Child
+
+if TYPE_CHECKING:
+    from bench.runner import CaseRun
+
+FIRST_BATCH_REPEATS = 7
+
+
+def time_rounds(run: CaseRun, child: Child, card: CardMonitor | None, benchmark: Any) -> None:
+    """Measure the rounds of a case, and then the time to the first batch.
+
+    Args:
+        run: the case; its record gets `rounds`, `time_to_first_batch_s` and, on an accelerator,
+            `device_memory`.
+        child: the process of the case, which has done nothing yet.
+        card: watches the card that the backend may use; `None`: there is none to watch.
+        benchmark: pytest-benchmark's fixture.
+
+    Raises:
+        CaseError: it failed.
+    """
+    run.progress.step("start")
+    run.import_framework(child)
+    for request in ("make_model", "make_ceiling", "make_loader"):
+        child.call(request)
+    run.progress.step("calibrate")
+    samples = child.call("calibrate", seconds=run.protocol.round_seconds)
+    if run.on_accelerator:
+        child.call("reset_device_memory")
+    else:
+        card = None
+    _rounds(run, child, card, benchmark, samples)
+    if run.on_accelerator:
+        run.record["device_memory"] = child.call("device_memory")
+    rounds = run.record["rounds"]
+    # On a CPU the CNN's first step would hide the batch.
+    if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):
+        run.record["time_to_first_batch_s"] = [
+            child.call("time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=samples)
+            for repeat in range(FIRST_BATCH_REPEATS)
+        ]
+    benchmark.extra_info.update(
+        samples_per_s=median(r["samples"] / r["seconds"] for r in rounds),
+        accelerator_utilization=median(r["ceiling_seconds"] / r["seconds"] for r in rounds),
+    )
+
+
+def _rounds(
+    run: CaseRun, child: Child, card: CardMonitor | None, benchmark: Any, samples: int
+) -> None:
+    rounds: list[dict[str, Any]] = run.record["rounds"]
+    measured: dict[str, Any] = {}
+    before: dict[str, Any] = {}
+
+    def setup() -> None:
+        epoch = len(rounds) + 1
+        child.call("prepare_round", loader="ceiling", epoch=epoch, samples=samples)
+        ceiling = child.call("round")["seconds"]
+        measured.update(
+            epoch=epoch,
+            ceiling_seconds=ceiling,
+            ceiling_cpu_seconds=child.call("cpu_of_round"),
+        )
+        child.call("prepare_round", loader="loader", epoch=epoch, samples=samples)
+        if card is not None:
+            before.update(card.read())
+
+    def target() -> None:
+        start = time.perf_counter()
+        measured.update(child.call("round"))
+        overhead = time.perf_counter() - start - measured["seconds"]
+        measured["parent_overhead_seconds"] = overhead
+
+    def teardown() -> None:
+        if card is not None:
+            after = card.read()
+            joules, source = card.energy(before, after)
+            measured.update(
+                card_start=before["t"],
+                card_end=after["t"],
+                energy_j=joules,
+                energy_source=source,
+            )
+        rounds.append({**measured, "cpu_seconds": child.call("cpu_of_round")})
+        rate = measured["samples"] / measured["seconds"]
+        run.progress.round(len(rounds), run.protocol.rounds, rate)
+
+    benchmark.pedantic(target, setup=setup, teardown=teardown, rounds=run.protocol.rounds)
