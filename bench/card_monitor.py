@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from bench.nvml import FIGURES, Card, CardError
-from bench.visible_devices import first_card
+from bench.visible_devices import PCI_BUS_ID, first_card
 
 PERIOD_S = 0.1
 MAX_SHARE_OF_CORE = 0.02
@@ -42,7 +42,15 @@ def open_card(environment: Mapping[str, str]) -> Card:
     which = first_card(environment)
     if which is None:
         raise CardError("CUDA_VISIBLE_DEVICES hides every card")
-    return Card(which)
+    card = Card(which)
+    order = environment.get("CUDA_DEVICE_ORDER", PCI_BUS_ID)
+    if isinstance(which, int) and order != PCI_BUS_ID and card.count != 1:
+        card.close()
+        raise CardError(
+            f"CUDA_DEVICE_ORDER is `{order}`: card {which} of CUDA_VISIBLE_DEVICES may be another "
+            f"one on the bus; name it by its UUID or set {PCI_BUS_ID}"
+        )
+    return card
 
 
 def describe_card(environment: Mapping[str, str]) -> dict[str, Any]:

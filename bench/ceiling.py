@@ -23,7 +23,8 @@ class CeilingLoader(Loader):
         super().__init__(source, options)
         rows = np.arange(min(options.batch_size, source.num_samples))
         batch = make_batch(source, rows, options.pixels)
-        # On the backend's device, once: no round pays for the way there.
+        # On the backend's device, once: no round pays for the way there. (A dataset of TensorFlow
+        # holds it in the host's memory, whatever the device.)
         self._batch = tuple(keras.ops.convert_to_tensor(part) for part in batch)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:

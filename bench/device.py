@@ -6,7 +6,6 @@ Must not know: cases, loaders.
 from __future__ import annotations
 
 import contextlib
-import sys
 from importlib import metadata
 from typing import Any
 
@@ -44,12 +43,15 @@ def peak_memory() -> dict[str, Any]:
     Returns:
         `peak_device_bytes`, and `reason` why it is `None` where it is not available.
     """
+    backend = keras.backend.backend()
+    if _DEVICES[backend]() == "cpu":
+        return {"peak_device_bytes": None, "reason": "the backend runs on the CPU"}
     try:
-        peak = _PEAKS[keras.backend.backend()]()
+        peak = _PEAKS[backend]()
     except Exception as error:  # whatever a driver or an allocator raises: a missing column
         return {"peak_device_bytes": None, "reason": f"{type(error).__name__}: {error}"}
     if peak is None:
-        return {"peak_device_bytes": None, "reason": "the backend runs on the CPU"}
+        return {"peak_device_bytes": None, "reason": "its allocator keeps no statistics"}
     return {"peak_device_bytes": int(peak), "reason": None}
 
 
@@ -62,19 +64,22 @@ def reset_peak_memory() -> None:
 def hide_accelerators_from_tensorflow() -> None:
     """Keep TensorFlow on the CPU in a process that trains on another backend.
 
-    It is there for tf.data, or because Keras imports it, and would take a share of the card.
+    It comes with tf.data, or because Keras imports it, and would take a share of the card.
     """
-    if keras.backend.backend() != "tensorflow" and sys.modules.get("tensorflow"):
-        import tensorflow as tf
+    if keras.backend.backend() != "tensorflow":
+        with contextlib.suppress(ImportError, RuntimeError):  # not there; has begun to use one
+            import tensorflow as tf
 
-        tf.config.set_visible_devices([], "GPU")
+            tf.config.set_visible_devices([], "GPU")
 
 
 def _tensorflow() -> str:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu"
+    if not gpus:
+        return "cpu"
+    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
 
 
 def _jax() -> str:
@@ -87,7 +92,13 @@ def _jax() -> str:
 def _torch() -> str:
     import torch
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    device = _torch_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _torch_device() -> Any:
+    """Return where Keras puts tensors: KERAS_TORCH_DEVICE, or what it found."""
+    return keras.ops.convert_to_tensor(0).device
 
 
 def _wait_tensorflow(model: Any) -> None:
@@ -99,23 +110,23 @@ def _wait_tensorflow(model: Any) -> None:
 def _wait_jax(model: Any) -> None:
     import jax
 
-    jax.block_until_ready([variable.value for variable in model.variables])
+    variables = [*model.variables, *model.metrics_variables]
+    jax.block_until_ready([variable.value for variable in variables])
 
 
 def _wait_torch(model: Any) -> None:
     import torch
 
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    elif torch.backends.mps.is_available():
+    device = _torch_device()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
         torch.mps.synchronize()
 
 
 def _peak_tensorflow() -> int | None:
     import tensorflow as tf
 
-    if not tf.config.list_logical_devices("GPU"):
-        return None
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
 
@@ -129,7 +140,8 @@ def _peak_jax() -> int | None:
 def _peak_torch() -> int | None:
     import torch
 
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    device = _torch_device()
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 def _reset_tensorflow() -> None:
@@ -141,7 +153,7 @@ def _reset_tensorflow() -> None:
 def _reset_torch() -> None:
     import torch
 
-    torch.cuda.reset_peak_memory_stats()
+    torch.cuda.reset_peak_memory_stats(_torch_device())
 
 
 _DEVICES = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}

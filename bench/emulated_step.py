@@ -26,30 +26,48 @@ _MOST = 0.9
 _ENOUGH = 0.02
 
 
-def emulated_step(milliseconds: float, *, busy: bool) -> Any:
+def emulated_step(milliseconds: float, *, busy: bool) -> EmulatedStep:
     """Return a callback that lets every step of `fit` take so much longer.
 
     Args:
         milliseconds: how long a step waits when its batch has arrived.
         busy: keep one core busy meanwhile, without Python's lock, instead of sleeping.
     """
-    return _Wait(_busy(milliseconds / 1000) if busy else _sleep(milliseconds / 1000))
+    return EmulatedStep(_busy(milliseconds / 1000) if busy else _sleep(milliseconds / 1000))
 
 
-class _Wait(keras.callbacks.Callback):
+class EmulatedStep(keras.callbacks.Callback):
     """Waits in the thread that trains, when a step is done.
 
     Keras calls it before it asks for the next batch on every backend, so what loaders do beside
     that thread goes on, and what they do inside it has to wait.
+
+    Args:
+        wait: takes the time of a step.
     """
 
     def __init__(self, wait: Callable[[], object]) -> None:
         super().__init__()
         self._wait = wait
+        self._ends: list[float] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forget the steps of the `fit` before."""
+        self._ends = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Wait."""
         self._wait()
+        self._ends.append(time.perf_counter())
+
+    @property
+    def steady_seconds(self) -> float | None:
+        """From the end of the first step to that of the last; `None` with fewer than two steps.
+
+        The start of `fit` is not in it: in the short rounds of a benchmark it weighs many times
+        what it does in an epoch.
+        """
+        return self._ends[-1] - self._ends[0] if len(self._ends) > 1 else None
 
 
 def _sleep(seconds: float) -> Callable[[], object]:

@@ -50,11 +50,19 @@ def footprint_bytes(memory: Mapping[str, Any] | None) -> int | None:
     return counted_bytes(peak) - counted_bytes(memory["baseline"])
 
 
-def last_of_each_round(readings: Iterable[Reading]) -> dict[int, Reading]:
-    """Return number of an epoch or round -> the last reading in it, taken at its end."""
+def ends_of_phases(readings: Iterable[Reading]) -> dict[str, Reading]:
+    """Return phase -> the last reading in it, taken at its end.
+
+    Looks are none of them: they tell of a peak that may have been before the reading before them.
+    """
+    return {reading["phase"]: reading for reading in readings if not reading.get("look")}
+
+
+def ends_of_rounds(readings: Iterable[Reading]) -> dict[int, Reading]:
+    """Return number of an epoch or round -> the last reading in it."""
     found = {}
-    for reading in readings:
-        kind, _, number = reading["phase"].partition(" ")
+    for phase, reading in ends_of_phases(readings).items():
+        kind, _, number = phase.partition(" ")
         if kind in ("epoch", "round") and number.isdecimal():
             found[int(number)] = reading
     return found

@@ -3,10 +3,10 @@
 #
 #     bench/gpu_check.sh results/gpu [options of pytest or of the suite]
 #
-# FOLDER/environment.txt, then a quick audit of every loader (quick/), training and feeding with three
-# batch sizes (float32/), the same with bytes over the bus (uint8/), and memory (memory/), over JAX,
-# TensorFlow and torch, as far as they are installed. The most important part comes first: what the
-# time does not suffice for is cut short, and its report says so. It takes about 10 MiB.
+# FOLDER/environment.txt and, for each backend that sees an accelerator, an audit of every loader
+# (BACKEND-audit/), training with three batch sizes as float32 and as bytes (BACKEND-train/), feeding
+# (BACKEND-feed/) and memory (BACKEND-memory/). Each backend has the same share of the time. What it
+# does not suffice for is cut short as by Ctrl-C: it keeps what it measured, and its report says so.
 set -uo pipefail
 
 usage="usage: bench/gpu_check.sh FOLDER [OPTIONS]: FOLDER must not exist; options go to pytest."
@@ -23,56 +23,72 @@ folder=$(cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
-seconds=${GPU_CHECK_SECONDS:-530}
+seconds=${GPU_CHECK_SECONDS:-500}
+device=gpu
+for option in "$@"; do
+    [ "$option" != cpu ] || device=cpu # of `--device cpu`: a rehearsal
+done
 
-backends=$("$python" - <<'END'
-from bench.cases import BACKENDS
-from loaders.registry import missing_package
-
-print(",".join(name for name in BACKENDS if not missing_package((name,))))
-END
-) || exit 1
-if [ -z "$backends" ]; then
-    echo "no backend is installed; \`pip install -e '.[all]'\` adds them" >&2
-    exit 1
-fi
-
-"$python" - >"$folder/environment.txt" <<'END'
+"$python" - >"$folder/environment.txt" <<'END' || exit 1
 import json
+
 from bench.environment import describe
 
 print(json.dumps(describe(), indent=1))
 END
-nvidia-smi >>"$folder/environment.txt" 2>&1 ||
+query=name,driver_version,memory.total,power.limit,clocks.max.sm,temperature.gpu,pstate
+nvidia-smi --query-gpu="$query" --format=csv >>"$folder/environment.txt" 2>&1 ||
     echo "nvidia-smi: not available" >>"$folder/environment.txt"
 cat "$folder/environment.txt"
 
+backends=()
+for backend in ${GPU_CHECK_BACKENDS:-jax tensorflow torch}; do
+    found=$(KERAS_BACKEND=$backend "$python" -c \
+        'from bench.device import describe_backend as d; print(d()["device"])' 2>/dev/null) || found=
+    echo "$backend: ${found:-not installed}"
+    if [ -n "$found" ] && { [ "$device" = cpu ] || [ "$found" != cpu ]; }; then
+        backends+=("$backend")
+    fi
+done
+if [ ${#backends[@]} -eq 0 ]; then
+    echo "no backend sees an accelerator: install a GPU build and check CUDA_VISIBLE_DEVICES" >&2
+    exit 1
+fi
+
 failed=0
-# part NAME PERCENT ARGUMENTS...: one run, for at most so much of the time that is left.
+# part NAME UNTIL BACKEND ARGUMENTS...: one run that ends when UNTIL seconds are over, at the latest.
 part() {
-    local name=$1 share=$(((seconds - SECONDS) * $2 / 100))
-    shift 2
+    local name=$1 share=$(($2 - SECONDS)) backend=$3
+    shift 3
     if [ "$share" -lt 10 ]; then
         echo "== $name: no time is left"
         failed=1
         return
     fi
     printf '\n== %s: at most %s s\n' "$name" "$share"
-    # As Ctrl-C does: what was measured is kept, and a report is written.
-    timeout --signal=INT --kill-after=20 "$share" "$python" -m pytest --benchmark-only \
-        -p no:cacheprovider --device gpu --keras-backends "$backends" --source synthetic \
+    timeout --signal=INT --kill-after=10 "$share" "$python" -m pytest --benchmark-only \
+        -p no:cacheprovider --device gpu --keras-backends "$backend" --source synthetic \
         --results-dir "$folder/$name" "$@"
     local status=$?
     [ "$status" -eq 0 ] || failed=1
     echo "== $name: exit status $status"
 }
 
-part quick 20 bench/bench_feed.py --quick --samples 2000 "$@"
-part float32 70 bench/bench_train.py bench/bench_feed.py --rounds 6 \
-    --batch-sizes 256,1024,64 --loaders sequence,torch,numpy "$@"
-part uint8 60 bench/bench_train.py bench/bench_feed.py --rounds 6 \
-    --batch-sizes 256 --pixels uint8 --loaders sequence,torch "$@"
-part memory 95 bench/bench_memory.py --samples 50000 --loaders sequence,numpy "$@"
+start=$SECONDS
+share=$(((seconds - start) / ${#backends[@]}))
+for backend in "${backends[@]}"; do
+    part "$backend-audit" $((start + share * 20 / 100)) "$backend" \
+        bench/bench_feed.py --quick --samples 2000 "$@"
+    part "$backend-train" $((start + share * 70 / 100)) "$backend" \
+        bench/bench_train.py --rounds 6 --samples 20000 --loaders sequence,torch \
+        --batch-sizes 256,1024,64 --pixels float32,uint8 "$@"
+    part "$backend-feed" $((start + share * 90 / 100)) "$backend" \
+        bench/bench_feed.py --rounds 6 --samples 20000 --loaders sequence,torch \
+        --batch-sizes 256 --pixels float32,uint8 "$@"
+    part "$backend-memory" $((start + share)) "$backend" \
+        bench/bench_memory.py --samples 20000 --loaders sequence "$@"
+    start=$((start + share))
+done
 
 printf '\n%s:\n' "$folder"
 du -sk "$folder"

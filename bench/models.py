@@ -21,7 +21,8 @@ class SampleCounter(keras.metrics.Metric):
 
     def __init__(self) -> None:
         super().__init__(name="samples", dtype="int32")
-        self.count = self.add_variable(shape=(), initializer="zeros", name="count", dtype="int32")
+        # `int` is int64 on TensorFlow, which keeps int32 variables off a GPU, where XLA needs them.
+        self.count = self.add_variable(shape=(), initializer="zeros", name="count", dtype="int")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the length of one batch."""
@@ -58,6 +59,9 @@ class NullModel(keras.Model):
     def train_step(self, *args: Any) -> Any:
         """Count one batch. The only argument is the batch; on JAX the state comes before it."""
         x, y = args[-1]
+        if keras.backend.backend() == "torch":
+            # Keras' own step would move it to the device here.
+            x, y = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
         if keras.backend.backend() != "jax":
             return self._count(x, y)
         *rest, metrics = args[0]

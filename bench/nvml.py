@@ -6,6 +6,7 @@ Must not know: cases, when a card is read.
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +14,14 @@ from typing import Any
 import pynvml
 
 THROTTLES = {
-    pynvml.nvmlClocksEventReasonSwPowerCap: "power cap",
-    pynvml.nvmlClocksThrottleReasonHwSlowdown: "hardware slowdown",
-    pynvml.nvmlClocksEventReasonSwThermalSlowdown: "software thermal slowdown",
-    pynvml.nvmlClocksThrottleReasonHwThermalSlowdown: "hardware thermal slowdown",
-    pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown: "power brake",
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
 }
 """Bit of NVML's clocks event reasons -> its name. An idle card and clocks that somebody has set are
-no throttling."""
+no throttling. (Numbers: the names of the constants change with NVML's versions.)"""
 
 FIGURES = ("memory_used_bytes", "utilization", "power_w", "energy_j", "sm_clock_hz", "throttle")
 """What a reading of a card holds; each can be missing for itself."""
@@ -51,36 +52,40 @@ class Card:
             raise CardError(f"NVML: {error}") from None
         try:
             self._handle = self._find(which)
-            self.name = str(library.nvmlDeviceGetName(self._handle))
-            self.memory_bytes = int(library.nvmlDeviceGetMemoryInfo(self._handle).total)
-            self.driver = str(library.nvmlSystemGetDriverVersion())
-            self.count = int(library.nvmlDeviceGetCount())
         except library.NVMLError as error:
             self.close()
             raise CardError(f"NVML: {error}") from None
         except CardError:
             self.close()
             raise
+        self.count: int | None = self._try("count", library.nvmlDeviceGetCount)
 
     def _find(self, which: int | str) -> Any:
         library = self._library
         if isinstance(which, int):
             return library.nvmlDeviceGetHandleByIndex(which)
         for index in range(library.nvmlDeviceGetCount()):
-            handle = library.nvmlDeviceGetHandleByIndex(index)
-            if str(library.nvmlDeviceGetUUID(handle)).upper().startswith(which.upper()):
-                return handle
+            with contextlib.suppress(library.NVMLError):  # another card may be lost
+                handle = library.nvmlDeviceGetHandleByIndex(index)
+                if str(library.nvmlDeviceGetUUID(handle)).upper().startswith(which.upper()):
+                    return handle
         raise CardError(
             f"NVML knows no card `{which}`, the first of CUDA_VISIBLE_DEVICES; parts of a card "
             "(MIG) cannot be read."
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return `name`, `memory_bytes`, `driver`, and `count`, the cards of this machine."""
+        """Return `name`, `memory_bytes`, `driver`, and `count`, the cards of this machine.
+
+        `None` for each that NVML does not tell.
+        """
+        library, handle = self._library, self._handle
         return {
-            "name": self.name,
-            "memory_bytes": self.memory_bytes,
-            "driver": self.driver,
+            "name": self._try("name", lambda: str(library.nvmlDeviceGetName(handle))),
+            "memory_bytes": self._try(
+                "memory_bytes", lambda: int(library.nvmlDeviceGetMemoryInfo(handle).total)
+            ),
+            "driver": self._try("driver", lambda: str(library.nvmlSystemGetDriverVersion())),
             "count": self.count,
         }
 
@@ -125,21 +130,16 @@ class Card:
         self._try("close", self._library.nvmlShutdown)
 
     def _throttle(self) -> list[str]:
-        # The name since driver 535; older libraries know the other one.
-        read = getattr(
-            self._library,
-            "nvmlDeviceGetCurrentClocksEventReasons",
-            self._library.nvmlDeviceGetCurrentClocksThrottleReasons,
-        )
         try:
-            bits = read(self._handle)
-        except self._library.NVMLError_FunctionNotFound:
+            bits = self._library.nvmlDeviceGetCurrentClocksEventReasons(self._handle)
+        except (self._library.NVMLError_FunctionNotFound, AttributeError):
+            # Its name before driver 535.
             bits = self._library.nvmlDeviceGetCurrentClocksThrottleReasons(self._handle)
         return [name for bit, name in THROTTLES.items() if bits & bit]
 
     def _try(self, figure: str, read: Callable[[], Any]) -> Any:
         try:
             return read()
-        except self._library.NVMLError as error:
+        except Exception as error:  # pynvml has errors beside its own, such as for old drivers
             self.missing[figure] = f"NVML: {error}"
             return None

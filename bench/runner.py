@@ -170,14 +170,16 @@ class CaseRun:
                 if self.on_accelerator:
                     self.record["card"] = {"reason": str(error)}
             return
-        monitor = CardMonitor(card)
         try:
-            yield monitor
+            monitor = CardMonitor(card)
+            try:
+                yield monitor
+            finally:
+                watched = monitor.stop()
+                if self.on_accelerator:
+                    self.record["card"] = watched
         finally:
-            watched = monitor.stop()
             card.close()
-            if self.on_accelerator:
-                self.record["card"] = watched
 
     @contextmanager
     def _child(self) -> Iterator[Child]:
@@ -189,21 +191,27 @@ class CaseRun:
             "case": self.case.to_dict(),
             "seed": self.protocol.seed,
         }
-        with Child(
-            settings,
-            backend=self.case.backend,
-            log=log,
-            timeout_s=self.protocol.case_timeout_s,
-            environment=environment_of_case(self.case.device, os.environ),
-        ) as child:
-            try:
-                yield child
-            except CaseError as error:
-                error.log_tail = child.log(LOG_TAIL_BYTES)
-                raise
-        log.unlink()
-        with suppress(OSError):  # another case has left its log there
-            log.parent.rmdir()
+        keep = True
+        try:
+            with Child(
+                settings,
+                backend=self.case.backend,
+                log=log,
+                timeout_s=self.protocol.case_timeout_s,
+                environment=environment_of_case(self.case.device, os.environ),
+            ) as child:
+                try:
+                    yield child
+                    keep = False
+                except CaseError as error:
+                    error.log_tail = child.log(LOG_TAIL_BYTES)
+                    keep = error.outcome != "skipped"
+                    raise
+        finally:
+            if not keep:
+                log.unlink()
+                with suppress(OSError):  # another case has left its log there
+                    log.parent.rmdir()
 
     def _log_file(self) -> Path:
         folder = self._results.path.parent / "logs"

@@ -142,6 +142,7 @@ class Slope:
         low = high = None
         if len(xs) > 2:
             half = float(stats.t.ppf((1 + confidence) / 2, len(xs) - 2) * fit.stderr)
+            half = half if math.isfinite(half) else 0.0  # of points that are all at one height
             low, high = float(fit.slope) - half, float(fit.slope) + half
         slope, at_zero = float(fit.slope), float(fit.intercept)
         return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))

@@ -37,11 +37,7 @@ def time_rounds(run: CaseRun, child: Child, card: CardMonitor | None, benchmark:
         child.call(request)
     run.progress.step("calibrate")
     samples = child.call("calibrate", seconds=run.protocol.round_seconds)
-    if run.on_accelerator:
-        child.call("reset_device_memory")
-    else:
-        card = None
-    _rounds(run, child, card, benchmark, samples)
+    _rounds(run, child, card if run.on_accelerator else None, benchmark, samples)
     if run.on_accelerator:
         run.record["device_memory"] = child.call("device_memory")
     rounds = run.record["rounds"]
@@ -66,11 +62,15 @@ def _rounds(
 
     def setup() -> None:
         epoch = len(rounds) + 1
+        if card is not None:
+            measured["ceiling_start"] = card.read()["t"]
         child.call("prepare_round", loader="ceiling", epoch=epoch, samples=samples)
-        ceiling = child.call("round")["seconds"]
+        ceiling = child.call("round")
+        if "steady_seconds" in ceiling:
+            measured["ceiling_steady_seconds"] = ceiling["steady_seconds"]
         measured.update(
             epoch=epoch,
-            ceiling_seconds=ceiling,
+            ceiling_seconds=ceiling["seconds"],
             ceiling_cpu_seconds=child.call("cpu_of_round"),
         )
         child.call("prepare_round", loader="loader", epoch=epoch, samples=samples)

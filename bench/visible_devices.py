@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CARDS = "CUDA_VISIBLE_DEVICES"
+PCI_BUS_ID = "PCI_BUS_ID"
 
 _NO_ACCELERATOR = {CARDS: "-1", "JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}
 _DEFAULTS = {
     # CUDA numbers cards by speed unless it is told otherwise, NVML by their place on the bus.
-    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    "CUDA_DEVICE_ORDER": PCI_BUS_ID,
     # Both would take nearly all of the card at once, whatever they need.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",

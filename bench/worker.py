@@ -37,8 +37,7 @@ class Worker:
         self._loader: Any = None
         self._round_rows: Any = None
         self._on_accelerator = False
-        self._callbacks: list[Any] = []
-        """Of every round's `fit`."""
+        self._emulated: Any = None
 
     def import_framework(self) -> dict[str, str]:
         """Import Keras, its backend and what the loader needs before them.
@@ -61,9 +60,10 @@ class Worker:
         import bench.models  # noqa: F401  # so that it does not count as the model's memory
         from bench.device import describe_backend, hide_accelerators_from_tensorflow
 
-        hide_accelerators_from_tensorflow()
         description = describe_backend()
         self._on_accelerator = description["device"] != "cpu"
+        if self._on_accelerator:
+            hide_accelerators_from_tensorflow()
         return description
 
     def make_model(self) -> None:
@@ -78,7 +78,7 @@ class Worker:
         self._model = make_model(self._case["model"], **{name: self._case[name] for name in names})
         step_ms = self._case["step_ms"]
         if step_ms is not None:
-            self._callbacks = [emulated_step(step_ms, busy=self._case["step_cpu"])]
+            self._emulated = emulated_step(step_ms, busy=self._case["step_cpu"])
 
     def make_ceiling(self) -> None:
         """Make the ceiling and fit two of its batches, which builds and traces the model."""
@@ -92,9 +92,11 @@ class Worker:
         gc.freeze()
 
     def make_loader(self) -> None:
-        """Make the loader of the case."""
+        """Make the loader of the case; the peak of device memory counts from now on."""
+        from bench.device import reset_peak_memory
         from loaders import make_loader
 
+        reset_peak_memory()
         self._loader = make_loader(self._case["loader"], self._source, self._options())
 
     def prepare_round(self, *, loader: str, epoch: int, samples: int) -> None:
@@ -117,7 +119,7 @@ class Worker:
         The clock runs from `fit_args` until `fit` has returned and the device has done its work.
 
         Returns:
-            `samples` delivered and `seconds`.
+            `samples` delivered and `seconds`; also `steady_seconds` of an `EmulatedStep`.
 
         Raises:
             RuntimeError: the model saw another number of samples.
@@ -126,14 +128,20 @@ class Worker:
         from bench.models import fit
 
         start = time.perf_counter()
-        seen = fit(self._model, self._round_loader, self._round_rows, self._callbacks)
+        seen = fit(self._model, self._round_loader, self._round_rows, self._callbacks())
         synchronize(self._model)
         seconds = time.perf_counter() - start
         if seen != len(self._round_rows):
             raise RuntimeError(
                 f"The model saw {seen} samples; the loader was to deliver {len(self._round_rows)}."
             )
-        return {"samples": seen, "seconds": seconds}
+        if self._emulated is None:
+            return {"samples": seen, "seconds": seconds}
+        steady = self._emulated.steady_seconds
+        return {"samples": seen, "seconds": seconds, "steady_seconds": steady}
+
+    def _callbacks(self) -> list[Any]:
+        return [] if self._emulated is None else [self._emulated]
 
     def settle(self) -> None:
         """Let go of the round's rows, of garbage and of what the C library keeps for later.
@@ -160,11 +168,12 @@ class Worker:
         """Return how many samples the loader delivers in about that time, and warm up.
 
         At most one epoch; less than one is a whole number of batches. On an accelerator it is one
-        epoch: steps are so short there that less would be over before clocks have settled.
+        epoch, unless its steps are emulated: they are so short there that less would be over before
+        clocks have settled.
         """
         samples = self._whole_batches(2 * self._case["steps_per_execution"])
         self._fit_once("loader", samples)  # traces: its time says nothing
-        if self._on_accelerator:
+        if self._on_accelerator and self._case["step_ms"] is None:
             samples = self._source.num_samples
             self._fit_once("loader", samples)
             self._fit_once("ceiling", samples)
@@ -205,14 +214,8 @@ class Worker:
         rows = self._rows(epoch)[:samples]
         gc.collect()
         start = time.perf_counter()
-        fit(self._model, self._loader, rows, [*self._callbacks, StopAfterFirst()])
+        fit(self._model, self._loader, rows, [*self._callbacks(), StopAfterFirst()])
         return first_end[0] - start
-
-    def reset_device_memory(self) -> None:
-        """Let `device_memory` count from now on."""
-        from bench.device import reset_peak_memory
-
-        reset_peak_memory()
 
     def device_memory(self) -> dict[str, Any]:
         """Return the allocator's peak on the accelerator; see `bench.device.peak_memory`."""

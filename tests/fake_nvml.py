@@ -26,7 +26,7 @@ class FakeCard:
     reasons: int = 0
     pids: list[int] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
-    """Name of a function -> the NVML error that it raises."""
+    """Name of a function -> the NVML error, or the exception, that it raises."""
 
 
 class FakeNvml:
@@ -35,9 +35,11 @@ class FakeNvml:
     NVMLError = pynvml.NVMLError
     NVMLError_FunctionNotFound = pynvml.NVMLError_FunctionNotFound
 
-    def __init__(self, *cards, init_error=None):
+    def __init__(self, *cards, init_error=None, unknown=()):
         self.cards = list(cards)
         self.init_error = init_error
+        self.unknown = unknown
+        """Functions that this version does not have."""
         self.gone = False
         self.open = 0
         self.calls = 0
@@ -78,7 +80,7 @@ class FakeNvml:
             "nvmlDeviceGetCurrentClocksThrottleReasons": lambda card: card.reasons,
             "nvmlDeviceGetComputeRunningProcesses": lambda card: list(card.pids),
         }
-        if function not in values:
+        if function not in values or function in self.unknown:
             raise AttributeError(function)
 
         def call(card, *arguments):
@@ -86,7 +88,8 @@ class FakeNvml:
             if self.gone:
                 raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
             if function in card.errors:
-                raise pynvml.NVMLError(card.errors[function])
+                error = card.errors[function]
+                raise error if isinstance(error, Exception) else pynvml.NVMLError(error)
             return values[function](card, *arguments)
 
         return call

@@ -114,6 +114,15 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
         (("--samples", "50,50"), "`--samples` has 50 twice"),
         (("--memory-budget", "much"), "`--memory-budget`: A size must be a number of bytes such"),
         (("--memory-budget", "0"), "`--memory-budget`: A size must be a number of bytes such"),
+        (("--device", "tpu"), "Unknown device `tpu`; choose from auto, cpu, gpu"),
+        (("--precision", "float16"), "Unknown precision `float16`; choose from float32,"),
+        (("--jit-compile", "yes"), "Unknown jit_compile `yes`; choose from auto, on, off"),
+        (("--steps-per-execution", "0"), "A number of steps per execution must be positive"),
+        (("--step-ms", "0.5,fast"), "`--step-ms` takes numbers of milliseconds"),
+        (("--step-ms", "0"), "A time of a step (ms) must be positive, got 0.0"),
+        (("--step-ms", "2,2"), "`--step-ms` has 2 twice"),
+        (("--step-cpu",), "`--step-cpu` says how an emulated step waits; give `--step-ms` too"),
+        (("--step-ms", "1", "--steps-per-execution", "2"), "steps per execution must be 1, got 2"),
         (("--rounds", "0"), "`rounds` must be positive, got 0"),
         (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
         (("--seed", "-1"), "`seed` must not be negative, got -1"),
@@ -129,6 +138,19 @@ def test_bad_options_are_refused_before_anything_starts(options, message, tmp_pa
     assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr + done.stdout
     assert not results.exists()
+
+
+def test_emulated_steps_alone_need_their_times(tmp_path):
+    """Where `bench/` is named they are left out, and the rest is measured."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "bench/bench_emulated.py"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "Emulated steps need `--step-ms`, such as" in done.stderr
+    assert "emulated" not in pytest_bench("--collect-only", "-q").stdout
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(finished):

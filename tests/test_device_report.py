@@ -2,11 +2,12 @@
 
 import copy
 import json
+import re
 
 import pandas as pd
 import pytest
 
-from bench.report import read_run, write_report
+from bench.report import RunFileError, read_run, write_report
 
 MIB = 2**20
 
@@ -37,6 +38,7 @@ def report(run, tmp_path):
                 "ceiling_seconds": 0.9,
                 "seconds": 1.0 + 0.01 * number,
                 "cpu_seconds": 1.0,
+                "ceiling_start": 10.0 * number - 2,
                 "card_start": 10.0 * number,
                 "card_end": 10.0 * number + 1.2,
                 "energy_j": 250.0,
@@ -56,6 +58,7 @@ def report(run, tmp_path):
                 "readings": [
                     reading(0.0, 400 * MIB, utilization=0.0, throttle=["power cap"]),
                     *(reading(10.0 * n + 0.5, 1900 * MIB) for n in range(1, 8)),
+                    reading(90.0, 5000 * MIB, throttle=["power cap"]),  # the audit
                 ],
                 "other_processes": 0,
                 "missing": {},
@@ -103,10 +106,11 @@ def test_what_happens_outside_of_rounds_is_no_throttling(report):
     assert "Throttled" not in report()
 
 
-def test_a_throttled_round_is_flagged(report):
+@pytest.mark.parametrize("t", [20.3, 19.0], ids=["loader", "ceiling"])
+def test_a_throttled_round_is_flagged(report, t):
     card = {
         "idle": reading(0.0, 0),
-        "readings": [reading(20.3, 0, throttle=["hardware thermal slowdown"])],
+        "readings": [reading(t, 0, throttle=["hardware thermal slowdown"])],
         "missing": {},
     }
     text = report(card=card)
@@ -144,6 +148,29 @@ def test_one_missing_figure_is_explained_and_leaves_the_others(report):
     assert row["power (W)"] == "not available"
     assert row["card busy"] == "0.80"
     assert "Not available: power (NVML: Not Supported)." in text
+
+
+def test_a_figure_that_failed_once_and_is_there_needs_no_excuse(report):
+    card = {
+        "idle": reading(0.0, 0),
+        "readings": [reading(20.3, 0), reading(20.4, 0, power_w=None)],
+        "missing": {"power_w": "NVML: Unknown Error"},
+    }
+    assert "Unknown Error" not in report(card=card)
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ({"readings": [{"power_w": 1}]}, "readings[0].t"),
+        ({"readings": [reading(0.0, "much")]}, "readings[0].memory_used_bytes"),
+        ({"idle": 5}, "card.idle"),
+        ({"missing": ["power"]}, "card.missing"),
+    ],
+)
+def test_a_damaged_record_of_a_card_is_named(report, card, message):
+    with pytest.raises(RunFileError, match=re.escape(message)):
+        report(card=card)
 
 
 def test_the_summary_has_device_memory_and_energy(report, tmp_path):

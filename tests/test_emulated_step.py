@@ -12,7 +12,6 @@ from registered import BACKEND
 
 from bench.cases import Case
 from bench.emulated_step import emulated_step
-from bench.models import make_model
 from bench.worker import Worker
 from loaders.contract import Loader, LoaderOptions
 from loaders.read_ahead import ReadAhead
@@ -108,7 +107,7 @@ def make_worker(source, monkeypatch):
 
 def seconds_of(worker, loader):
     worker.prepare_round(loader=loader, epoch=0, samples=SAMPLES)
-    return worker.round()["seconds"]
+    return worker.round()["steady_seconds"]
 
 
 def utilization(worker):
@@ -126,6 +125,23 @@ def test_read_ahead_that_is_fast_enough_keeps_it_busy_all_the_time(make_worker):
     worker = make_worker(AheadLoader, 10)
     assert utilization(worker) == pytest.approx(1.0, abs=0.03)
     worker.close_loader()
+
+
+def test_the_start_of_fit_is_none_of_the_steps(make_worker, monkeypatch):
+    """It would weigh more in a short round than in an epoch."""
+    worker = make_worker(InlineLoader, 5)
+    start = worker._loader.fit_args
+
+    def slow(rows):
+        time.sleep(0.5)
+        return start(rows)
+
+    seconds_of(worker, "loader")  # traces
+    monkeypatch.setattr(worker._loader, "fit_args", slow)
+    worker.prepare_round(loader="loader", epoch=0, samples=SAMPLES)
+    round_ = worker.round()
+    assert round_["seconds"] > round_["steady_seconds"] + 0.5
+    assert round_["steady_seconds"] > 0.9 * (BATCHES - 1) * 2 * PACE_S
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -167,35 +183,3 @@ def test_a_step_leaves_python_to_the_threads_of_a_loader(busy):
     stop.set()
     thread.join()
     assert during > 1000
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"precision": "mixed_bfloat16"},
-        {"jit_compile": "off"},
-        {"jit_compile": "on"},
-        {"steps_per_execution": 3},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("name", ["null", "cnn"])
-def test_every_option_of_a_step_trains_on_every_sample(name, options, source):
-    """An option that Keras ignored would be measured as another case."""
-    if BACKEND == "torch" and (
-        "steps_per_execution" in options or options == {"jit_compile": "on"}
-    ):
-        pytest.skip("Keras runs one step an execution on torch, and torch.compile needs a compiler")
-    given = {"precision": "float32", "jit_compile": "auto", "steps_per_execution": 1} | options
-    model = make_model(name, "float32", **given)
-    x = source.images[:20].astype("float32") / 255
-    y = np.eye(10, dtype="float32")[source.labels[:20]]
-    history = model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
-    assert history.history["samples"] == [20]
-    assert model.steps_per_execution == given["steps_per_execution"]
-    assert (
-        model.jit_compile
-        is {"auto": model.jit_compile, "on": True, "off": False}[given["jit_compile"]]
-    )
-    assert model.dtype_policy.name == given["precision"]
-    assert keras.config.dtype_policy().name == "float32", "audits and loaders keep theirs"

@@ -14,7 +14,7 @@ from bench.report.terminal import terminal_table
 
 
 def emulated_case(run, loader, step_ms, utilization, *, busy=False, outcome="ok", identical=True):
-    """A case of six rounds that vary a little; 64,000 samples a round in 1,000 steps."""
+    """A case of six rounds that vary a little: a first step and 1,000 more of 64 samples."""
     template = next(r for r in run["cases"] if r["case"]["bench"] in ("feed", "emulated"))
     result = copy.deepcopy(template)
     result["case"] |= {
@@ -30,9 +30,11 @@ def emulated_case(run, loader, step_ms, utilization, *, busy=False, outcome="ok"
     ceiling = step_ms + 0.1  # seconds of 1,000 steps
     result["rounds"] = [
         {
-            "samples": 64_000,
-            "ceiling_seconds": ceiling,
-            "seconds": ceiling / (utilization + 0.002 * number),
+            "samples": 64_064,
+            "ceiling_seconds": 2 * ceiling,  # the start of `fit` is none of the steps
+            "seconds": 3 * ceiling / utilization,
+            "ceiling_steady_seconds": ceiling,
+            "steady_seconds": ceiling / (utilization + 0.002 * number),
             "cpu_seconds": 1.0,
         }
         for number in (-2, -1, 0, 0, 1, 2)

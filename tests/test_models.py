@@ -97,3 +97,36 @@ def test_the_backend_says_its_version_and_its_device():
     described = describe_backend()
     assert described["version"] == metadata.version(keras.backend.backend())
     assert described["device"]
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cnn", {"precision": "mixed_bfloat16"}),
+        ("null", {"precision": "mixed_bfloat16"}),
+        ("null", {"jit_compile": "off"}),
+        ("null", {"jit_compile": "on"}),
+        ("null", {"steps_per_execution": 3}),
+    ],
+    ids=str,
+)
+def test_every_option_of_a_step_trains_on_every_sample(name, options, source):
+    """An option that Keras ignored would be measured as another case."""
+    if keras.backend.backend() == "torch" and (
+        "steps_per_execution" in options or options == {"jit_compile": "on"}
+    ):
+        pytest.skip("Keras runs one step an execution on torch, and torch.compile needs a compiler")
+    given = {"precision": "float32", "jit_compile": "auto", "steps_per_execution": 1} | options
+    model = models.make_model(name, "float32", **given)
+    x = source.images[:20].astype("float32") / 255
+    y = np.eye(10, dtype="float32")[source.labels[:20]]
+    history = model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    assert history.history["samples"] == [20]
+    assert model.steps_per_execution == given["steps_per_execution"]
+    assert (
+        model.jit_compile
+        is {"auto": model.jit_compile, "on": True, "off": False}[given["jit_compile"]]
+    )
+    assert model.dtype_policy.name == given["precision"]
+    assert keras.config.dtype_policy().name == "float32", "audits and loaders keep theirs"

@@ -6,6 +6,7 @@ import pynvml
 import pytest
 from fake_nvml import FakeCard, FakeNvml
 
+from bench import card_monitor
 from bench.card_monitor import CardMonitor, describe_card, open_card
 from bench.nvml import Card, CardError
 
@@ -27,6 +28,7 @@ def test_a_reading_is_in_si_units():
 @pytest.mark.parametrize(
     ("function", "figure"),
     [
+        ("nvmlDeviceGetMemoryInfo", "memory_used_bytes"),
         ("nvmlDeviceGetTotalEnergyConsumption", "energy_j"),
         ("nvmlDeviceGetPowerUsage", "power_w"),
         ("nvmlDeviceGetUtilizationRates", "utilization"),
@@ -47,6 +49,47 @@ def test_an_older_driver_knows_throttling_under_its_older_name():
     assert Card(0, FakeNvml(FakeCard(reasons=0x40, errors=errors))).read()["throttle"] == [
         "hardware thermal slowdown"
     ]
+
+
+def test_a_version_without_the_older_name_is_read_too():
+    older = "nvmlDeviceGetCurrentClocksThrottleReasons"
+    card = Card(0, FakeNvml(FakeCard(reasons=0x80), unknown=(older,)))
+    assert card.read()["throttle"] == ["power brake"]
+
+
+def test_a_driver_that_is_too_old_for_a_function_costs_a_figure():
+    """The error of `pynvml` for it is none of NVML's."""
+    error = pynvml.NVMLLibraryMismatchError("Unversioned function called")
+    assert not isinstance(error, pynvml.NVMLError)
+    fake = FakeCard(errors={"nvmlDeviceGetComputeRunningProcesses": error})
+    record = CardMonitor(Card(0, FakeNvml(fake))).stop()
+    assert record["other_processes"] is None
+    assert "Unversioned function" in record["missing"]["processes"]
+
+
+def test_a_sibling_that_is_lost_hides_no_card():
+    lost = FakeCard(errors={"nvmlDeviceGetUUID": pynvml.NVML_ERROR_GPU_IS_LOST})
+    card = Card("GPU-2222", FakeNvml(lost, FakeCard(name="B", uuid="GPU-22222222-bbbb")))
+    assert card.describe()["name"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"CUDA_DEVICE_ORDER": "FASTEST_FIRST", "CUDA_VISIBLE_DEVICES": "1"}, "may be another"),
+        ({"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "1"}, None),
+        ({"CUDA_DEVICE_ORDER": "FASTEST_FIRST", "CUDA_VISIBLE_DEVICES": "GPU-2222"}, None),
+    ],
+)
+def test_a_number_that_may_mean_another_card_is_not_trusted(environment, message, monkeypatch):
+    two = FakeNvml(FakeCard(name="A"), FakeCard(name="B", uuid="GPU-22222222-bbbb"))
+    monkeypatch.setattr(card_monitor, "Card", lambda which: Card(which, two))
+    if message is None:
+        assert open_card(environment).describe()["name"] == "B"
+    else:
+        with pytest.raises(CardError, match=message):
+            open_card(environment)
+        assert two.open == 0
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from conftest import PROJECT
 from bench.cases import BACKENDS
 from bench.report import read_run, write_report
 from bench.report.audit_section import audit_verdict
-from bench.report.cells import fraction, interval, mebibytes, rate
+from bench.report.cells import fraction, interval, mebibytes, median, rate
+from bench.report.emulation import emulations
 from bench.report.memory_section import scaling_findings
 from bench.report.ranking import best_loaders
 from bench.report.rows import rows_from_run
@@ -23,6 +24,7 @@ REFERENCE = PROJECT / "results" / "reference"
 REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/run.json"))
 TABLE = REFERENCE / "amd-epyc-2-cores" / "three-backends"
 MEMORY = TABLE.with_name("memory")
+EMULATED = TABLE.with_name("emulated")
 README = (PROJECT / "README.md").read_text()
 
 
@@ -67,6 +69,37 @@ def test_the_readmes_sentence_on_memory_is_the_reference_reports():
     chosen = [lines["numpy"], lines["sequence"]]
     said = " ".join(scaling_findings(chosen, run["environment"]["memory_bytes"]))
     assert said in " ".join(README.split())
+
+
+def emulated_table() -> list[str]:
+    """The README's table of emulated steps, as the reference report has it."""
+    found = {
+        (each.row.loader, each.row.backend): each
+        for each in emulations(rows_from_run(read_run(EMULATED)))
+    }
+    lines = ["| loader | JAX | TensorFlow | torch |", "|:--|--:|--:|--:|"]
+    for loader in sorted({loader for loader, _ in found}):
+        cells = [f"`{loader}`"]
+        for backend in ("jax", "tensorflow", "torch"):
+            each = found[loader, backend]
+            step = each.shortest_step
+            there = "none" if step is None else median(each.measured[step].rate, rate)
+            cells.append(there if step is None else f"{step:g} ms ({there})")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def test_the_readmes_table_of_emulated_steps_is_the_reference_reports():
+    assert "\n".join(emulated_table()) in README
+
+
+def test_all_batches_of_the_emulated_reference_are_identical():
+    rows = rows_from_run(read_run(EMULATED))
+    assert {row.backend for row in rows} == set(BACKENDS)
+    assert {row.loader for row in rows} == {n for n, entry in LOADERS.items() if not entry.opt_in}
+    for row in rows:
+        assert row.identical
+        assert [step.step_ms for step in row.emulated] == [0.5, 1, 2, 5, 10]
 
 
 def test_the_reference_shows_what_the_readme_says_of_it():

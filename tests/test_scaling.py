@@ -5,7 +5,7 @@ from conftest import INVENTED_RUN
 
 from bench.cases import Protocol
 from bench.report import read_run, write_report
-from bench.report.memory_figures import MIN_LATER_ROUNDS
+from bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
 from bench.report.memory_plots import scaling_figure, timeline_figure
 from bench.report.rows import rows_from_run
 from bench.report.scaling import scalings
@@ -209,6 +209,20 @@ def test_a_memory_case_has_rounds_enough_to_tell_growth_from(samples):
     assert first == samples, "the footprint is that of a whole epoch"
     assert len(later) == MIN_LATER_ROUNDS
     assert set(later) == {min(samples, 50_000)}, "whole epochs, up to one CIFAR-10"
+
+
+def test_a_look_at_a_peak_is_no_reading_of_what_is_left(run, tmp_path):
+    """The sampler finds a round's peak when it looks next: after the reading at the round's end."""
+    result = case("sequence", 50_000, 9 * MIB, budget=None, slope=MIB)
+    readings = []
+    for reading in result["memory"]["readings"]:
+        readings.append(reading)
+        if reading["phase"] in ("epoch 4", "closed"):
+            readings.append(reading | {"anon": reading["anon"] + 10 * MIB, "look": True})
+    before = read_memory(result)
+    after = read_memory(result | {"memory": result["memory"] | {"readings": readings}})
+    assert (after.growth, after.left_bytes) == (before.growth, before.left_bytes)
+    assert after.footprint_bytes > before.footprint_bytes, "but it is part of the footprint"
 
 
 def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):

@@ -139,6 +139,11 @@ def test_a_slope_is_that_of_the_points():
     assert slope.high == pytest.approx(3)
 
 
+def test_points_at_one_height_have_a_slope_of_zero_beyond_doubt():
+    slope = Slope.through((x, 7) for x in range(5))
+    assert (slope.value, slope.low, slope.high) == (0, 0, 0)
+
+
 def test_two_points_have_a_slope_without_an_interval_and_one_has_none():
     slope = Slope.through([(0, 1), (2, 5)])
     assert (slope.value, slope.low, slope.high) == (2, None, None)

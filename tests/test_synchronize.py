@@ -9,6 +9,7 @@ from registered import BACKEND
 
 from bench import device
 from bench.cases import Case
+from bench.models import NullModel, SampleCounter
 from bench.worker import Worker
 
 pytestmark = pytest.mark.each_backend
@@ -23,6 +24,7 @@ class Holder:
     def __init__(self, value):
         self.variable = keras.Variable(value)
         self.variables = [self.variable]
+        self.metrics_variables = []
 
 
 def test_synchronize_waits_for_work_that_was_only_asked_for():
@@ -105,6 +107,42 @@ def ready_worker(source, bench="feed", **options):
     return worker
 
 
+class LongStep(SampleCounter):
+    """A counter whose every step multiplies matrices, which nothing that `fit` returns needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.work = self.add_variable((SIZE, SIZE), "ones", name="work")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, y_pred)
+        value = self.work + 0.0
+        for _ in range(STEPS):
+            value = keras.ops.matmul(value, value) / SIZE
+        self.work.assign(value)
+
+
+def test_the_time_of_a_long_step_is_in_the_time_of_its_round(source):
+    worker = ready_worker(source, batch_size=64)
+    worker._model = NullModel()
+    worker._model.counter = LongStep()
+    worker._model.compile()
+    seconds = []
+    for _ in range(3):
+        worker.prepare_round(loader="ceiling", epoch=0, samples=230)
+        seconds.append(worker.round()["seconds"])
+        start = time.perf_counter()
+        np.asarray(keras.ops.convert_to_numpy(worker._model.counter.work.value))
+        left = time.perf_counter() - start
+        assert left < 0.1 * seconds[-1], "work was left after the clock had stopped"
+    # Four batches; the same products, one after the other and waited for.
+    value = np.ones((SIZE, SIZE), np.float32)
+    start = time.perf_counter()
+    for _ in range(4 * STEPS):
+        value = value @ value / SIZE
+    assert min(seconds) > 0.2 * (time.perf_counter() - start)
+
+
 def test_the_clock_of_a_round_runs_until_the_device_is_done(source, monkeypatch):
     worker = ready_worker(source, batch_size=64)
     monkeypatch.setattr(device, "synchronize", lambda model: time.sleep(0.5))
@@ -114,11 +152,25 @@ def test_the_clock_of_a_round_runs_until_the_device_is_done(source, monkeypatch)
 
 def test_an_accelerator_gets_whole_epochs(source):
     """On a CPU rounds are as long as they are wanted; see `Worker.calibrate`."""
-    worker = ready_worker(source, bench="emulated", batch_size=8, step_ms=20)
+    worker = ready_worker(source, batch_size=8)
     worker.make_loader()
-    assert worker.calibrate(seconds=0.1) < 230
+    assert worker.calibrate(seconds=1e-4) < 230
     worker._on_accelerator = True
-    assert worker.calibrate(seconds=0.1) == 230
+    assert worker.calibrate(seconds=1e-4) == 230
+
+
+def test_jax_is_asked_for_all_that_a_step_has_made(source, monkeypatch):
+    """Also for the variables of metrics, which are none of the model's `variables`."""
+    if BACKEND != "jax":
+        pytest.skip("others wait for a device, and not for values")
+    import jax
+
+    waited = []
+    monkeypatch.setattr(jax, "block_until_ready", waited.extend)
+    model = ready_worker(source, batch_size=8)._model
+    device.synchronize(model)
+    assert {id(value) for value in waited} == {id(v.value) for v in model.metrics_variables}
+    assert waited
 
 
 def test_a_cpu_has_no_device_memory():
@@ -135,5 +187,6 @@ def test_an_allocator_that_fails_costs_a_figure(monkeypatch):
     def broken():
         raise RuntimeError("no driver")
 
+    monkeypatch.setitem(device._DEVICES, BACKEND, lambda: "Test 100")
     monkeypatch.setitem(device._PEAKS, BACKEND, broken)
     assert device.peak_memory() == {"peak_device_bytes": None, "reason": "RuntimeError: no driver"}

@@ -24,11 +24,12 @@ class DeviceUse:
     """As the driver gives it."""
 
     peak_bytes: int | None = None
-    """Peak of the framework's own allocator: model, batches on the device, and what steps need."""
+    """Peak of the framework's own allocator since the loader was made (on JAX, since the process
+    began): model, batches on the device, and what steps need."""
 
     over_idle_bytes: int | None = None
-    """Most memory in use on the card, by whomever, minus that before the case. It includes what the
-    driver and the framework keep for themselves."""
+    """Most memory in use on the card in rounds, by whomever, minus that before the case. It
+    includes what the driver and the framework keep for themselves."""
 
     utilization: float | None = None
     """Mean fraction of time in which the card ran anything: "GPU-Util", which says nothing about
@@ -45,7 +46,7 @@ class DeviceUse:
     """Median clock of the multiprocessors."""
 
     throttled: tuple[str, ...] = ()
-    """What held the clock down in any round."""
+    """What held the clock down in any round, of the loader or of its ceiling."""
 
     other_processes: int | None = None
     """Processes that computed on the card and were not the case's."""
@@ -71,12 +72,14 @@ def read_device_use(result: Mapping[str, Any]) -> DeviceUse | None:
         missing["card"] = str(card["reason"])
     rounds = result.get("rounds") or []
     readings = card.get("readings") or []
-    during = [reading for reading in readings if _in_a_round(reading, rounds)]
+    during = [reading for reading in readings if _in_a_round(reading, rounds, "card_start")]
+    # A ceiling on a card that is held down would flatter every loader.
+    in_pairs = [reading for reading in readings if _in_a_round(reading, rounds, "ceiling_start")]
 
     def known(figure: str, of: list[Any]) -> list[Any]:
         return [reading[figure] for reading in of if reading.get(figure) is not None]
 
-    used, powers = known("memory_used_bytes", readings), known("power_w", during)
+    used, powers = known("memory_used_bytes", during), known("power_w", during)
     idle = (card.get("idle") or {}).get("memory_used_bytes")
     busy, clocks = known("utilization", during), known("sm_clock_hz", during)
     sources = {source for r in rounds if (source := r.get("energy_source"))}
@@ -93,14 +96,16 @@ def read_device_use(result: Mapping[str, Any]) -> DeviceUse | None:
         ),
         energy_source=" and ".join(sorted(sources)) or None,
         clock_hz=median(clocks) if clocks else None,
-        throttled=tuple(sorted({name for names in known("throttle", during) for name in names})),
+        throttled=tuple(sorted({name for names in known("throttle", in_pairs) for name in names})),
         other_processes=card.get("other_processes"),
-        missing=missing,
+        missing={figure: why for figure, why in missing.items() if not known(figure, during)},
     )
 
 
-def _in_a_round(reading: Mapping[str, Any], rounds: list[Mapping[str, Any]]) -> bool:
-    windows = ((r.get("card_start"), r.get("card_end")) for r in rounds)
+def _in_a_round(
+    reading: Mapping[str, Any], rounds: list[Mapping[str, Any]], beginning: str
+) -> bool:
+    windows = ((r.get(beginning), r.get("card_end")) for r in rounds)
     return any(
         start is not None and end is not None and start <= reading["t"] <= end
         for start, end in windows

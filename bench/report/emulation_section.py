@@ -19,7 +19,7 @@ LIMITS = (
     "A step waits in the thread that trains: loaders that prepare batches beside it go on, and "
     "those that prepare them in it do not. A real accelerator works beside that thread, so a "
     "loader without workers can be a little better on one than here. Nothing competes for the bus, "
-    "and no batch is copied to a device."
+    "and on a CPU no batch is copied to a device."
 )
 SLEEPING = "The step sleeps and takes no CPU from the loaders; a real one takes some."
 BUSY = "The step keeps one core busy, outside of Python's lock."

@@ -68,13 +68,22 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         return [measured.get(name) for measured in rounds]
 
     samples = [count or None for count in column("samples")]  # a round without any has no rate
-    seconds = column("seconds")
+    seconds, ceiling_seconds = column("seconds"), column("ceiling_seconds")
+    delivered = samples
+    if result["case"]["bench"] == "emulated":
+        # All steps but the first, so that the start of a short round weighs no more than it does
+        # in an epoch.
+        batch_size = result["case"]["batch_size"]
+        seconds, ceiling_seconds = column("steady_seconds"), column("ceiling_steady_seconds")
+        delivered = [
+            count - batch_size if count and count > batch_size else None for count in samples
+        ]
     first = result.get("time_to_first_batch_s") or []
     return Throughput(
         outcome=case_outcome(result),
         signal=case_signal(result),
-        rate=estimate_ratio(samples, seconds),
-        utilization=estimate_ratio(column("ceiling_seconds"), seconds),
+        rate=estimate_ratio(delivered, seconds),
+        utilization=estimate_ratio(ceiling_seconds, seconds),
         cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
         time_to_first_batch_s=estimate_ratio(first, [1] * len(first)),
         device_use=read_device_use(result),

@@ -21,7 +21,7 @@ from bench.report.endings import endings, missing_cases, skipped_cases
 from bench.report.figures import Throughput
 from bench.report.findings import findings
 from bench.report.memory_section import footprint, memory_tables
-from bench.report.options import HEADINGS, OPTIONS, describe, differing, value
+from bench.report.options import HEADINGS, describe, differing, value
 from bench.report.plots import CAPTIONS
 from bench.report.rows import Row, not_skipped
 from bench.report.scaling import Scaling
@@ -81,7 +81,7 @@ def report_markdown(
             run=run,
             headings=headings,
             table=table,
-            common=describe(shown[0], OPTIONS.keys() - set(names)) if shown else "",
+            common=describe(shown[0], without=names) if shown else "",
             findings=findings(shown, lines, run["environment"].get("memory_bytes")),
             memory=memory_tables(shown, lines),
             device=device_tables(shown),

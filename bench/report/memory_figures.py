@@ -12,7 +12,8 @@ from typing import Any
 from bench.footprint import (
     CLOSED,
     counted_bytes,
-    last_of_each_round,
+    ends_of_phases,
+    ends_of_rounds,
     loader_readings,
     peak_reading,
 )
@@ -96,7 +97,7 @@ def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
         return Memory(**known)
     readings = loader_readings(raw)
     base = counted_bytes(baseline)
-    left = [counted_bytes(r) - base for r in readings if r["phase"] == CLOSED]
+    closed = ends_of_phases(readings).get(CLOSED)
     return Memory(
         **known,
         anon_bytes=peak["anon"] - baseline["anon"],
@@ -104,7 +105,7 @@ def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
         page_cache_bytes=max(r["file"] for r in readings) - baseline["file"],
         unseen_bytes=_unseen(raw.get("processes") or []),
         growth=_growth(raw),
-        left_bytes=left[-1] if left else None,
+        left_bytes=None if closed is None else counted_bytes(closed) - base,
         baseline_bytes=base,
     )
 
@@ -117,7 +118,7 @@ def _unseen(processes: list[Mapping[str, Any]]) -> int | None:
 
 
 def _growth(raw: Mapping[str, Any]) -> Slope | None:
-    rounds = last_of_each_round(raw["readings"])
+    rounds = ends_of_rounds(raw["readings"])
     later = [(number, counted_bytes(r)) for number, r in rounds.items() if number > 1]
     if len(later) < MIN_LATER_ROUNDS:
         return None

@@ -20,7 +20,7 @@ OPTIONS = MappingProxyType(
         "precision": "policy {}",
         "jit_compile": "jit_compile {}",
         "steps_per_execution": "{} steps an execution",
-        "device": "{} only",
+        "device": "device {}",
         "samples": "{:,} samples",
     }
 )
@@ -53,16 +53,22 @@ def differing(rows: Iterable[Row]) -> list[str]:
     return [name for name in OPTIONS if len(values[name]) > 1]
 
 
-def describe(row: Row, names: Collection[str] = tuple(OPTIONS)) -> str:
+def describe(
+    row: Row, names: Collection[str] | None = None, *, without: Collection[str] = ()
+) -> str:
     """Write the options of a row: `tensorflow, batch size 64`.
 
     Args:
         row: any row.
-        names: the options to mention; they are mentioned in the order of `OPTIONS`.
+        names: the options to mention, in the order of `OPTIONS`. `None`: those whose value does not
+            go without saying.
+        without: options not to mention.
     """
+    if names is None:
+        names = [name for name in OPTIONS if _UNSAID.get(name) != getattr(row, name)]
     texts = (
         text.format(getattr(row, name))
         for name, text in OPTIONS.items()
-        if name in names and _UNSAID.get(name) != getattr(row, name)
+        if name in names and name not in without
     )
     return ", ".join(texts)

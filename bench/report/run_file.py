@@ -80,6 +80,21 @@ _MEMORY_OPTIONAL = {
     "budget_bytes": (int, _NONE),
     "enforcement": (str, _NONE),
 }
+_DEVICE_MEMORY_OPTIONAL = {"peak_device_bytes": (int, _NONE), "reason": (str, _NONE)}
+_CARD_OPTIONAL = {
+    "reason": (str, _NONE),
+    "idle": (dict, _NONE),
+    "readings": (list, _NONE),
+    "other_processes": (int, _NONE),
+    "missing": (dict, _NONE),
+}
+_CARD_READING_OPTIONAL = {
+    "memory_used_bytes": (*_NUMBER, _NONE),
+    "utilization": (*_NUMBER, _NONE),
+    "power_w": (*_NUMBER, _NONE),
+    "sm_clock_hz": (*_NUMBER, _NONE),
+    "throttle": (list, _NONE),
+}
 _PROCESS = {"sampled_peak_rss": _NUMBER, "kernel_peak_rss": (*_NUMBER, _NONE)}
 _PHASE = {"name": str, "t": _NUMBER}
 _READING = {"anon": _NUMBER, "file": _NUMBER, "shmem": _NUMBER}
@@ -160,6 +175,10 @@ def _check_result(result: Any, where: str) -> None:
         _check_audit(audit, f"{where}audit.")
     if known := result.get("known_failure"):
         _check(known, _KNOWN_FAILURE, f"{where}known_failure.")
+    if device_memory := result.get("device_memory"):
+        _check_optional(device_memory, _DEVICE_MEMORY_OPTIONAL, f"{where}device_memory.")
+    if card := result.get("card"):
+        _check_card(card, f"{where}card.")
     for number, measured in enumerate(result.get("rounds") or []):
         _check(measured, {}, f"{where}rounds[{number}].")
     if memory := result.get("memory"):
@@ -190,6 +209,14 @@ def _check_audit(audit: Any, where: str) -> None:
 
 def _check_optional(value: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
     _check({**dict.fromkeys(fields), **value}, fields, where)
+
+
+def _check_card(card: Any, where: str) -> None:
+    _check_optional(card, _CARD_OPTIONAL, where)
+    _check_optional(card.get("idle") or {}, _CARD_READING_OPTIONAL, f"{where}idle.")
+    for number, reading in enumerate(card.get("readings") or []):
+        _check(reading, {"t": _NUMBER}, f"{where}readings[{number}].")
+        _check_optional(reading, _CARD_READING_OPTIONAL, f"{where}readings[{number}].")
 
 
 def _check(value: object, fields: Mapping[str, Any], where: str) -> None:

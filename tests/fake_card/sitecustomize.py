@@ -1,0 +1,35 @@
+"""On PYTHONPATH, gives every process of a run an accelerator: an invented card of 200 W."""
+
+import functools
+import time
+
+from fake_nvml import FakeCard, FakeNvml
+
+import bench.card_monitor
+import bench.worker
+from bench.nvml import Card
+
+
+class RunningCard(FakeCard):
+    @property
+    def energy_mj(self):
+        return round(200_000 * time.monotonic())
+
+    @energy_mj.setter
+    def energy_mj(self, value):
+        pass
+
+
+class WorkerWithCard(bench.worker.Worker):
+    @functools.wraps(bench.worker.Worker.import_framework)
+    def import_framework(self):
+        description = super().import_framework()
+        self._on_accelerator = True
+        return {**description, "device": "Test 100"}
+
+    def device_memory(self):
+        return {"peak_device_bytes": 700 * 2**20, "reason": None}
+
+
+bench.card_monitor.Card = lambda which: Card(which, FakeNvml(RunningCard()))
+bench.worker.Worker = WorkerWithCard

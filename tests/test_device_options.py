@@ -1,0 +1,210 @@
+"""Devices and options of a step, from the command line to the report."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import suite
+from conftest import PROJECT, TESTS
+
+from bench.cases import Case, plan
+from bench.report import read_run
+from bench.report.rows import rows_from_run
+
+OPTIONS = {
+    "backends": ["tensorflow"],
+    "loaders": ["sequence"],
+    "num_workers": [0],
+    "batch_sizes": [64],
+    "pixels": ["float32"],
+    "samples": [512],
+}
+
+
+def test_what_nobody_asked_for_is_not_in_the_id():
+    (case,) = plan("feed", **OPTIONS)
+    assert str(case) == "feed-tensorflow-sequence-w0-b64-float32-n512"
+
+
+def test_every_option_is_part_of_the_case():
+    (case,) = plan(
+        "train",
+        **OPTIONS,
+        device="gpu",
+        precisions=["mixed_bfloat16"],
+        jit_compile=["off"],
+        steps_per_execution=[8],
+    )
+    ending = "gpu-mixed_bfloat16-jit_off-spe8-n512"
+    assert str(case) == f"train-tensorflow-sequence-w0-b64-float32-{ending}"
+    assert Case(**{k: v for k, v in case.to_dict().items() if k != "model"}) == case
+
+
+def test_steps_are_emulated_only_where_their_times_are_given():
+    assert plan("emulated", **OPTIONS) == []
+    cases = plan("emulated", **OPTIONS, steps_ms=[0.5, 10.0], step_cpu=True)
+    assert [str(case).partition("float32-")[2] for case in cases] == [
+        "cpustep0.5ms-n512",
+        "cpustep10ms-n512",
+    ]
+    (case,) = plan("feed", **OPTIONS, steps_ms=[0.5, 10.0], step_cpu=True)
+    assert case.step_ms is None
+    assert not case.step_cpu
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+def test_several_steps_an_execution_are_skipped_on_torch(backend):
+    (case,) = plan("feed", **OPTIONS | {"backends": [backend]}, steps_per_execution=[4])
+    assert (case.unsupported is not None) == (backend == "torch")
+
+
+def run_suite(tmp_path_factory, *options, path=None):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
+        if path:
+            monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # of the invented cards
+        folder = tmp_path_factory.mktemp("results") / "run"
+        return suite.run(*options, "--loaders", "sequence", results=folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Two policies, several steps an execution."""
+    return run_suite(
+        tmp_path_factory,
+        *("--precision", "float32,mixed_bfloat16", "--steps-per-execution", "3"),
+        *("--jit-compile", "off", "--device", "cpu", "-k", "feed"),
+    )
+
+
+def test_every_row_says_what_its_options_were(finished):
+    assert finished.exit_status == 0, finished.output
+    frame = pd.read_csv(finished.folder / "summary.csv")
+    assert frame.precision.tolist() == ["float32", "mixed_bfloat16"]
+    assert set(frame.steps_per_execution) == {3}
+    assert set(frame.jit_compile) == {"off"}
+    assert set(frame.device) == {"cpu"}
+    assert frame.identical.all(), "also with several steps an execution"
+    report = (finished.folder / "report.md").read_text()
+    assert "jit\\_compile off, 3 steps an execution, device cpu, 512 samples" in report
+    assert "| precision |" in report
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory):
+    return run_suite(
+        tmp_path_factory,
+        *("--step-ms", "1,20", "--rounds", "6", "--round-seconds", "0.2", "-k", "emulated"),
+    )
+
+
+def test_an_emulated_run_has_a_case_for_each_step(emulated):
+    assert emulated.exit_status == 0, emulated.output
+    (row,) = rows_from_run(read_run(emulated.folder))
+    assert [step.step_ms for step in row.emulated] == [1, 20]
+    assert row.identical
+    for result in emulated.run["cases"]:
+        step_s = result["case"]["step_ms"] / 1000
+        for measured in result["rounds"]:
+            steps = -(-measured["samples"] // 64)
+            for name in ("steady_seconds", "ceiling_steady_seconds"):
+                assert measured[name] >= 0.95 * (steps - 1) * step_s
+            assert measured["seconds"] > measured["steady_seconds"]
+    assert (emulated.folder / "emulated.png").stat().st_size > 0
+
+
+@pytest.fixture(scope="module")
+def with_card(tmp_path_factory):
+    """A run in which backends claim to use an invented card."""
+    return run_suite(
+        tmp_path_factory,
+        *("--device", "gpu", "--rounds", "3", "-k", "train"),
+        path=[str(TESTS / "fake_card"), str(TESTS)],
+    )
+
+
+def test_a_case_on_a_card_is_watched(with_card):
+    assert with_card.exit_status == 0, with_card.output
+    assert with_card.run["environment"]["card"]["name"] == "NVIDIA Test 100"
+    for result in with_card.run["cases"]:
+        assert result["device"] == "Test 100"
+        assert {measured["samples"] for measured in result["rounds"]} == {512}, "whole epochs"
+        card = result["card"]
+        assert card["idle"]["power_w"] == 200
+        assert card["readings"][-1]["t"] > result["rounds"][-1]["card_end"]
+        for measured in result["rounds"]:
+            length = measured["card_end"] - measured["card_start"]
+            assert length >= measured["seconds"]
+            assert measured["energy_j"] == pytest.approx(200 * length, rel=0.05)
+            assert measured["energy_source"] == "counter"
+        assert len(result["time_to_first_batch_s"]) == 7
+        assert result["device_memory"] == {"peak_device_bytes": 700 * 2**20, "reason": None}
+    report = (with_card.folder / "report.md").read_text()
+    assert "Training (CNN) on Test 100." in report
+    assert "| device memory (MiB) |" in report
+    assert "not available" not in report
+
+
+def test_a_backend_that_sees_no_accelerator_is_skipped_where_one_is_asked_for(tmp_path_factory):
+    done = run_suite(tmp_path_factory, "--device", "gpu", "-k", "feed")
+    if done.run["cases"][0]["outcome"] == "ok":
+        pytest.skip("this machine has an accelerator")
+    assert done.exit_status == 0, done.output
+    (case,) = done.run["cases"]
+    assert case["outcome"] == "skipped"
+    assert "tensorflow sees no accelerator" in case["error"]["message"]
+
+
+def test_the_gpu_check_leaves_everything_in_one_folder(tmp_path):
+    """On a CPU here, and of every part one case: that it works, not what it finds."""
+    done = subprocess.run(
+        [
+            *("bench/gpu_check.sh", str(tmp_path / "gpu"), "--device", "cpu"),
+            *("--samples", "512", "--loaders", "sequence", "--batch-sizes", "64"),
+            *("--pixels", "float32", "--rounds", "1", "--round-seconds", "0.05"),
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHON": sys.executable, "GPU_CHECK_BACKENDS": "tensorflow absent"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tensorflow: " in done.stdout
+    assert "absent: not installed" in done.stdout
+    for name in ("audit", "train", "feed", "memory"):
+        folder = tmp_path / "gpu" / f"tensorflow-{name}"
+        run = json.loads((folder / "run.json").read_text())
+        assert [case["outcome"] for case in run["cases"]] == ["ok"], name
+        assert (folder / "report.md").exists()
+    environment = (tmp_path / "gpu" / "environment.txt").read_text()
+    assert '"cores"' in environment
+    files = [path for path in (tmp_path / "gpu").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 4 * 2**20
+
+
+def test_the_gpu_check_says_that_there_is_no_gpu(tmp_path):
+    done = subprocess.run(
+        ["bench/gpu_check.sh", str(tmp_path / "gpu")],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHON": sys.executable, "GPU_CHECK_BACKENDS": "absent"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "no backend sees an accelerator: install a GPU build" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((), "usage:"), (("--rounds", "3"), "usage:"), ((".",), "`.` exists already")],
+)
+def test_the_gpu_check_says_what_it_needs(arguments, message):
+    done = subprocess.run(
+        ["bench/gpu_check.sh", *arguments], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
