@@ -78,15 +78,7 @@ def _prepare(ax: Axes, title: str, steps: Sequence[float]) -> None:
     ax.set_xticks(steps, [f"{step:g}" for step in steps])
     ax.minorticks_off()
     ax.set_ylim(0, 1.15)
-    ax.axhline(BUSY_AU, color=GREY, linewidth=1, linestyle=":")
-    ax.annotate(
-        f"kept busy: AU {BUSY_AU:g}",
-        (steps[0], BUSY_AU),
-        (0, 3),
-        textcoords="offset points",
-        color=GREY,
-        fontsize=8,
-    )
+    ax.axhline(BUSY_AU, color=GREY, linewidth=1, linestyle=":", label=f"kept busy: AU {BUSY_AU:g}")
     ax.grid(axis="y", color="#dddddd", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.set_xlabel("time of an emulated step (ms)")
