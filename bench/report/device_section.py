@@ -6,7 +6,6 @@ Must not know: how figures are derived.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.report import cells
@@ -14,6 +13,7 @@ from bench.report.device_figures import DeviceUse
 from bench.report.figures import Throughput
 from bench.report.options import HEADINGS, differing, value
 from bench.report.rows import Row
+from bench.report.table import Table
 
 Figure = TypeVar("Figure")
 
@@ -34,14 +34,6 @@ _FIGURES = {
     "utilization": "card busy",
 }
 """Figure in `run.json` -> what it is called in a sentence."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceTable:
-    """A table, its first line the headings, and a text above it."""
-
-    text: str
-    lines: list[list[str]]
 
 
 _RATES: Mapping[str, Callable[[Throughput], str]] = {
@@ -65,7 +57,7 @@ _USES: Mapping[str, Callable[[DeviceUse], str | None]] = {
 }
 
 
-def device_tables(rows: Sequence[Row]) -> list[DeviceTable]:
+def device_tables(rows: Sequence[Row]) -> list[Table]:
     """Return a table of training and one of feeding, of rows that ran on an accelerator."""
     tables = []
     for bench, title in BENCHES.items():
@@ -75,7 +67,7 @@ def device_tables(rows: Sequence[Row]) -> list[DeviceTable]:
     return tables
 
 
-def _table(rows: Sequence[Row], bench: str, title: str) -> DeviceTable:
+def _table(rows: Sequence[Row], bench: str, title: str) -> Table:
     names = differing(rows)
     lines = [[*(HEADINGS[name] for name in names), "loader", *_RATES, *_USES]]
     for row in rows:
@@ -93,7 +85,7 @@ def _table(rows: Sequence[Row], bench: str, title: str) -> DeviceTable:
                 *(write(use) or NOT_AVAILABLE for write in _USES.values()),
             ]
         )
-    return DeviceTable(text=f"{title} on {_names(rows, bench)}.", lines=lines)
+    return Table(text=f"{title} on {_names(rows, bench)}.", lines=lines)
 
 
 def _names(rows: Sequence[Row], bench: str) -> str:

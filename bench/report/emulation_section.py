@@ -6,12 +6,12 @@ Must not know: how figures are derived, plots.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from bench.report import cells
 from bench.report.emulation import BUSY_AU, Emulation
 from bench.report.options import HEADINGS, describe, differing, value
+from bench.report.table import Table
 
 SHORTEST = f"shortest step kept busy (AU {BUSY_AU:g}, ms)"
 
@@ -25,20 +25,12 @@ SLEEPING = "The step sleeps and takes no CPU from the loaders; a real one takes 
 BUSY = "The step keeps one core busy, outside of Python's lock."
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmulationTable:
-    """A table, its first line the headings, and a text above it."""
-
-    text: str
-    lines: list[list[str]]
-
-
-def emulation_tables(found: Sequence[Emulation]) -> list[EmulationTable]:
+def emulation_tables(found: Sequence[Emulation]) -> list[Table]:
     """Return a table for each kind of step; none where no step was emulated."""
     return [_table(busy, list(group)) for busy, group in groupby(found, key=lambda each: each.busy)]
 
 
-def _table(busy: bool, found: Sequence[Emulation]) -> EmulationTable:
+def _table(busy: bool, found: Sequence[Emulation]) -> Table:
     names = differing(each.row for each in found)
     steps = sorted({step for each in found for step in each.steps})
     headings = [
@@ -61,7 +53,7 @@ def _table(busy: bool, found: Sequence[Emulation]) -> EmulationTable:
                 cells.median(there, cells.rate),
             ]
         )
-    return EmulationTable(text=f"{BUSY if busy else SLEEPING} {LIMITS}", lines=lines)
+    return Table(text=f"{BUSY if busy else SLEEPING} {LIMITS}", lines=lines)
 
 
 def _utilization(each: Emulation, step: float) -> str:
@@ -88,11 +80,12 @@ def emulation_findings(
         write_name: writes the name of a loader.
     """
     names = differing(each.row for each in found)
+
+    def place_and_kind(each: Emulation) -> tuple[str, bool]:
+        return describe(each.row, names), each.busy
+
     sentences = []
-    for (place, busy), group in groupby(
-        sorted(found, key=lambda each: (describe(each.row, names), each.busy)),
-        key=lambda each: (describe(each.row, names), each.busy),
-    ):
+    for (place, busy), group in groupby(sorted(found, key=place_and_kind), key=place_and_kind):
         text = _ranked([each for each in group if each.measured], write_name)
         if text:
             where = f"{place}: with" if place else "With"

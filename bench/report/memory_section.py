@@ -6,13 +6,13 @@ Must not know: how figures are derived.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from bench.report import cells
 from bench.report.memory_figures import Memory
 from bench.report.options import HEADINGS, differing, value
 from bench.report.rows import Row
 from bench.report.scaling import Scaling, differing_options
+from bench.report.table import Table
 from bench.statistics import Slope
 
 METRIC_NAMES = {
@@ -25,18 +25,8 @@ METRIC_NAMES = {
 
 _MIB = 2**20
 
-Table = list[list[str]]
 
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryTable:
-    """A table, its first line the headings, and a sentence above it."""
-
-    text: str
-    lines: Table
-
-
-def memory_tables(rows: Sequence[Row], lines: Sequence[Scaling]) -> list[MemoryTable]:
+def memory_tables(rows: Sequence[Row], lines: Sequence[Scaling]) -> list[Table]:
     """Return the tables of the section; none where no memory case was run.
 
     Args:
@@ -61,7 +51,7 @@ _COLUMNS: Mapping[str, Callable[[Memory], str]] = {
 }
 
 
-def _cases(rows: Sequence[Row]) -> MemoryTable:
+def _cases(rows: Sequence[Row]) -> Table:
     names = differing(rows)
     columns = dict(_COLUMNS)
     if not any(row.memory and row.memory.enforcement for row in rows):
@@ -73,7 +63,7 @@ def _cases(rows: Sequence[Row]) -> MemoryTable:
         body.append([*(value(row, name) for name in names), cells.code(row.label), *texts])
     metrics = {row.memory.metric for row in rows if row.memory}
     named = "; ".join(METRIC_NAMES.get(metric, metric) for metric in sorted(metrics))
-    return MemoryTable(
+    return Table(
         text=f"Metric: {named}. All figures are over the baseline, of the whole process tree.",
         lines=[headings, *body],
     )
@@ -111,7 +101,7 @@ def _mebibytes(count: float) -> str:
     return cells.fraction(count / _MIB)
 
 
-def _sizes(lines: Sequence[Scaling]) -> MemoryTable:
+def _sizes(lines: Sequence[Scaling]) -> Table:
     names = differing_options(lines)
     sizes = sorted({samples for line in lines for samples in line.sizes})
     budget = next((line.budget_bytes for line in lines if line.budget_bytes), None)
@@ -137,7 +127,7 @@ def _sizes(lines: Sequence[Scaling]) -> MemoryTable:
     text = "Footprint in MiB against the number of samples"
     if budget is not None:
         text += f", under a budget of {size_text(budget)} over the baseline"
-    return MemoryTable(text=f"{text}.", lines=[headings, *body])
+    return Table(text=f"{text}.", lines=[headings, *body])
 
 
 def _size_cell(memory: Memory | None) -> str:

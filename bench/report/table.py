@@ -1,0 +1,16 @@
+"""A table of a section of the report, as text.
+
+Must not know: Markdown, figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table, its first line the headings, and a text above it."""
+
+    text: str
+    lines: list[list[str]]
