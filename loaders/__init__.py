@@ -20,6 +20,7 @@ __all__ = [
     "ImageSource",
     "Loader",
     "LoaderOptions",
+    "bridge",
     "make_loader",
     "sample_order",
 ]
@@ -45,9 +46,13 @@ def make_loader(name: str, source: ImageSource, options: LoaderOptions) -> Loade
 
 
 def __getattr__(name: str) -> Any:
-    """Import `CIFAR10Sequence` when it is asked for: it is a Keras class, so it needs Keras."""
+    """Import what needs Keras when it is asked for."""
     if name == "CIFAR10Sequence":
         from loaders.cifar10_sequence import CIFAR10Sequence
 
         return CIFAR10Sequence
+    if name == "bridge":
+        from loaders.py_dataset_bridge import bridge
+
+        return bridge
     raise AttributeError(f"module `{__name__}` has no attribute `{name}`.")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loaders.cifar10 import prepare_cifar10
-from loaders.contract import LoaderOptions, Pixels
+from loaders.contract import LoaderOptions, Pixels, Rows
 from loaders.order import sample_order
 from loaders.sequence_loader import LazySequence, check_workers
 from loaders.source import ImageSource
@@ -69,14 +69,14 @@ class CIFAR10Sequence(LazySequence):
         shuffle: bool | None = None,
         seed: int = 0,
         pixels: Pixels = "float32",
-        workers: int = 0,
+        workers: int | None = None,
         prefetch_batches: int = 4,
     ) -> None:
         check_workers(workers)
         options = LoaderOptions(
             batch_size=batch_size,
             pixels=pixels,
-            num_workers=workers,
+            num_workers=workers or 0,
             prefetch_batches=prefetch_batches,
         )
         source = prepare_cifar10(data_dir, "train" if train else "test")
@@ -89,7 +89,7 @@ class CIFAR10Sequence(LazySequence):
             self._order(source),
             batch_size=options.batch_size,
             pixels=options.pixels,
-            num_workers=options.num_workers,
+            num_workers=workers,
             prefetch_batches=options.prefetch_batches,
         )
 
@@ -106,6 +106,13 @@ class CIFAR10Sequence(LazySequence):
                 self._epoch += 1
                 self.rows = self._order(self.source)
         return super().__len__()
+
+    def _rows_of_next_pass(self) -> Rows:
+        with self._lock:
+            len(self)
+            rows = self._rows
+            self._new_order_wanted = True  # nobody calls `on_epoch_end` of a `tf.data.Dataset`
+        return rows
 
     def on_epoch_end(self) -> None:
         """Ask for a new order, for the next pass."""

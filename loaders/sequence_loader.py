@@ -11,7 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from loaders.contract import Batch, Batches, Loader, LoaderOptions, Pixels, Rows
+from loaders.buffered_batches import BufferedBatches
+from loaders.buffers import BufferPool
+from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows
+from loaders.py_dataset_bridge import bridge
 from loaders.read_ahead import ReadAhead
 from loaders.source import ImageSource
 
@@ -35,7 +38,8 @@ class LazySequence(keras.utils.PyDataset):
         batch_size: samples in every batch but the last, which may be smaller.
         pixels: `float32` or `uint8`.
         num_workers: threads that read ahead while batches are asked for in sequence. 0: each batch
-            is read by the thread that asks for it.
+            is read by the thread that asks for it. `None`: one thread while steps leave it time,
+            see `ReadAhead`.
         prefetch_batches: batches that they may hold, at least one a thread.
     """
 
@@ -46,7 +50,7 @@ class LazySequence(keras.utils.PyDataset):
         *,
         batch_size: int,
         pixels: Pixels = "float32",
-        num_workers: int = 0,
+        num_workers: int | None = None,
         prefetch_batches: int = 4,
     ) -> None:
         super().__init__()
@@ -61,11 +65,19 @@ class LazySequence(keras.utils.PyDataset):
     def _begin(self) -> None:
         self._lock = threading.RLock()
         """Held while rows or threads are replaced."""
+        # Those that are ahead, and those that a backend still holds: up to 9 on torch.
+        self._buffers = BufferPool(self._prefetch_batches + 8)
         self._batches = self._read_ahead()
 
     def _read_ahead(self) -> ReadAhead:
         # Without a reference to this sequence: threads must not keep it alive.
-        batches = Batches(self.source, self._rows, batch_size=self.batch_size, pixels=self.pixels)
+        batches = BufferedBatches(
+            self.source,
+            self._rows,
+            batch_size=self.batch_size,
+            pixels=self.pixels,
+            buffers=self._buffers,
+        )
         return ReadAhead(
             batches.__getitem__,
             len(batches),
@@ -91,8 +103,8 @@ class LazySequence(keras.utils.PyDataset):
             self._renew()
 
     @property
-    def num_workers(self) -> int:
-        """Threads that read ahead."""
+    def num_workers(self) -> int | None:
+        """Threads that read ahead; `None`: as many as pay."""
         return self._num_workers
 
     @property
@@ -100,12 +112,12 @@ class LazySequence(keras.utils.PyDataset):
         """What Keras is told: 1. Setting it sets `num_workers`, the threads of this sequence.
 
         Raises:
-            ValueError: set to something other than an integer of at least 0.
+            ValueError: set to something other than an integer of at least 0, or `None`.
         """
         return 1
 
     @workers.setter
-    def workers(self, workers: int) -> None:
+    def workers(self, workers: int | None) -> None:
         check_workers(workers)
         with self._lock:
             self._num_workers = workers
@@ -149,7 +161,35 @@ class LazySequence(keras.utils.PyDataset):
         num_batches = len(batches)
         if not -num_batches <= index < num_batches:
             raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
-        return batches[index % num_batches]
+        batch: Batch = batches[index % num_batches]
+        return batch
+
+    def as_tf_dataset(self) -> Any:
+        """Return a `tf.data.Dataset` of the same batches: what `fit` reads fastest on TensorFlow.
+
+        Its graph gathers the rows from the memory map and scales them; Python is called once a
+        pass. Where a subclass has a `__getitem__` of its own, that is called for every batch.
+
+        The rows are those that the sequence has when a pass begins; their number may not change.
+        """
+        from loaders.tf_bridge import rows_dataset, tf_dataset
+
+        if type(self).__getitem__ is not LazySequence.__getitem__:
+            return tf_dataset(self)
+        rows = self._rows
+        return rows_dataset(
+            self.source,
+            self._rows_of_next_pass,
+            num_samples=len(rows),
+            dtype=rows.dtype,
+            batch_size=self.batch_size,
+            pixels=self.pixels,
+            num_workers=self._num_workers,
+            prefetch_batches=self._prefetch_batches,
+        )
+
+    def _rows_of_next_pass(self) -> Rows:
+        return self._rows
 
     def on_epoch_end(self) -> None:
         """End the threads, which another epoch starts again.
@@ -161,7 +201,8 @@ class LazySequence(keras.utils.PyDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what one process has: the lock, the threads and what they have read."""
-        return {k: v for k, v in self.__dict__.items() if k not in {"_lock", "_batches"}}
+        left_out = {"_lock", "_buffers", "_batches"}
+        return {k: v for k, v in self.__dict__.items() if k not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -171,27 +212,27 @@ class LazySequence(keras.utils.PyDataset):
 class SequenceLoader(Loader):
     """Gathers each batch from the memory-mapped source, one epoch at a time.
 
-    `num_workers` is the number of threads that read ahead, at most `prefetch_batches` batches; 0
-    reads each batch on the thread that asks. Keras is told `workers=1`: on JAX and torch its own
-    drop batches.
+    What `fit` is given is the `bridge` of a `LazySequence`. `num_workers` is the number of threads
+    that read ahead, at most `prefetch_batches` batches; without workers there is one while steps
+    leave it time. On TensorFlow it is the number of batches that the graph makes in parallel;
+    without workers TensorFlow decides.
     """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
-        # One for all calls: on TensorFlow, Keras never lets go of a sequence that was fitted.
         self._sequence = LazySequence(
             source,
-            np.arange(0),
+            np.arange(0, dtype=np.int32),
             batch_size=options.batch_size,
             pixels=options.pixels,
-            num_workers=options.num_workers,
+            num_workers=options.num_workers or None,
             prefetch_batches=options.prefetch_batches,
         )
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: the `LazySequence`, which delivers the given rows from now on."""
+        """Return `x`: it delivers the given rows from now on."""
         self._sequence.rows = rows
-        return {"x": self._sequence}
+        return {"x": bridge(self._sequence)}
 
     def close(self) -> None:
         """End the threads and let go of the rows."""
@@ -199,14 +240,14 @@ class SequenceLoader(Loader):
         del self._sequence
 
 
-def check_workers(workers: int) -> None:
+def check_workers(workers: int | None) -> None:
     """Refuse a number of threads that cannot be.
 
     Raises:
-        ValueError: it is not an integer of at least 0.
+        ValueError: it is neither `None` nor an integer of at least 0.
     """
-    if not isinstance(workers, int) or workers < 0:
+    if workers is not None and (not isinstance(workers, int) or workers < 0):
         raise ValueError(
-            f"`workers` must be an integer of at least 0, got {workers!r}. 0 reads every batch on "
-            "the thread that asks for it."
+            f"`workers` must be an integer of at least 0, or None, got {workers!r}. 0 reads every "
+            "batch on the thread that asks for it; None starts a thread where that pays."
         )

@@ -14,7 +14,7 @@ import pytest
 from fake_cifar10 import ROWS, write_folder
 
 from bench import models
-from loaders import CIFAR10Sequence, sample_order
+from loaders import CIFAR10Sequence, bridge, sample_order
 from loaders.audit.recording import recording_model
 from loaders.cifar10 import prepare_cifar10
 from loaders.source import SourceError
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_folder(tmp_path)
 
 
-number_of_workers = pytest.mark.parametrize("workers", [0, 4])
+number_of_workers = pytest.mark.parametrize("workers", [None, 4])
 shuffle_or_not = pytest.mark.parametrize("shuffle_in_fit", [False, True])
 
 
@@ -62,6 +62,38 @@ def assert_whole_and_different(passes: list[list[int]], samples: int = TRAIN_ROW
     for rows in passes:
         assert sorted(rows) == list(range(samples))
     assert len({tuple(rows) for rows in passes}) == len(passes)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow's backend")
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+@pytest.mark.parametrize("workers", [None, 2])
+def test_every_pass_over_its_tf_dataset_covers_every_sample_once_in_another_order(
+    folder, batch_size, workers
+):
+    sequence = CIFAR10Sequence(batch_size, workers=workers)
+    dataset = sequence.as_tf_dataset()
+    assert int(dataset.cardinality()) == len(sequence)
+    x, y = dataset.element_spec
+    assert (x.shape.as_list(), y.shape.as_list()) == ([None, 32, 32, 3], [None, 10])
+    passes = Passes(sequence)
+    passes.model.fit(dataset, epochs=3, shuffle=False, verbose=0)
+    assert_whole_and_different(passes.split())
+    # Passes that overlap keep their own orders.
+    overlapping = zip(dataset, dataset, strict=True)
+    pairs = [(np.asarray(one), np.asarray(other)) for (one, _), (other, _) in overlapping]
+    rows = [np.concatenate(images) for images in zip(*pairs, strict=True)]
+    assert all(len(images) == TRAIN_ROWS for images in rows)
+    assert not np.array_equal(*rows)
+
+
+@pytest.mark.each_backend
+@pytest.mark.parametrize("batch_size", [7, 64])
+def test_every_epoch_of_its_bridge_covers_every_sample_once_in_another_order(folder, batch_size):
+    sequence = CIFAR10Sequence(batch_size)
+    passes = Passes(sequence)
+    passes.model.fit(bridge(sequence), epochs=3, shuffle=False, verbose=0)
+    assert len(passes.split()) == 3
+    assert_whole_and_different(passes.split())
 
 
 @pytest.mark.each_backend
@@ -232,7 +264,7 @@ def test_a_missing_folder_is_named_with_a_remedy(tmp_path, monkeypatch):
     [
         ({"batch_size": 0}, "`batch_size` must be a positive integer, got 0"),
         ({"pixels": "float16"}, "`pixels` must be one of"),
-        ({"workers": -1}, "`workers` must be an integer of at least 0, got -1"),
+        ({"workers": -1}, "`workers` must be an integer of at least 0, or None, got -1"),
         ({"prefetch_batches": 0}, "`prefetch_batches` must be an integer of at least 1, got 0"),
     ],
 )

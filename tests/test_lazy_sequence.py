@@ -17,7 +17,7 @@ no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 sequence_of = pytest.fixture(kit.maker_of_sequences)
 
 
-@pytest.mark.parametrize("number", [0, 1, 4, 16])
+@pytest.mark.parametrize("number", [None, 0, 1, 4, 16])
 def test_keras_is_told_of_one_worker_whatever_is_set(sequence_of, number):
     sequence = sequence_of(workers=2)
     sequence.workers = number
@@ -35,7 +35,7 @@ def test_workers_that_are_set_later_read_ahead(sequence_of):
     assert [x.tobytes() for x, _ in sequence] == batches
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "4", None])
+@pytest.mark.parametrize("value", [-1, 1.5, "4"])
 def test_a_number_of_workers_that_cannot_be_is_refused(sequence_of, value):
     sequence = sequence_of()
     with pytest.raises(ValueError, match=f"`workers` must be an integer.*got {value!r}"):

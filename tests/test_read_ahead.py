@@ -16,7 +16,7 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import eventually, threads
 
-from loaders.read_ahead import THREAD_NAME, ReadAhead
+from loaders.read_ahead import THREAD_NAME, WORTH_IT_S, ReadAhead
 
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 
@@ -46,7 +46,7 @@ class Reader:
         return sum(reference() is not None for reference in self._alive)
 
 
-def reading_ahead(read, num_batches: int, *, workers: int, prefetch: int):
+def reading_ahead(read, num_batches: int, *, workers: int | None, prefetch: int):
     return closing(ReadAhead(read, num_batches, num_workers=workers, prefetch_batches=prefetch))
 
 
@@ -56,6 +56,55 @@ def test_the_following_batches_are_read_before_they_are_asked_for():
         _ = batches[0]
         assert eventually(lambda: len(read.by_thread) == 6)
         assert all(read.by_thread[i].startswith(THREAD_NAME) for i in range(1, 6))
+
+
+@pytest.mark.parametrize("pause", [0, 5 * WORTH_IT_S])
+def test_left_to_itself_it_reads_ahead_where_steps_take_their_time(pause):
+    read = Reader()
+    with reading_ahead(read, 60, workers=None, prefetch=4) as batches:
+        for index in range(40):
+            assert batches[index][0][0, 0] == index
+            time.sleep(pause)
+        ahead = sum(name.startswith(THREAD_NAME) for name in read.by_thread.values())
+        assert ahead == 0 if pause == 0 else ahead > 30
+
+
+def test_left_to_itself_it_stops_when_steps_no_longer_take_their_time():
+    with reading_ahead(Reader(), 2000, workers=None, prefetch=4) as batches:
+        for index in range(20):
+            _ = batches[index]
+            time.sleep(5 * WORTH_IT_S)
+        assert threads()
+        for index in range(20, 1500):
+            assert batches[index][0][0, 0] == index
+        assert not threads()
+
+
+def test_a_single_pause_starts_no_thread():
+    with reading_ahead(Reader(), 2000, workers=None, prefetch=4) as batches:
+        for index in range(1000):
+            _ = batches[index]
+            if index % 200 == 100:
+                time.sleep(0.05)
+            assert not threads()
+
+
+def test_a_thread_that_is_in_time_lets_the_one_who_asks_go_first():
+    """Both need Python's lock, and the one who has just been given a batch is the busy one."""
+    begun: dict[int, float] = {}
+
+    def read(index):
+        begun[index] = time.perf_counter()
+        return index
+
+    asked: dict[int, float] = {}
+    with reading_ahead(read, 60, workers=1, prefetch=2) as batches:
+        for index in range(60):
+            asked[index] = time.perf_counter()
+            assert batches[index] == index
+            time.sleep(0.004)
+    waits = [begun[i] - asked[i - 2] for i in range(30, 60)]
+    assert np.median(waits) > 0.0008  # a quarter of the time between batches
 
 
 @pytest.mark.parametrize(("workers", "prefetch", "bound"), [(1, 1, 1), (2, 5, 5), (4, 1, 4)])

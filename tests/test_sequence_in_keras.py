@@ -14,8 +14,8 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import ROWS, eventually, threads
 
-from loaders import contract
 from loaders.audit.recording import recording_model
+from loaders.buffered_batches import BufferedBatches
 from loaders.contract import LoaderOptions, make_batch
 from loaders.read_ahead import THREAD_NAME
 from loaders.sequence_loader import SequenceLoader
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.each_backend
 
 ORDERED = {"shuffle": False, "verbose": 0}
 
-number_of_workers = pytest.mark.parametrize("workers", [0, 1, 2, 4])
+number_of_workers = pytest.mark.parametrize("workers", [None, 0, 1, 4])
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 sequence_of = pytest.fixture(kit.maker_of_sequences)
 
@@ -131,16 +131,19 @@ def test_a_loader_delivers_the_rows_of_each_fit(source):
     assert witness.rows == [*ROWS, *ROWS[::-1], *ROWS[:7]]
 
 
-def test_most_batches_of_a_fit_are_read_ahead(source, sequence_of, monkeypatch):
+@pytest.mark.parametrize("workers", [None, 1, 4])
+def test_most_batches_of_a_fit_are_read_ahead(source, sequence_of, monkeypatch, workers):
     readers = []
 
-    def read(*args):
+    original = BufferedBatches.__getitem__
+
+    def read(batches, index):
         readers.append(threading.current_thread().name)
         time.sleep(0.002)  # as slow as a step: the threads get their turn
-        return make_batch(*args)
+        return original(batches, index)
 
-    monkeypatch.setattr(contract, "make_batch", read)
-    Witness(source).model.fit(sequence_of(batch_size=4), **ORDERED)
+    monkeypatch.setattr(BufferedBatches, "__getitem__", read)
+    Witness(source).model.fit(sequence_of(batch_size=4, workers=workers), **ORDERED)
     assert sum(name.startswith(THREAD_NAME) for name in readers) > 29  # of 58
 
 
@@ -168,12 +171,14 @@ def test_no_thread_is_left_by_a_fit_that_broke_off_once_the_sequence_is_closed(s
 def test_an_error_while_reading_reaches_the_caller_of_fit(
     source, sequence_of, monkeypatch, workers
 ):
-    def read_from_a_broken_disk(source, rows, pixels):
-        if ROWS[100] in rows:
-            raise OSError("the disk is on fire")
-        return make_batch(source, rows, pixels)
+    original = BufferedBatches.__getitem__
 
-    monkeypatch.setattr(contract, "make_batch", read_from_a_broken_disk)
+    def read_from_a_broken_disk(batches, index):
+        if index == 12:
+            raise OSError("the disk is on fire")
+        return original(batches, index)
+
+    monkeypatch.setattr(BufferedBatches, "__getitem__", read_from_a_broken_disk)
     keras.config.disable_traceback_filtering()
     sequence = sequence_of(workers=workers)
     try:

@@ -1,0 +1,78 @@
+"""Batches that are read into buffers which are used again: see `BufferPool`.
+
+Must not know: any framework, when a batch is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loaders.buffers import BufferPool
+from loaders.contract import Batch, Pixels, Rows
+from loaders.source import ImageSource
+
+
+class BufferedBatches:
+    """The batches of some rows, each read when it is asked for, from any thread.
+
+    Args:
+        source: the stored images.
+        rows: the rows to deliver, in this order, shape `(n,)`.
+        batch_size: samples in every batch but the last, which may be smaller.
+        pixels: the form in which the images are wanted.
+        buffers: where batches get their memory from.
+
+    Raises:
+        IndexError: a row is none of the source's.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        rows: Rows,
+        *,
+        batch_size: int,
+        pixels: Pixels,
+        buffers: BufferPool,
+    ) -> None:
+        for row in (rows.min(), rows.max()) if len(rows) else ():
+            if not 0 <= row < source.num_samples:
+                raise IndexError(
+                    f"Row {row} does not exist: the source has the rows 0 to "
+                    f"{source.num_samples - 1}."
+                )
+        self._images = source.images.view(np.ndarray)  # `take` of a `memmap` is slower
+        self._labels = source.labels
+        self._one_hot = np.eye(len(source.class_names), dtype=np.float32)
+        self._rows = rows
+        self._batch_size = batch_size
+        self._pixels = pixels
+        self._buffers = buffers
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch.
+
+        Args:
+            index: from 0 to `len(self) - 1`.
+        """
+        start = index * self._batch_size
+        rows = self._rows[start : start + self._batch_size]
+        y = self._one_hot.take(self._labels.take(rows), axis=0)
+        return self._read(rows), y
+
+    def _read(self, rows: Rows) -> npt.NDArray[Any]:
+        shape = (len(rows), *self._images.shape[1:])
+        stored = self._buffers.empty(shape, np.uint8)
+        # Every row exists, so nothing is clipped; the default mode would not write in place.
+        self._images.take(rows, axis=0, out=stored, mode="clip")
+        if self._pixels == "uint8":
+            return stored
+        scaled = self._buffers.empty(shape, np.float32)
+        np.divide(stored, np.float32(255), out=scaled, dtype=np.float32)
+        return scaled

@@ -1,0 +1,170 @@
+"""The bridge on TensorFlow: a dataset whose graph calls Python once a batch, or not at all.
+
+Keras hands a `PyDataset` to `tf.data.Dataset.from_generator`, whose graph calls Python several
+times a batch and copies what it returns.
+Must not know: any particular dataset.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from loaders.contract import Pixels, Rows
+from loaders.mapped_tensors import MappedSource, tuned
+from loaders.py_dataset_bridge import Passes
+from loaders.source import ImageSource
+
+
+def rows_dataset(
+    source: ImageSource,
+    rows_of_next_pass: Callable[[], Rows],
+    *,
+    num_samples: int,
+    dtype: npt.DTypeLike,
+    batch_size: int,
+    pixels: Pixels,
+    num_workers: int | None,
+    prefetch_batches: int,
+) -> Any:
+    """Return the batches of a mapped source; Python is called once a pass, for the rows.
+
+    Args:
+        source: the stored images.
+        rows_of_next_pass: returns the rows of the pass that begins. TensorFlow shares their memory
+            where it is aligned as a map is, and copies them otherwise.
+        num_samples: rows of every pass.
+        dtype: of the rows: int32 or int64.
+        batch_size: samples in every batch but the last, which may be smaller.
+        pixels: the form in which the images are wanted.
+        num_workers: batches that are made in parallel; 0 or `None`: TensorFlow decides.
+        prefetch_batches: batches that may be ahead, with workers.
+
+    Returns:
+        A `tf.data.Dataset` of `(x, y)`.
+    """
+    mapped = MappedSource(source)
+
+    def begin(_: Any) -> Any:
+        rows = tf.numpy_function(rows_of_next_pass, [], dtype)
+        rows = tf.ensure_shape(rows, (num_samples,))
+        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+
+    dataset = (
+        tf.data.Dataset.range(1)
+        .flat_map(begin)
+        .map(
+            lambda rows: mapped.batch(rows, pixels),
+            num_parallel_calls=num_workers or tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
+        .prefetch(prefetch_batches if num_workers else tf.data.AUTOTUNE)
+    )
+    return tuned(dataset, num_workers)
+
+
+def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> Any:
+    """Return the `tf.data.Dataset` of any dataset; see `loaders.bridge`.
+
+    Args:
+        dataset: its batches are structures of NumPy arrays.
+        output_signature: the structure of a batch, of `tf.TensorSpec`; `None`: that of the first
+            and the last batch, with `None` for sizes in which they differ.
+
+    Returns:
+        A `tf.data.Dataset` that calls `dataset[i]` once a batch, in `dataset.workers` calls at a
+        time, and delivers in order.
+
+    Raises:
+        ValueError: the first and the last batch have another structure or dtype.
+    """
+    num_batches = dataset.num_batches
+    signature = output_signature
+    if signature is None:
+        last = 1 if num_batches is None else num_batches - 1
+        signature = _common_signature(dataset[0], dataset[last])
+    specs = tf.nest.flatten(signature)
+    passes = Passes(dataset)
+    workers = dataset.workers if dataset.workers > 1 else None
+
+    @_explaining
+    def read(index: Any) -> list[Any]:
+        batch = _as_tuple(dataset[int(index)])
+        tf.nest.assert_same_structure(batch, signature)
+        return [np.asarray(array) for array in tf.nest.flatten(batch)]
+
+    @_explaining
+    def begin() -> Any:
+        length = passes.begin()
+        return np.int64(np.iinfo(np.int64).max if length is None else length)
+
+    @_explaining
+    def end() -> Any:
+        passes.end()
+        return np.int64(0)
+
+    def batch_of(index: Any) -> Any:
+        arrays = tf.numpy_function(read, [index], [spec.dtype for spec in specs])
+        checked = [tf.ensure_shape(a, spec.shape) for a, spec in zip(arrays, specs, strict=True)]
+        return tf.nest.pack_sequence_as(signature, checked)
+
+    def indices(_: Any) -> Any:
+        return tf.data.Dataset.range(tf.numpy_function(begin, [], tf.int64))
+
+    def nothing(_: Any) -> Any:
+        return tf.data.Dataset.range(tf.numpy_function(end, [], tf.int64)).map(batch_of)
+
+    one = tf.data.Dataset.range(1)
+    parallel = {"num_parallel_calls": workers, "deterministic": True} if workers else {}
+    batches = one.flat_map(indices).map(batch_of, **parallel)
+    result = batches.concatenate(one.flat_map(nothing))
+    if num_batches is not None:
+        result = result.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return result.prefetch(dataset.max_queue_size if workers else tf.data.AUTOTUNE)
+
+
+def _as_tuple(batch: Any) -> Any:
+    """Return a batch in the form that Keras gives it: a list is a tuple, an array one of one."""
+    if isinstance(batch, list):
+        return tuple(batch)
+    return batch if isinstance(batch, (tuple, dict)) else (batch,)
+
+
+def _common_signature(first: Any, last: Any) -> Any:
+    def common(one: Any, other: Any) -> Any:
+        one, other = np.asarray(one), np.asarray(other)
+        if one.dtype != other.dtype or one.ndim != other.ndim:
+            raise ValueError(
+                f"All batches must have the same dtypes and numbers of dimensions, the first has "
+                f"{one.dtype} {one.shape} and the last {other.dtype} {other.shape}."
+            )
+        sizes = zip(one.shape, other.shape, strict=True)
+        shape = [a if a == b else None for a, b in sizes]
+        return tf.TensorSpec(shape, tf.as_dtype(one.dtype))
+
+    return tf.nest.map_structure(common, _as_tuple(first), _as_tuple(last))
+
+
+def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let what a function raises reach the caller of `fit`, with its traceback, as an error.
+
+    TensorFlow takes `StopIteration` for the end of the data, and the pass would end without a word.
+    """
+
+    def explain(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except Exception as error:
+            shown = "".join(traceback.format_exception(error))
+            raise RuntimeError(
+                f"the dataset raised {type(error).__name__}: {error}\n{shown}"
+            ) from error
+
+    return explain
