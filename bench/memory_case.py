@@ -17,7 +17,7 @@ from loaders.registry import LOADERS
 if TYPE_CHECKING:
     from bench.runner import CaseRun
 
-_CEILING_SAMPLES = 50_000
+_CEILING_SAMPLES = 10_000
 _MIB = 2**20
 
 
