@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from loaders import ScalePixels
 from loaders.contract import Loader, Pixels, Rows
 
 CNN_PARAMETERS = 550_570
@@ -93,7 +94,7 @@ def cnn(pixels: Pixels, **compile_options: Any) -> Any:
     layers = keras.layers
     model = keras.Sequential([keras.Input((32, 32, 3), dtype=pixels)])
     if pixels == "uint8":
-        model.add(layers.Rescaling(1 / 255))
+        model.add(ScalePixels())
     for filters in (32, 64, 128):
         for _ in range(2):
             model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))

@@ -20,6 +20,7 @@ __all__ = [
     "ImageSource",
     "Loader",
     "LoaderOptions",
+    "ScalePixels",
     "bridge",
     "make_loader",
     "sample_order",
@@ -51,6 +52,10 @@ def __getattr__(name: str) -> Any:
         from loaders.cifar10_sequence import CIFAR10Sequence
 
         return CIFAR10Sequence
+    if name == "ScalePixels":
+        from loaders.scale_pixels_layer import ScalePixels
+
+        return ScalePixels
     if name == "bridge":
         from loaders.py_dataset_bridge import bridge
 

@@ -147,7 +147,9 @@ def test_an_error_reaches_the_caller_with_its_traceback(workers, error):
 
     keras.config.disable_traceback_filtering()
     try:
-        with pytest.raises(Exception, match=r"the disk is on fire|generator raised StopIteration") as caught:
+        with pytest.raises(
+            Exception, match=r"the disk is on fire|generator raised StopIteration"
+        ) as caught:
             fitted(bridge(Broken(workers=workers)))
     finally:
         keras.config.enable_traceback_filtering()

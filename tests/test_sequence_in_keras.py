@@ -24,7 +24,7 @@ pytestmark = pytest.mark.each_backend
 
 ORDERED = {"shuffle": False, "verbose": 0}
 
-number_of_workers = pytest.mark.parametrize("workers", [None, 0, 1, 4])
+number_of_workers = pytest.mark.parametrize("workers", [None, 4])
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 sequence_of = pytest.fixture(kit.maker_of_sequences)
 
@@ -131,7 +131,7 @@ def test_a_loader_delivers_the_rows_of_each_fit(source):
     assert witness.rows == [*ROWS, *ROWS[::-1], *ROWS[:7]]
 
 
-@pytest.mark.parametrize("workers", [None, 1, 4])
+@pytest.mark.parametrize("workers", [None, 4])
 def test_most_batches_of_a_fit_are_read_ahead(source, sequence_of, monkeypatch, workers):
     readers = []
 
