@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from loaders.cifar10 import prepare_cifar10
 from loaders.contract import LoaderOptions, Pixels, Rows
+from loaders.lazy_sequence import LazySequence, check_workers
 from loaders.order import sample_order
-from loaders.sequence_loader import LazySequence, check_workers
 from loaders.source import ImageSource
 
 

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
+from loaders.lazy_sequence import LazySequence
 from loaders.read_ahead import THREAD_NAME
-from loaders.sequence_loader import LazySequence
 
 ROWS = np.random.default_rng(5).permutation(230)
 

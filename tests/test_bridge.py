@@ -13,7 +13,7 @@ from reading_ahead import ROWS, eventually, threads
 from loaders import bridge
 from loaders.audit.recording import record_evaluate, record_fit, record_predict
 from loaders.contract import make_batch
-from loaders.sequence_loader import LazySequence
+from loaders.lazy_sequence import LazySequence
 
 pytestmark = pytest.mark.each_backend
 

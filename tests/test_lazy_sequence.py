@@ -11,7 +11,7 @@ import reading_ahead as kit
 from reading_ahead import ROWS, eventually, threads
 
 from loaders.contract import make_batch
-from loaders.sequence_loader import LazySequence
+from loaders.lazy_sequence import LazySequence
 
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 sequence_of = pytest.fixture(kit.maker_of_sequences)

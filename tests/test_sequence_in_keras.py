@@ -197,7 +197,7 @@ EXIT_IN_MID_PASS = """
 import sys, threading
 import keras, numpy as np
 from loaders.audit.recording import recording_model
-from loaders.sequence_loader import LazySequence
+from loaders.lazy_sequence import LazySequence
 from loaders.source import ImageSource
 
 class Exit(keras.callbacks.Callback):

@@ -8,7 +8,8 @@ import time
 
 import numpy as np
 
-from loaders.sequence_loader import LazySequence, SequenceLoader
+from loaders.lazy_sequence import LazySequence
+from loaders.sequence_loader import SequenceLoader
 
 
 class FaultyLoader(SequenceLoader):
