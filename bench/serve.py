@@ -42,6 +42,8 @@ def main() -> None:
     """Serve one case: its settings are the only argument, as JSON."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what frameworks print must not mix with the answers
+    # Line by line, or what a loader printed last would be lost with its process.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     end_with_parent()
     die_first()
     serve(Worker(**json.loads(sys.argv[1])), answers)
