@@ -20,6 +20,7 @@ BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null", "em
 Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["float32", "mixed_bfloat16"]
 JitCompile = Literal["auto", "on", "off"]
+PageCache = Literal["warm", "cold"]
 
 BACKENDS = ("jax", "tensorflow", "torch")
 """Keras backends that the suite measures on; each is named after the package that it needs."""
@@ -51,6 +52,10 @@ class Case:
     steps_per_execution: int = 1
     """Steps that Keras runs in one call of its compiled function."""
 
+    page_cache: PageCache = "warm"
+    """Whether the source's pages stay where they are (`warm`) or are dropped from memory before
+    each round and each first batch (`cold`)."""
+
     step_ms: float | None = None
     """Milliseconds that every step waits in an `emulated` case; `None` in all others."""
 
@@ -64,11 +69,16 @@ class Case:
 
     @property
     def unsupported(self) -> str | None:
-        """Why Keras cannot run it; `None`: it can."""
+        """Why it cannot be run; `None`: it can."""
         if self.backend == "torch" and self.steps_per_execution > 1:
             return (
                 f"Keras runs one step an execution on torch, got {self.steps_per_execution}; "
                 "leave torch out of --keras-backends or --steps-per-execution away"
+            )
+        if self.page_cache == "cold" and self.num_workers and LOADERS[self.loader].worker_processes:
+            return (
+                "its worker processes keep the source's pages mapped, so they cannot be dropped; "
+                "leave `--page-cache cold` or --num-workers away"
             )
         return None
 
@@ -91,6 +101,8 @@ class Case:
             parts.append(f"jit_{self.jit_compile}")
         if self.steps_per_execution != 1:
             parts.append(f"spe{self.steps_per_execution}")
+        if self.page_cache != "warm":
+            parts.append(self.page_cache)
         if self.step_ms is not None:
             parts.append(f"{'cpu' if self.step_cpu else ''}step{self.step_ms:g}ms")
         return "-".join(parts)
@@ -165,13 +177,15 @@ def plan(
     precisions: Sequence[str] = ("float32",),
     jit_compile: Sequence[str] = ("auto",),
     steps_per_execution: Sequence[int] = (1,),
+    page_cache: Sequence[str] = ("warm",),
     steps_ms: Sequence[float] = (),
     step_cpu: bool = False,
 ) -> list[Case]:
     """Return the cases of one benchmark: every combination, neighbours differing by the loader.
 
     A loader without workers has one case, whatever the numbers of workers. `steps_ms` and
-    `step_cpu` concern the emulated accelerator alone, which has no case without them.
+    `step_cpu` concern the emulated accelerator alone, which has no case without them. Memory is
+    measured with a warm page cache alone.
 
     Raises:
         ValueError: a name is unknown or a number is out of range; the message lists what is valid.
@@ -182,6 +196,7 @@ def plan(
     check_names("device", [device], get_args(Device))
     check_names("precision", precisions, get_args(Precision))
     check_names("jit_compile", jit_compile, get_args(JitCompile))
+    check_names("page cache", page_cache, get_args(PageCache))
     for what, values in (
         ("batch size", batch_sizes),
         ("number of samples", samples),
@@ -204,7 +219,7 @@ def plan(
             bench=bench,
             backend=backend,
             loader=loader,
-            batch_size=batch_size,
+            batch_size=batch,
             pixels=form,  # type: ignore[arg-type]  # names are checked above
             samples=count,
             num_workers=workers,
@@ -212,10 +227,11 @@ def plan(
             precision=precision,  # type: ignore[arg-type]
             jit_compile=jit,  # type: ignore[arg-type]
             steps_per_execution=steps,
+            page_cache=pages,  # type: ignore[arg-type]
             step_ms=step_ms,
             step_cpu=emulated and step_cpu,
         )
-        for backend, count, batch_size, form, precision, jit, steps, step_ms, loader in product(
+        for backend, count, batch, form, precision, jit, steps, pages, step_ms, loader in product(
             backends,
             samples,
             batch_sizes,
@@ -223,6 +239,7 @@ def plan(
             precisions,
             jit_compile,
             steps_per_execution,
+            ("warm",) if bench == "memory" else page_cache,
             steps_ms if emulated else (None,),
             loaders,
         )

@@ -34,16 +34,18 @@ class SampleCounter(keras.metrics.Metric):
         return self.count + 0  # a tensor of its own: the variable changes before logs are read
 
 
-def fit(model: Any, loader: Loader, rows: Rows, callbacks: Sequence[Any] = ()) -> int:
-    """Train for one epoch over the given rows: the only training call of this suite.
+def fit(
+    model: Any, loader: Loader, rows: Rows, callbacks: Sequence[Any] = (), *, epochs: int = 1
+) -> int:
+    """Train on the given rows, in each epoch the same: the only training call of this suite.
 
     Returns:
-        How many samples the model saw.
+        How many samples the model saw in all epochs.
     """
     history = model.fit(
-        **loader.fit_args(rows), shuffle=False, epochs=1, verbose=0, callbacks=list(callbacks)
+        **loader.fit_args(rows), shuffle=False, epochs=epochs, verbose=0, callbacks=list(callbacks)
     )
-    return int(history.history["samples"][0])
+    return int(sum(history.history["samples"]))
 
 
 class NullModel(keras.Model):

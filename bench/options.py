@@ -14,7 +14,17 @@ from typing import TypeVar, get_args
 import pytest
 
 from bench.budget import parse_size
-from bench.cases import BACKENDS, BENCHES, Case, Device, JitCompile, Precision, Protocol, plan
+from bench.cases import (
+    BACKENDS,
+    BENCHES,
+    Case,
+    Device,
+    JitCompile,
+    PageCache,
+    Precision,
+    Protocol,
+    plan,
+)
 from bench.environment import configured_backend
 from loaders import LOADERS
 from loaders.registry import missing_package
@@ -86,6 +96,14 @@ def add_options(group: pytest.OptionGroup) -> None:
         "NUMBERS",
         "Comma-separated: steps in one call of the compiled function (default: 1).",
         default="1",
+    )
+    add(
+        "--page-cache",
+        "STATES",
+        f"Comma-separated: {', '.join(get_args(PageCache))} (default: warm). cold drops the "
+        "source's pages from memory before each round, as after a restart or where the data are "
+        "larger than memory.",
+        default="warm",
     )
     add(
         "--step-ms",
@@ -179,6 +197,7 @@ def read_options(config: pytest.Config) -> Settings:
             precisions=_names(get("precision")),
             jit_compile=_names(get("jit_compile")),
             steps_per_execution=_numbers("--steps-per-execution", get("steps_per_execution")),
+            page_cache=_names(get("page_cache")),
             steps_ms=steps_ms,
             step_cpu=get("step_cpu"),
         )

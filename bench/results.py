@@ -14,7 +14,7 @@ from typing import Any
 
 from loaders.source import ImageSource
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 class RunFile:
@@ -107,6 +107,7 @@ def new_case_record(
         "error": None,
         "rounds": [],
         "time_to_first_batch_s": [],
+        "epoch_boundary_s": [],
         "memory": None,
         "device_memory": None,
         "card": None,

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 FIRST_BATCH_REPEATS = 7
 
+BOUNDARY_EPOCHS = 10
+BOUNDARY_BATCHES = 32
+"""An epoch boundary is told from one call of `fit` with so many epochs of so many batches."""
+
 
 def time_rounds(run: CaseRun, child: Child, card: CardMonitor | None, benchmark: Any) -> None:
     """Measure the rounds of a case, and then the time to the first batch.
 
     Args:
-        run: the case; its record gets `rounds`, `time_to_first_batch_s` and, on an accelerator,
-            `device_memory`.
+        run: the case; its record gets `rounds`, `time_to_first_batch_s`, `epoch_boundary_s` and,
+            on an accelerator, `device_memory`.
         child: the process of the case, which has done nothing yet.
         card: watches the card that the backend may use; `None`: there is none to watch.
         benchmark: pytest-benchmark's fixture.
@@ -47,6 +51,9 @@ def time_rounds(run: CaseRun, child: Child, card: CardMonitor | None, benchmark:
             child.call("time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=samples)
             for repeat in range(FIRST_BATCH_REPEATS)
         ]
+        run.record["epoch_boundary_s"] = child.call(
+            "epoch_boundaries", epochs=BOUNDARY_EPOCHS, batches=BOUNDARY_BATCHES
+        )
     benchmark.extra_info.update(
         samples_per_s=median(r["samples"] / r["seconds"] for r in rounds),
         accelerator_utilization=median(r["ceiling_seconds"] / r["seconds"] for r in rounds),

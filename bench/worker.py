@@ -13,7 +13,6 @@ from typing import Any
 from bench.budget import lift_limit, limit_allocations
 from bench.cpu_time import own_cpu_seconds
 from bench.heap import trim_heap
-from loaders.registry import LOADERS
 
 CALIBRATION_ROUNDS = 8
 
@@ -36,34 +35,16 @@ class Worker:
         self._seed = seed
         self._loader: Any = None
         self._round_rows: Any = None
+        self._resident: float | None = None
         self._on_accelerator = False
         self._emulated: Any = None
 
     def import_framework(self) -> dict[str, str]:
-        """Import Keras, its backend and what the loader needs before them.
+        """Import Keras, its backend and what the loader needs; see `bench.framework`."""
+        from bench.framework import import_framework
 
-        Returns:
-            See `bench.device.describe_backend`.
-        """
-        if "torch" in LOADERS[self._case["loader"]].packages:
-            import torch  # noqa: F401  # a process that needs both must import it before TensorFlow
-        import keras
-
-        if keras.backend.backend() != self._case["backend"]:
-            raise RuntimeError(
-                f"Keras runs on `{keras.backend.backend()}`, the case asks for "
-                f"`{self._case['backend']}`; does something set KERAS_BACKEND when Python starts?"
-            )
-        # Whatever the user's keras.json says: it is part of the contract.
-        keras.config.set_image_data_format("channels_last")
-        keras.config.set_floatx("float32")
-        import bench.models  # noqa: F401  # so that it does not count as the model's memory
-        from bench.device import describe_backend, hide_accelerators_from_tensorflow
-
-        description = describe_backend()
+        description = import_framework(backend=self._case["backend"], loader=self._case["loader"])
         self._on_accelerator = description["device"] != "cpu"
-        if self._on_accelerator:
-            hide_accelerators_from_tensorflow()
         return description
 
     def make_model(self) -> None:
@@ -111,6 +92,8 @@ class Worker:
         self._round_rows = None  # or two orders would be in memory at once
         self._round_rows = self._rows(epoch)[:samples]
         gc.collect()  # a round pays for its own garbage only
+        if loader == "loader":
+            self._prepare_pages()
         self._cpu_before = own_cpu_seconds()
 
     def round(self) -> dict[str, Any]:
@@ -119,7 +102,8 @@ class Worker:
         The clock runs from `fit_args` until `fit` has returned and the device has done its work.
 
         Returns:
-            `samples` delivered and `seconds`; also `steady_seconds` of an `EmulatedStep`.
+            `samples` delivered, `seconds` and `resident_before`, the share of the source's pages
+            that were in memory (`None`: unknown); also `steady_seconds` of an `EmulatedStep`.
 
         Raises:
             RuntimeError: the model saw another number of samples.
@@ -131,14 +115,16 @@ class Worker:
         seen = fit(self._model, self._round_loader, self._round_rows, self._callbacks())
         synchronize(self._model)
         seconds = time.perf_counter() - start
-        if seen != len(self._round_rows):
-            raise RuntimeError(
-                f"The model saw {seen} samples; the loader was to deliver {len(self._round_rows)}."
-            )
-        if self._emulated is None:
-            return {"samples": seen, "seconds": seconds}
-        steady = self._emulated.steady_seconds
-        return {"samples": seen, "seconds": seconds, "steady_seconds": steady}
+        _check_seen(seen, len(self._round_rows))
+        reply = {"samples": seen, "seconds": seconds, "resident_before": self._resident}
+        if self._emulated is not None:
+            reply["steady_seconds"] = self._emulated.steady_seconds
+        return reply
+
+    def _prepare_pages(self) -> None:
+        from bench.page_cache import prepare_pages
+
+        self._resident = prepare_pages(self._source, self._case["page_cache"])
 
     def _callbacks(self) -> list[Any]:
         return [] if self._emulated is None else [self._emulated]
@@ -196,26 +182,34 @@ class Worker:
         return seconds
 
     def time_to_first_batch(self, *, epoch: int, samples: int) -> float:
-        """Return the seconds from the start of a round to the end of its first step.
-
-        With several steps an execution it is the end of the first execution.
-        """
-        import keras
-
+        """Return the seconds from the start of a round to the end of its first step."""
+        from bench.epoch_edges import FirstStep
         from bench.models import fit
-
-        first_end: list[float] = []
-
-        class StopAfterFirst(keras.callbacks.Callback):
-            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-                first_end.append(time.perf_counter())
-                self.model.stop_training = True
 
         rows = self._rows(epoch)[:samples]
         gc.collect()
+        self._prepare_pages()
+        step = FirstStep()
         start = time.perf_counter()
-        fit(self._model, self._loader, rows, [*self._callbacks(), StopAfterFirst()])
-        return first_end[0] - start
+        fit(self._model, self._loader, rows, [*self._callbacks(), step])
+        assert step.end is not None, "a round has at least one batch"
+        return step.end - start
+
+    def epoch_boundaries(self, *, epochs: int, batches: int) -> list[float]:
+        """Return the seconds between the epochs of one `fit`, see `bench.epoch_edges.Boundaries`.
+
+        Raises:
+            RuntimeError: the model saw another number of samples.
+        """
+        from bench.epoch_edges import Boundaries
+        from bench.models import fit
+
+        rows = self._rows(0)[: self._whole_batches(batches)]
+        gc.collect()
+        times = Boundaries()
+        seen = fit(self._model, self._loader, rows, [*self._callbacks(), times], epochs=epochs)
+        _check_seen(seen, epochs * len(rows))
+        return times.seconds
 
     def device_memory(self) -> dict[str, Any]:
         """Return the allocator's peak on the accelerator; see `bench.device.peak_memory`."""
@@ -257,3 +251,8 @@ class Worker:
         """Return the samples of that many batches, at least one; a whole epoch at most."""
         batch_size: int = self._case["batch_size"]
         return min(max(1, count) * batch_size, self._source.num_samples)
+
+
+def _check_seen(seen: int, expected: int) -> None:
+    if seen != expected:
+        raise RuntimeError(f"The model saw {seen} samples; the loader was to deliver {expected}.")

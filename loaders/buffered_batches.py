@@ -12,7 +12,11 @@ import numpy.typing as npt
 
 from loaders.buffers import BufferPool
 from loaders.contract import Batch, Pixels, Rows
+from loaders.page_cache import ReadAdvice
 from loaders.source import ImageSource
+
+WATCHED = 8
+"""Of so many batches, one is watched for pages that had to be read from disk."""
 
 
 class BufferedBatches:
@@ -51,20 +55,32 @@ class BufferedBatches:
         self._batch_size = batch_size
         self._pixels = pixels
         self._buffers = buffers
+        self._advice = ReadAdvice(self._images)
+        self._advised = -1
+        """The batch that the kernel was told of last."""
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch_size)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return a batch.
+        """Return a batch, and see to it that the next one is in memory in time.
 
         Args:
             index: from 0 to `len(self) - 1`.
         """
-        start = index * self._batch_size
-        rows = self._rows[start : start + self._batch_size]
-        y = self._one_hot.take(self._labels.take(rows), axis=0)
-        return self._read(rows), y
+        rows = self._rows_of(index)
+        if index == 0:
+            self._advice.begin(self._rows)
+        if self._advice.cold and self._advised != index:
+            self._advice.read_next(rows)
+        x = self._read(rows) if index % WATCHED else self._advice.watch(self._read, rows)
+        if self._advice.cold and index + 1 < len(self):
+            self._advised = index + 1
+            self._advice.read_next(self._rows_of(index + 1))
+        return x, self._one_hot.take(self._labels.take(rows), axis=0)
+
+    def _rows_of(self, index: int) -> Rows:
+        return self._rows[index * self._batch_size : (index + 1) * self._batch_size]
 
     def _read(self, rows: Rows) -> npt.NDArray[Any]:
         shape = (len(rows), *self._images.shape[1:])

@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from loaders.contract import Pixels
+from loaders.contract import Pixels, Rows
+from loaders.page_cache import ReadAdvice, has_room_for
 from loaders.source import ImageSource
+
+BATCHES_AHEAD = 2
+"""How long before it is gathered the kernel is told of a batch."""
 
 
 class MappedSource:
@@ -25,8 +29,40 @@ class MappedSource:
 
     def __init__(self, source: ImageSource) -> None:
         self._images = mapped_tensor(source.images)
+        self._advice = ReadAdvice(source.images)
+        self._has_room = has_room_for(source.images.nbytes)
         self._labels = tf.constant(source.labels)
         self._one_hot = tf.eye(len(source.class_names), dtype=tf.float32)
+
+    def begin(self, rows: Rows, batch_size: int) -> None:
+        """See to it that a pass finds its rows in memory: the first batch, and all it has room for.
+
+        Args:
+            rows: of the pass, in their order.
+            batch_size: of its first batch.
+        """
+        self._advice.begin(rows)
+        if self._advice.cold:
+            self._advice.will_need(rows[:batch_size])
+            self._advice.want_whole()
+
+    def advised(self, batches_of_rows: Any) -> Any:
+        """Return a dataset of the rows of each batch that lets the kernel read them in time.
+
+        Python is called for every batch only where the source is too large to be read whole.
+        """
+        if self._has_room:
+            return batches_of_rows
+
+        def ask(rows: Rows) -> Rows:
+            if self._advice.cold:
+                self._advice.read_next(rows)
+            return rows
+
+        def asked(rows: Any) -> Any:
+            return tf.ensure_shape(tf.numpy_function(ask, [rows], rows.dtype), rows.shape)
+
+        return batches_of_rows.map(asked).prefetch(BATCHES_AHEAD)
 
     def batch(self, rows: Any, pixels: Pixels) -> tuple[Any, Any]:
         """Return the batch of some rows.

@@ -35,6 +35,9 @@ def rows_dataset(
 ) -> Any:
     """Return the batches of a mapped source; Python is called once a pass, for the rows.
 
+    It is called for each batch, to let the kernel read ahead, where the source is too large for
+    half of the available memory.
+
     Args:
         source: the stored images.
         rows_of_next_pass: returns the rows of the pass that begins. TensorFlow shares their memory
@@ -51,10 +54,15 @@ def rows_dataset(
     """
     mapped = MappedSource(source)
 
+    def rows_of_pass() -> Rows:
+        rows = rows_of_next_pass()
+        mapped.begin(rows, batch_size)
+        return rows
+
     def begin(_: Any) -> Any:
-        rows = tf.numpy_function(rows_of_next_pass, [], dtype)
+        rows = tf.numpy_function(rows_of_pass, [], dtype)
         rows = tf.ensure_shape(rows, (num_samples,))
-        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        return mapped.advised(tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
 
     dataset = (
         tf.data.Dataset.range(1)

@@ -30,9 +30,10 @@ class TfDataLoader(Loader):
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: a dataset of `(x, y)` over the given rows."""
         workers = self.options.num_workers
+        self._mapped.begin(rows, self.options.batch_size)
+        batches = tf.data.Dataset.from_tensor_slices(rows).batch(self.options.batch_size)
         dataset = (
-            tf.data.Dataset.from_tensor_slices(rows)
-            .batch(self.options.batch_size)
+            self._mapped.advised(batches)
             .map(self._batch, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True)
             .prefetch(self.options.prefetch_batches if workers else tf.data.AUTOTUNE)
         )

@@ -46,6 +46,8 @@ def test_every_round_has_its_ceiling_and_its_cpu(finished):
         assert len(case["rounds"]) == (2 if timed else 0)
         feed = case["case"]["bench"] == "feed"
         assert len(case["time_to_first_batch_s"]) == (7 if feed else 0)
+        assert len(case["epoch_boundary_s"]) == (9 if feed else 0)
+        assert all(seconds > 0 for seconds in case["epoch_boundary_s"])
         for measured in case["rounds"]:
             for name in ("seconds", "ceiling_seconds", "cpu_seconds", "ceiling_cpu_seconds"):
                 assert measured[name] > 0

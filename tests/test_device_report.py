@@ -64,7 +64,7 @@ def report(run, tmp_path):
                 "missing": {},
             },
         } | changes
-        content = run | {"schema": 4, "cases": [result], "probes": []}
+        content = run | {"schema": 5, "cases": [result], "probes": []}
         (tmp_path / "run.json").write_text(json.dumps(content))
         read_run(tmp_path)
         write_report(tmp_path)

@@ -24,6 +24,7 @@ def emulated_case(run, loader, step_ms, utilization, *, busy=False, outcome="ok"
         "precision": "float32",
         "jit_compile": "auto",
         "steps_per_execution": 1,
+        "page_cache": "warm",
         "step_ms": step_ms,
         "step_cpu": busy,
     }
@@ -63,7 +64,7 @@ def emulated(run, tmp_path):
     ]
 
     def with_cases(*more):
-        content = run | {"schema": 4, "cases": [*cases, *more], "probes": []}
+        content = run | {"schema": 5, "cases": [*cases, *more], "probes": []}
         (tmp_path / "run.json").write_text(json.dumps(content))
         return read_run(tmp_path)
 

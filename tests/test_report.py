@@ -186,7 +186,7 @@ def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, report
     report(whole_run)
     header, *lines = (tmp_path / "summary.csv").read_text().splitlines()
     key = "backend,loader,num_workers,batch_size,pixels,samples,"
-    options = "device,precision,jit_compile,steps_per_execution,"
+    options = "device,precision,jit_compile,steps_per_execution,page_cache,"
     assert header.startswith(f"{key}{options}identical,verdict,known_failure,")
     failed = (
         "jax,stock_sequence,2,64,float32,50000,auto,float32,auto,1,False,missing_or_repeated,True,"

@@ -45,6 +45,7 @@ def case(loader, samples, footprint, outcome="ok", budget=GIB, metric="pss", epo
             "precision": "float32",
             "jit_compile": "auto",
             "steps_per_execution": 1,
+            "page_cache": "warm",
             "step_ms": None,
             "step_cpu": False,
             "samples": samples,

@@ -95,7 +95,10 @@ def measured(case: Case | None, write: Callable[[Case], str]) -> str:
         return write(case)
     ending = outcome(case.outcome, case.signal)
     figure = write(case) if case.outcome in ("interrupted", "audit_failed") else NOT_RUN
-    return ending if figure == NOT_RUN else f"{figure}, {ending}"
+    if figure != NOT_RUN:
+        return f"{figure}, {ending}"
+    # All that a case measures comes before its audit: what is not there then was not looked for.
+    return NOT_RUN if case.outcome == "audit_failed" else ending
 
 
 def plain(text: object) -> str:

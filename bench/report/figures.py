@@ -36,6 +36,12 @@ class Throughput:
     time_to_first_batch_s: Estimate | None
     """Seconds from the start of `fit` to the end of its first step."""
 
+    epoch_boundary_s: Estimate | None = None
+    """Seconds from the end of an epoch's last step to the end of the first step of the next."""
+
+    resident_before: Estimate | None = None
+    """Share of the source's pages that were in memory when a round began, from 0 to 1."""
+
     device_use: DeviceUse | None = None
     """The accelerator's part; `None` on a CPU."""
 
@@ -79,6 +85,7 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
             count - batch_size if count and count > batch_size else None for count in samples
         ]
     first = result.get("time_to_first_batch_s") or []
+    boundaries = result.get("epoch_boundary_s") or []
     return Throughput(
         outcome=case_outcome(result),
         signal=case_signal(result),
@@ -86,5 +93,7 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         utilization=estimate_ratio(ceiling_seconds, seconds),
         cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
         time_to_first_batch_s=estimate_ratio(first, [1] * len(first)),
+        epoch_boundary_s=estimate_ratio(boundaries, [1] * len(boundaries)),
+        resident_before=estimate_ratio(column("resident_before"), [1] * len(rounds)),
         device_use=read_device_use(result),
     )

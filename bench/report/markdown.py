@@ -51,6 +51,7 @@ COLUMNS: Mapping[str, Column] = {
     "data stall (training)": _figure("train", "data_stall", cells.fraction),
     "CPU s per 1,000 samples (feed)": _figure("feed", "cpu_s_per_1000_samples", cells.significant),
     "time to first batch (feed, ms)": _figure("feed", "time_to_first_batch_s", cells.milliseconds),
+    "epoch boundary (feed, ms)": _figure("feed", "epoch_boundary_s", cells.milliseconds),
     "footprint (MiB)": lambda row: cells.measured(row.memory, footprint),
     "batches identical": audit_verdict,
 }

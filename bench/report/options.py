@@ -20,6 +20,7 @@ OPTIONS = MappingProxyType(
         "precision": "policy {}",
         "jit_compile": "jit_compile {}",
         "steps_per_execution": "{} steps an execution",
+        "page_cache": "page cache {}",
         "device": "device {}",
         "samples": "{:,} samples",
     }
@@ -30,6 +31,7 @@ _UNSAID = {
     "precision": "float32",
     "jit_compile": "auto",
     "steps_per_execution": 1,
+    "page_cache": "warm",
     "device": "auto",
 }
 """Values that go without saying where all rows have them: those that nobody asked for."""

@@ -31,6 +31,7 @@ CONFIG = (
     "precision",
     "jit_compile",
     "steps_per_execution",
+    "page_cache",
     "device",
     "samples",
 )
@@ -62,6 +63,9 @@ class Row:
 
     jit_compile: str = "auto"
     steps_per_execution: int = 1
+    page_cache: str = "warm"
+    """Whether the source lay in memory when a round began: `warm`, or dropped from it, `cold`."""
+
     feed: Throughput | None = None
     train: Throughput | None = None
     memory: Memory | None = None

@@ -32,6 +32,7 @@ _CASE = {
     "jit_compile": str,
     "loader": str,
     "num_workers": int,
+    "page_cache": str,
     "pixels": str,
     "precision": str,
     "samples": int,
@@ -57,6 +58,7 @@ _PARTS = {  # what a killed or interrupted case may lack
     "memory": (dict, _NONE),
     "rounds": (list, _NONE),
     "time_to_first_batch_s": (list, _NONE),
+    "epoch_boundary_s": (list, _NONE),
 }
 _AUDIT = {"identical": bool, "verdict": str, "passes": list}
 _PASS = {

@@ -26,6 +26,7 @@ _KEY = (
     "precision",
     "jit_compile",
     "steps_per_execution",
+    "page_cache",
 )
 _BYTES = (
     "footprint_bytes",
@@ -43,6 +44,8 @@ _THROUGHPUT = {
     "data_stall": "data_stall",
     "cpu_s_per_1000_samples": "cpu_s_per_1000_samples",
     "time_to_first_batch_s": "time_to_first_batch_s",
+    "epoch_boundary_s": "epoch_boundary_s",
+    "resident_before": "resident_before",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.report.audit import DIFFERENT, IDENTICAL
 
-SCHEMA = 4
+SCHEMA = 5
 """The newest schema of `run.json` that this version reads."""
 
 _CASE_DEFAULTS = {
@@ -20,6 +20,7 @@ _CASE_DEFAULTS = {
     "steps_per_execution": 1,
     "step_ms": None,
     "step_cpu": False,
+    "page_cache": "warm",  # 5 brought cold rounds
 }
 
 
@@ -27,7 +28,7 @@ def upgrade(run: dict[str, Any]) -> dict[str, Any]:
     """Return an older run as one of this schema.
 
     Schema 1 knew of an audit only whether the batches of `fit` were identical. Schema 2 knew no
-    probes. What else is new in 3 and 4 is optional.
+    probes. What else is new in 3, 4 and 5 is optional.
 
     Args:
         run: the decoded content of `run.json`; what lacks its form is left to whoever checks it.

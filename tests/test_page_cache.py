@@ -1,0 +1,233 @@
+"""Cold pages: dropped for a round and seen to be gone; advised for a batch and seen to come."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import suite
+
+from bench.cases import plan
+from bench.page_cache import drop_pages, prepare_pages
+from loaders import page_cache
+from loaders.buffered_batches import BufferedBatches
+from loaders.buffers import BufferPool
+from loaders.cache import write_source
+from loaders.contract import make_batch
+from loaders.page_cache import ReadAdvice, resident_fraction
+
+SAMPLES = 6_000
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A source of 17.6 MiB on disk."""
+    random = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("cold") / "noise"
+    images = random.integers(0, 256, (SAMPLES, 32, 32, 3), dtype=np.uint8)
+    source = write_source(
+        folder,
+        name="synthetic",
+        split="train",
+        edition="synthetic",
+        class_names=tuple("abcdefghij"),
+        num_samples=SAMPLES,
+        chunks=[(images, random.integers(0, 10, SAMPLES, dtype=np.uint8))],
+        inputs={},
+    )
+    try:
+        drop_pages(source)
+    except (NotImplementedError, RuntimeError) as error:  # a file system in memory
+        pytest.skip(f"pages cannot be dropped here: {error}")
+    return source
+
+
+@pytest.fixture
+def cold(stored):
+    """The same with none of its pages in memory, and a map of its own."""
+    source = replace(stored)
+    drop_pages(source)
+    return source
+
+
+@pytest.fixture
+def no_room(monkeypatch):
+    monkeypatch.setattr(page_cache, "has_room_for", lambda num_bytes: False)
+
+
+def soon(condition):
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return condition()
+
+
+def in_memory(source, rows):
+    address, _ = source.images.__array_interface__["data"]
+    return all(
+        page_cache.resident_pages(address + row * 3072, 3072).all()
+        for row in np.asarray(rows).tolist()
+    )
+
+
+def test_dropped_pages_are_gone_and_their_contents_come_back(stored):
+    before = np.array(stored.images)
+    assert resident_fraction(stored.images) == 1
+    drop_pages(stored)
+    assert resident_fraction(stored.images) < 0.01
+    assert np.array_equal(stored.images, before)
+
+
+def test_a_warm_case_leaves_pages_where_they_are(cold):
+    assert prepare_pages(cold, "warm") < 0.01
+    np.array(cold.images)
+    assert prepare_pages(cold, "warm") == 1
+    assert prepare_pages(cold, "cold") < 0.01
+
+
+def test_pages_that_another_process_maps_cannot_be_dropped(stored):
+    code = (
+        "import sys, numpy as np\n"
+        "images = np.load(sys.argv[1], mmap_mode='r')\n"
+        "print(images.sum(), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    path = stored.folder / "images.npy"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(RuntimeError, match=r"100% of the pages of .* must be 1% at most"):
+            drop_pages(stored)
+        other.communicate(b"")
+
+
+def test_advised_rows_come_into_memory_and_others_do_not(cold, no_room):
+    advice = ReadAdvice(cold.images)
+    rows = np.array([5_000, 17, 2_900], dtype=np.int32)
+    advice.begin(rows)
+    assert advice.cold
+    advice.read_next(rows)
+    assert soon(lambda: in_memory(cold, rows))
+    assert resident_fraction(cold.images) < 0.01
+
+
+def test_what_there_is_room_for_is_read_whole(cold):
+    advice = ReadAdvice(cold.images)
+    rows = np.random.default_rng(0).permutation(SAMPLES)
+    advice.begin(rows)
+    for start in range(0, 5 * 64, 64):  # 4 MiB each
+        advice.read_next(rows[start : start + 64])
+    assert soon(lambda: resident_fraction(cold.images) == 1)
+
+
+def test_it_can_be_wanted_whole_at_once(cold):
+    advice = ReadAdvice(cold.images)
+    advice.begin(np.arange(SAMPLES))
+    advice.want_whole()
+    assert soon(lambda: resident_fraction(cold.images) == 1)
+
+
+def test_too_large_a_source_is_never_wanted_whole(cold, no_room):
+    advice = ReadAdvice(cold.images)
+    advice.begin(np.arange(SAMPLES))
+    advice.want_whole()
+    time.sleep(0.05)
+    assert resident_fraction(cold.images) < 0.01
+
+
+def test_advice_ends_when_rows_are_in_memory_and_begins_when_they_are_not(stored, no_room):
+    np.array(stored.images)
+    advice = ReadAdvice(stored.images)
+    rows = np.random.default_rng(0).permutation(SAMPLES)
+    advice.begin(rows)
+    assert not advice.cold
+    drop_pages(stored)
+    assert advice.watch(lambda rows: stored.images[rows], rows[:64]).shape == (64, 32, 32, 3)
+    assert advice.cold, "the disk was waited for"
+    np.array(stored.images)
+    for batch in range(8):
+        assert advice.cold, batch
+        advice.read_next(rows[64 * batch : 64 * batch + 64])
+    assert not advice.cold
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_batches_of_a_cold_source_are_the_same(cold, monkeypatch, room):
+    monkeypatch.setattr(page_cache, "has_room_for", lambda num_bytes: room)
+    rows = np.random.default_rng(1).permutation(SAMPLES)[:1_000].astype(np.int32)
+    batches = BufferedBatches(cold, rows, batch_size=64, pixels="float32", buffers=BufferPool(4))
+    for index in range(len(batches)):
+        x, y = batches[index]
+        following = rows[64 * index + 64 : 64 * index + 128]
+        assert soon(lambda wanted=following: in_memory(cold, wanted)), "one batch ahead"
+        expected_x, expected_y = make_batch(cold, rows[64 * index : 64 * index + 64], "float32")
+        assert np.array_equal(x, expected_x)
+        assert np.array_equal(y, expected_y)
+
+
+def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text(f"{64 * 2**20}\n")
+    (tmp_path / "memory.current").write_text(f"{24 * 2**20}\n")
+    monkeypatch.setattr(page_cache, "_CGROUP", tmp_path)
+    assert page_cache.has_room_for(20 * 2**20)
+    assert not page_cache.has_room_for(20 * 2**20 + 1)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert page_cache.has_room_for(20 * 2**20 + 1)
+
+
+@pytest.mark.parametrize("loader", ["sequence", "tf_data"])
+def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatch, loader):
+    pytest.importorskip("tensorflow")
+    from loaders import LoaderOptions, make_loader, mapped_tensors
+
+    monkeypatch.setattr(mapped_tensors, "has_room_for", lambda num_bytes: False)
+    asked = []
+    read_next = ReadAdvice.read_next
+    monkeypatch.setattr(
+        ReadAdvice,
+        "read_next",
+        lambda self, rows: (asked.append(rows.tolist()), read_next(self, rows))[1],
+    )
+    rows = np.random.default_rng(2).permutation(SAMPLES)[:300].astype(np.int32)
+    with make_loader(loader, cold, LoaderOptions(batch_size=64)) as made:
+        batches = list(made.fit_args(rows)["x"])
+    assert [row for batch in asked for row in batch] == rows.tolist()
+    x, _ = make_batch(cold, rows, "float32")
+    assert np.array_equal(np.concatenate([np.asarray(batch[0]) for batch in batches]), x)
+
+
+def test_workers_that_map_the_pages_make_no_cold_case():
+    options = {
+        "backends": ["jax"],
+        "batch_sizes": [64],
+        "pixels": ["float32"],
+        "samples": [512],
+        "page_cache": ["warm", "cold"],
+    }
+    cases = plan("feed", loaders=["torch", "sequence"], num_workers=[0, 2], **options)
+    refused = [str(case) for case in cases if case.unsupported]
+    assert refused == ["feed-jax-torch-w2-b64-float32-cold-n512"]
+    memory = plan("memory", loaders=["sequence"], num_workers=[0], **options)
+    assert [case.page_cache for case in memory] == ["warm"]
+    with pytest.raises(ValueError, match="Unknown page cache `tepid`; choose from warm, cold"):
+        plan("feed", loaders=["torch"], num_workers=[0], **options | {"page_cache": ["tepid"]})
+
+
+def test_cold_rounds_stand_in_rows_of_their_own(stored, tmp_path):
+    done = suite.run(
+        *("--loaders", "sequence", "--page-cache", "warm,cold", "-k", "feed"),
+        results=tmp_path / "run",
+    )
+    assert done.exit_status == 0, done.output
+    resident = {
+        case["case"]["page_cache"]: [measured["resident_before"] for measured in case["rounds"]]
+        for case in done.run["cases"]
+    }
+    assert max(resident["cold"]) <= 0.01
+    assert min(resident["warm"]) == 1
+    report = (done.folder / "report.md").read_text()
+    assert "| page cache |" in report
+    assert "| cold | `sequence` |" in report
