@@ -175,6 +175,11 @@ class MemorySampler:
         self._highest = max(self._highest, counted_bytes(reading))
         return reading
 
+    def look(self) -> None:
+        """Take a look now: before and after files are mapped, so that they count as files."""
+        with self._lock:
+            self._look()
+
     def _look(self) -> None:
         if self._peaks is None or self._baseline_resident is None or not self._single:
             return
@@ -193,8 +198,7 @@ class MemorySampler:
             self._add({"anon": self._baseline["anon"] + added, "file": file, **sizes, "look": True})
 
     def _look_and_guard(self) -> None:
-        with self._lock:
-            self._look()
+        self.look()
         if self.guard is not None:
             self.guard(_counters([process.pid for process in session_members(self._pid)]))
 

@@ -105,6 +105,9 @@ def _with_loader(run: CaseRun, child: Child, sampler: MemorySampler) -> None:
         whole = samples == run.case.samples
         sampler.phase(f"epoch {number}" if whole else f"round {number}")
         child.call("prepare_round", loader="loader", epoch=number, samples=samples)
+        # Here both the order and the one before are mapped: the loader holds that until it is given
+        # this one. At the end of the round there are fewer files than at this peak.
+        sampler.look()
         reply = child.call("round")
         # So that the last reading of a round has what stays, and not garbage that will go.
         child.call("settle")

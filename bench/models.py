@@ -76,8 +76,12 @@ class NullModel(keras.Model):
 
     def _count(self, x: Any, y: Any) -> dict[str, Any]:
         self.counter.update_state(y, None)
-        # JAX would not even move a batch to its device that no result depends on.
-        return {"samples": self.counter.result(), "value": x[0, 0, 0, 0]}
+        logs = {"samples": self.counter.result()}
+        if keras.backend.backend() == "jax":
+            # It would not even move a batch to its device that no result depends on. On torch this
+            # were a view, which keeps the batch while a callback of Keras' has its logs to read.
+            logs["value"] = x[0, 0, 0, 0]
+        return logs
 
 
 def null(pixels: Pixels, **compile_options: Any) -> Any:

@@ -63,8 +63,8 @@ class LazySequence(keras.utils.PyDataset):
     def _begin(self) -> None:
         self._lock = threading.RLock()
         """Held while rows or threads are replaced."""
-        # Those that are ahead, and those that a backend still holds: up to 9 on torch.
-        self._buffers = BufferPool(self._prefetch_batches + 8)
+        # Those that are ahead, of two kinds, and those that a backend still holds.
+        self._buffers = BufferPool(self._prefetch_batches + 4)
         self._batches = self._read_ahead()
 
     def _read_ahead(self) -> ReadAhead:

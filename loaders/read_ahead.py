@@ -24,6 +24,10 @@ over costs some 50 us, and more where the thread has to wait for Python's lock."
 WORTH_NOTHING_S = 0.0005
 """Where batches are asked for more often than this, a thread that was started ends."""
 
+ENOUGH_AHEAD = 2
+"""Batches that a thread which was started because it pays is ahead at most: it is faster than what
+it reads for, and each batch more is memory that comes and goes with it."""
+
 LONGEST_PAUSE_S = 0.002
 """A thread that is in time waits no longer than this before it reads the next batch."""
 
@@ -46,7 +50,8 @@ class ReadAhead:
         num_batches: how many batches there are.
         num_workers: threads that read ahead. 0: every batch is read by the thread that asks.
             `None`: one, while that pays: see `WORTH_IT_S`.
-        prefetch_batches: batches that may be waiting or being read ahead, at least one a thread.
+        prefetch_batches: batches that may be waiting or being read ahead, at least one a thread;
+            without a number of workers at most `ENOUGH_AHEAD`.
     """
 
     def __init__(
@@ -61,7 +66,8 @@ class ReadAhead:
         self._num_batches = num_batches
         self._decides = num_workers is None
         self._num_workers = 1 if num_workers is None else num_workers
-        self._most_ahead = max(prefetch_batches, self._num_workers)
+        most = min(prefetch_batches, ENOUGH_AHEAD) if self._decides else prefetch_batches
+        self._most_ahead = max(most, self._num_workers)
         self._reset()
 
     def _reset(self) -> None:

@@ -1,5 +1,6 @@
 """The models are what they claim to be."""
 
+import sys
 from importlib import metadata
 
 import keras
@@ -90,6 +91,24 @@ def test_the_ceiling_leaves_the_batch_size_open_as_loaders_do(source):
             dataset, other = ceiling.fit_args(rows)["x"], fed.fit_args(rows)["x"]
             assert dataset.element_spec == other.element_spec
             assert dataset.cardinality() == other.cardinality() == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="elsewhere logs are no views")
+@each_backend
+def test_logs_that_are_kept_keep_no_batch():
+    """Keras hands logs to threads of its own, which read them some batches later."""
+    model = models.make_model(
+        "null", "float32", precision="float32", jit_compile="auto", steps_per_execution=1
+    )
+    x, y = np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 10), np.float32)
+    before = sys.getrefcount(x)
+    import torch
+
+    batch = tuple(map(torch.from_numpy, (x, y)))
+    logs = model.train_step(batch)
+    del batch
+    assert logs["samples"] == 4
+    assert sys.getrefcount(x) == before
 
 
 @each_backend

@@ -16,7 +16,7 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import eventually, threads
 
-from loaders.read_ahead import THREAD_NAME, WORTH_IT_S, ReadAhead
+from loaders.read_ahead import ENOUGH_AHEAD, THREAD_NAME, WORTH_IT_S, ReadAhead
 
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 
@@ -78,6 +78,16 @@ def test_left_to_itself_it_stops_when_steps_no_longer_take_their_time():
         for index in range(20, 1500):
             assert batches[index][0][0, 0] == index
         assert not threads()
+
+
+def test_left_to_itself_it_is_never_far_ahead():
+    """Each batch more is memory that comes and goes with the thread."""
+    read = Reader()
+    with reading_ahead(read, 60, workers=None, prefetch=8) as batches:
+        for index in range(40):
+            _ = batches[index]
+            time.sleep(3 * WORTH_IT_S)
+            assert max(read.by_thread) <= index + ENOUGH_AHEAD
 
 
 def test_a_single_pause_starts_no_thread():

@@ -7,6 +7,7 @@ from bench.cases import Protocol
 from bench.report import read_run, write_report
 from bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
 from bench.report.memory_plots import scaling_figure, timeline_figure
+from bench.report.memory_section import _count
 from bench.report.rows import rows_from_run
 from bench.report.scaling import scalings
 from bench.report.terminal import terminal_table
@@ -112,6 +113,14 @@ def test_probes_narrow_the_bracket_and_the_prediction_lies_in_it(run):
 def test_a_machine_holds_what_its_memory_over_the_baseline_has_room_for(run):
     expected = (24 * GIB - BASELINE - 4 * MIB) / 3_100
     assert lines(run)["grows"].capacity(24 * GIB) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(996_104, "996,104"), (7_912_345, "7.9 million"), (212_345_678, "210 million")],
+)
+def test_numbers_of_samples_are_written_as_people_do(number, text):
+    assert _count(number) == text
 
 
 def test_a_loader_that_stays_where_it_is_has_no_breaking_point(run):

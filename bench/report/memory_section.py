@@ -195,4 +195,4 @@ def _finding(line: Scaling, name: str, memory_bytes: int | None) -> str | None:
 
 
 def _count(number: int) -> str:
-    return f"{number / 1e6:.2g} million" if number >= 1e6 else f"{number:,}"
+    return f"{float(f'{number / 1e6:.2g}'):,.10g} million" if number >= 1e6 else f"{number:,}"
