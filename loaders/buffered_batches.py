@@ -27,7 +27,9 @@ class BufferedBatches:
         rows: the rows to deliver, in this order, shape `(n,)`.
         batch_size: samples in every batch but the last, which may be smaller.
         pixels: the form in which the images are wanted.
-        buffers: where batches get their memory from.
+        buffers: where batches get their memory from. All that they need is taken when the first
+            batch is read: a run that has begun does not need more later, however steps go.
+        most_ahead: batches that are held or being read beyond the one that is asked for.
 
     Raises:
         IndexError: a row is none of the source's.
@@ -41,6 +43,7 @@ class BufferedBatches:
         batch_size: int,
         pixels: Pixels,
         buffers: BufferPool,
+        most_ahead: int,
     ) -> None:
         for row in (rows.min(), rows.max()) if len(rows) else ():
             if not 0 <= row < source.num_samples:
@@ -55,6 +58,7 @@ class BufferedBatches:
         self._batch_size = batch_size
         self._pixels = pixels
         self._buffers = buffers
+        self._most_ahead = most_ahead
         self._advice = ReadAdvice(self._images)
         self._advised = -1
         """The batch that the kernel was told of last."""
@@ -70,6 +74,7 @@ class BufferedBatches:
         """
         rows = self._rows_of(index)
         if index == 0:
+            self._reserve(len(rows))
             self._advice.begin(self._rows)
         if self._advice.cold and self._advised != index:
             self._advice.read_next(rows)
@@ -78,6 +83,14 @@ class BufferedBatches:
             self._advised = index + 1
             self._advice.read_next(self._rows_of(index + 1))
         return x, self._one_hot.take(self._labels.take(rows), axis=0)
+
+    def _reserve(self, size: int) -> None:
+        """Take memory for the batches ahead, the one that is asked for, and the one before."""
+        shape, at_once = (size, *self._images.shape[1:]), self._most_ahead + 2
+        if self._pixels == "float32":
+            self._buffers.reserve(shape, np.float32, at_once)
+            at_once = min(at_once, 3) - 1  # stored pixels are done with when they are scaled
+        self._buffers.reserve(shape, np.uint8, at_once)
 
     def _rows_of(self, index: int) -> Rows:
         return self._rows[index * self._batch_size : (index + 1) * self._batch_size]

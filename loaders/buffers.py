@@ -62,13 +62,35 @@ class BufferPool:
         self._lent[id(loan)] = loan
         return array
 
+    def reserve(self, shape: tuple[int, ...], dtype: npt.DTypeLike, count: int) -> None:
+        """See to it that so many arrays can be lent at once with no more memory than is taken now.
+
+        Args:
+            shape: of the arrays.
+            dtype: of the arrays.
+            count: arrays of this size, those that are lent already among them.
+        """
+        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        with self._lock:
+            kept = [*self._free, *(loan.memory for loan in self._lent.values())]
+            there = sum(_fits(num_bytes, memory) for memory in kept)
+        arrays = [self._new(num_bytes) for _ in range(count - there)]
+        for memory, _ in arrays:
+            np.frombuffer(memory, np.uint8).fill(0)  # or the kernel gives its pages when it is used
+        with self._lock:
+            self._free[:0] = arrays
+            del self._free[: -self._most]
+
     def _memory(self, num_bytes: int) -> _Memory:
         """Return a free buffer that is large enough and not much too large, or a new one."""
         with self._lock:
             for i in reversed(range(len(self._free))):
-                size = len(self._free[i][0])
-                if num_bytes <= size - ALIGNMENT_BYTES <= 2 * num_bytes:
+                if _fits(num_bytes, self._free[i]):
                     return self._free.pop(i)
+        return self._new(num_bytes)
+
+    @staticmethod
+    def _new(num_bytes: int) -> _Memory:
         memory = bytearray(num_bytes + ALIGNMENT_BYTES)
         address, _ = np.frombuffer(memory, np.uint8).__array_interface__["data"]
         return memory, -address % ALIGNMENT_BYTES
@@ -78,6 +100,11 @@ class BufferPool:
             del self._lent[id(loan)]
             self._free.append(loan.memory)
             del self._free[: -self._most]  # those of sizes that nobody has asked for lately
+
+
+def _fits(num_bytes: int, memory: _Memory) -> bool:
+    """Whether it is large enough and not much too large."""
+    return num_bytes <= len(memory[0]) - ALIGNMENT_BYTES <= 2 * num_bytes
 
 
 class _Loan(weakref.ref[Any]):

@@ -13,7 +13,7 @@ import keras
 from loaders.buffered_batches import BufferedBatches
 from loaders.buffers import BufferPool
 from loaders.contract import Batch, Pixels, Rows
-from loaders.read_ahead import ReadAhead
+from loaders.read_ahead import ReadAhead, most_ahead
 from loaders.source import ImageSource
 
 
@@ -22,6 +22,9 @@ class LazySequence(keras.utils.PyDataset):
 
     What grows with the source are the rows, 4 bytes a sample as `sample_order` makes them, which
     keeps orders of more than 65,536 samples out of private memory.
+
+    Memory for batches is taken with the first one and used again. Rows that are not in the page
+    cache are asked of the disk a batch ahead: see `loaders.page_cache`.
 
     `sequence[i]` depends on nothing but `i` and the rows, so that it may be called from any thread,
     in any order and any number of times. Its pickle holds the path of the source and the rows, no
@@ -63,8 +66,8 @@ class LazySequence(keras.utils.PyDataset):
     def _begin(self) -> None:
         self._lock = threading.RLock()
         """Held while rows or threads are replaced."""
-        # Those that are ahead, of two kinds, and those that a backend still holds.
-        self._buffers = BufferPool(self._prefetch_batches + 4)
+        # Those that are ahead, those that are asked for and not gone, those of stored pixels.
+        self._buffers = BufferPool(self._prefetch_batches + 6)
         self._batches = self._read_ahead()
 
     def _read_ahead(self) -> ReadAhead:
@@ -75,6 +78,7 @@ class LazySequence(keras.utils.PyDataset):
             batch_size=self.batch_size,
             pixels=self.pixels,
             buffers=self._buffers,
+            most_ahead=most_ahead(self._num_workers, self._prefetch_batches),
         )
         return ReadAhead(
             batches.__getitem__,

@@ -38,6 +38,9 @@ SAMPLED_ROWS = 64
 """Rows that are looked at to see whether an array is in the page cache."""
 
 _SAMPLED_OF_BATCH = 8
+_LOOKED_AT_BYTES = 2**26
+"""A piece of this length at a time: the answer takes some bytes a page."""
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 _libc: Any = None
@@ -161,7 +164,12 @@ def resident_fraction(array: npt.NDArray[Any]) -> float:
     if _libc is None:
         raise NotImplementedError("Which pages are in memory can be seen on Linux and macOS only.")
     address, _ = array.__array_interface__["data"]
-    return float(resident_pages(address, array.nbytes).mean())
+    found = total = 0
+    for start in range(0, array.nbytes, _LOOKED_AT_BYTES):
+        length = min(_LOOKED_AT_BYTES, array.nbytes - start)
+        pages = resident_pages(address + start, length)
+        found, total = found + int(pages.sum()), total + len(pages)
+    return found / total
 
 
 def resident_pages(address: int, num_bytes: int) -> npt.NDArray[np.bool_]:

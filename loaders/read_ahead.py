@@ -32,6 +32,13 @@ LONGEST_PAUSE_S = 0.002
 """A thread that is in time waits no longer than this before it reads the next batch."""
 
 
+def most_ahead(num_workers: int | None, prefetch_batches: int) -> int:
+    """Return how many batches `ReadAhead` may hold or be reading beyond the one asked for."""
+    if num_workers is None:
+        return min(prefetch_batches, ENOUGH_AHEAD)
+    return max(prefetch_batches, num_workers) if num_workers else 0
+
+
 class ReadAhead:
     """The batches of one order: `batches[i]` is `read(i)`, which a thread may have called before.
 
@@ -66,8 +73,7 @@ class ReadAhead:
         self._num_batches = num_batches
         self._decides = num_workers is None
         self._num_workers = 1 if num_workers is None else num_workers
-        most = min(prefetch_batches, ENOUGH_AHEAD) if self._decides else prefetch_batches
-        self._most_ahead = max(most, self._num_workers)
+        self._most_ahead = most_ahead(num_workers, prefetch_batches)
         self._reset()
 
     def _reset(self) -> None:

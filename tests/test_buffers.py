@@ -75,6 +75,26 @@ def test_no_more_memory_is_kept_than_allowed():
     assert len(pool._free) == 0
 
 
+def test_what_is_reserved_is_taken_at_once_and_only_once():
+    pool = BufferPool(8)
+    lent = pool.empty(SHAPE, np.float32)
+    for _ in range(2):
+        pool.reserve(SHAPE, np.float32, 3)
+        pool.reserve(SHAPE, np.uint8, 1)
+    assert len(pool._free) == 3
+    places = {id(memory) for memory, _ in pool._free}
+    arrays = [lent, *(pool.empty(SHAPE, dtype) for dtype in (np.float32, np.float32, np.uint8))]
+    assert {id(loan.memory[0]) for loan in pool._lent.values()} >= places
+    assert len({address(array) for array in arrays}) == 4
+    assert pool._free == []
+
+
+def test_no_more_is_reserved_than_is_kept():
+    pool = BufferPool(2)
+    pool.reserve(SHAPE, np.uint8, 5)
+    assert len(pool._free) == 2
+
+
 def test_a_pool_may_go_before_its_arrays():
     pool = BufferPool(2)
     array = pool.empty(SHAPE, np.float32)

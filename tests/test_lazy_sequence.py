@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,8 +11,10 @@ import pytest
 import reading_ahead as kit
 from reading_ahead import ROWS, eventually, threads
 
+from loaders.buffers import BufferPool
 from loaders.contract import make_batch
 from loaders.lazy_sequence import LazySequence
+from loaders.read_ahead import WORTH_IT_S
 
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 sequence_of = pytest.fixture(kit.maker_of_sequences)
@@ -118,3 +121,27 @@ def test_a_pickle_holds_no_image(sequence_of, read_before):
     for i in range(read_before):
         _ = sequence[i]
     assert len(pickle.dumps(sequence)) < 3072  # bytes of one image
+
+
+@pytest.mark.parametrize("pixels", ["float32", "uint8"])
+@pytest.mark.parametrize("workers", [0, None, 2])
+def test_all_memory_of_a_pass_is_taken_with_its_first_batch(
+    sequence_of, monkeypatch, workers, pixels
+):
+    """Also where a thread begins to read ahead in its middle."""
+    made = []
+    new = BufferPool._new
+    monkeypatch.setattr(
+        BufferPool, "_new", staticmethod(lambda size: (made.append(size), new(size))[1])
+    )
+    sequence = sequence_of(workers=workers, pixels=pixels)
+    batch = sequence[0]
+    taken = len(made)
+    assert taken >= 3 if pixels == "float32" else taken >= 2
+    for index in range(1, len(sequence)):
+        if index > 10:
+            time.sleep(3 * WORTH_IT_S)
+        batch = sequence[index]  # the one before is gone when the next is there
+    assert len(batch[0]) == 230 % 8
+    assert bool(threads()) is False
+    assert len(made) == taken

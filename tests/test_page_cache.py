@@ -158,7 +158,9 @@ def test_advice_ends_when_rows_are_in_memory_and_begins_when_they_are_not(stored
 def test_batches_of_a_cold_source_are_the_same(cold, monkeypatch, room):
     monkeypatch.setattr(page_cache, "has_room_for", lambda num_bytes: room)
     rows = np.random.default_rng(1).permutation(SAMPLES)[:1_000].astype(np.int32)
-    batches = BufferedBatches(cold, rows, batch_size=64, pixels="float32", buffers=BufferPool(4))
+    batches = BufferedBatches(
+        cold, rows, batch_size=64, pixels="float32", buffers=BufferPool(9), most_ahead=0
+    )
     for index in range(len(batches)):
         x, y = batches[index]
         following = rows[64 * index + 64 : 64 * index + 128]

@@ -157,12 +157,16 @@ def test_the_readmes_audit_prints_what_the_readme_shows(tmp_path):
         r"```console\n\$ python (-m loaders.audit .*?)\n(.*?)\n\.\.\.\n```", README, re.DOTALL
     )
     (tmp_path / "seq.py").write_text(script)
-    done = subprocess.run(
-        [sys.executable, *command.split()], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 1, done.stderr
     versions = r"Keras \S+ on JAX \S+;"
-    assert re.sub(versions, "", done.stdout).startswith(re.sub(versions, "", shown))
+    for _ in range(3):  # on a busy machine Keras' workers get less far ahead, and fewer are lost
+        done = subprocess.run(
+            [sys.executable, *command.split()], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 1, done.stderr
+        seen = re.sub(versions, "", done.stdout)
+        if seen.startswith(re.sub(versions, "", shown)):
+            return
+    pytest.fail(f"not what the README shows:\n{seen}")
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z-]+)", README))))
