@@ -9,9 +9,10 @@ import pytest
 from conftest import PROJECT
 
 from bench.cases import BACKENDS
+from bench.page_cache import MOST_RESIDENT
 from bench.report import read_run, write_report
 from bench.report.audit_section import audit_verdict
-from bench.report.cells import fraction, interval, mebibytes, median, rate
+from bench.report.cells import fraction, interval, mebibytes, median, milliseconds, rate
 from bench.report.emulation import emulations
 from bench.report.memory_section import scaling_findings
 from bench.report.ranking import best_loaders
@@ -25,6 +26,7 @@ REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/run.json"))
 TABLE = REFERENCE / "amd-epyc-2-cores" / "three-backends"
 MEMORY = TABLE.with_name("memory")
 EMULATED = TABLE.with_name("emulated")
+COLD = TABLE.with_name("cold")
 README = (PROJECT / "README.md").read_text()
 
 
@@ -91,6 +93,30 @@ def emulated_table() -> list[str]:
 
 def test_the_readmes_table_of_emulated_steps_is_the_reference_reports():
     assert "\n".join(emulated_table()) in README
+
+
+def cold_table() -> list[str]:
+    """The README's table of cold first batches, as the reference report has it."""
+    found = {(row.loader, row.backend): row for row in rows_from_run(read_run(COLD))}
+    lines = ["| loader | JAX | TensorFlow | torch |", "|:--|--:|--:|--:|"]
+    for loader in sorted({loader for loader, _ in found}):
+        firsts = (
+            found[loader, backend].feed.time_to_first_batch_s
+            for backend in ("jax", "tensorflow", "torch")
+        )
+        cells = [f"`{loader}`", *(median(first, milliseconds) for first in firsts)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def test_the_readmes_table_of_cold_first_batches_is_the_reference_reports():
+    assert "\n".join(cold_table()) in README
+
+
+def test_every_round_of_the_cold_reference_was_cold():
+    rounds = [measured for case in read_run(COLD)["cases"] for measured in case["rounds"]]
+    assert max(measured["resident_before"] for measured in rounds) <= MOST_RESIDENT
+    assert {row.page_cache for row in rows_from_run(read_run(COLD))} == {"cold"}
 
 
 def test_all_batches_of_the_emulated_reference_are_identical():
