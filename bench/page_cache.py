@@ -5,13 +5,12 @@ Must not know: loaders, how rounds are timed.
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import time
 from pathlib import Path
 
-from loaders.page_cache import resident_fraction
+from loaders.page_cache import advise, resident_fraction
 from loaders.source import IMAGES_FILE, LABELS_FILE, ImageSource
 
 MOST_RESIDENT = 0.01
@@ -79,15 +78,13 @@ def _drop_once(source: ImageSource) -> float:
 
 def _unmap_pages(path: Path) -> None:
     """Let this process hold no page of a file that it has mapped for reading, however often."""
-    madvise = ctypes.CDLL(None).madvise
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     real = os.path.realpath(path)
     for line in Path("/proc/self/maps").read_text().splitlines():
         # https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html
         span, permissions, *_, mapped = line.split(maxsplit=5)
         if mapped == real and "w" not in permissions:
             first, end = (int(address, 16) for address in span.split("-"))
-            madvise(first, end - first, mmap.MADV_DONTNEED)
+            advise(first, end - first, mmap.MADV_DONTNEED)
 
 
 def _drop_file(path: Path) -> None:

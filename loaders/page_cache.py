@@ -135,16 +135,13 @@ class ReadAdvice:
         ).start()
 
     def _want_chunks(self, count: int) -> None:
-        for _ in range(count if _libc is not None else 0):
+        for _ in range(count):
             start = self._asked_for
             length = min(CHUNK_BYTES, self._images.nbytes - start)
             if length <= 0:
                 return
             self._asked_for = start + length
-            offset = (self._address + start) % mmap.PAGESIZE
-            _libc_unlocked.madvise(
-                self._address + start - offset, length + offset, mmap.MADV_WILLNEED
-            )
+            advise(self._address + start, length, mmap.MADV_WILLNEED)
 
     def _all_resident(self, rows: Rows, most: int) -> bool:
         """Whether all of some rows are in memory, told from at most so many of them."""
@@ -153,6 +150,23 @@ class ReadAdvice:
             resident_pages(self._address + row * self._row_bytes, self._row_bytes).all()
             for row in sampled.tolist()
         )
+
+
+def advise(address: int, num_bytes: int, advice: int) -> None:
+    """Call `madvise` for the pages of a range; other threads run meanwhile.
+
+    Args:
+        address: where the range begins in this process.
+        num_bytes: its length.
+        advice: such as `mmap.MADV_WILLNEED`.
+    """
+    if _libc_unlocked is not None:
+        first = _first_page(address)
+        _libc_unlocked.madvise(first, address + num_bytes - first, advice)
+
+
+def _first_page(address: int) -> int:
+    return address // mmap.PAGESIZE * mmap.PAGESIZE
 
 
 def resident_fraction(array: npt.NDArray[Any]) -> float:
@@ -185,7 +199,7 @@ def resident_pages(address: int, num_bytes: int) -> npt.NDArray[np.bool_]:
     Returns:
         One value a page; all `True` where the system cannot say.
     """
-    first = address // mmap.PAGESIZE * mmap.PAGESIZE
+    first = _first_page(address)
     pages = -(-(address + num_bytes - first) // mmap.PAGESIZE)
     found = np.ones(pages, np.uint8)
     if _libc is not None:

@@ -5,7 +5,7 @@ Must not know: loaders, rows, how a figure is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,16 +84,18 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         delivered = [
             count - batch_size if count and count > batch_size else None for count in samples
         ]
-    first = result.get("time_to_first_batch_s") or []
-    boundaries = result.get("epoch_boundary_s") or []
     return Throughput(
         outcome=case_outcome(result),
         signal=case_signal(result),
         rate=estimate_ratio(delivered, seconds),
         utilization=estimate_ratio(ceiling_seconds, seconds),
         cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
-        time_to_first_batch_s=estimate_ratio(first, [1] * len(first)),
-        epoch_boundary_s=estimate_ratio(boundaries, [1] * len(boundaries)),
-        resident_before=estimate_ratio(column("resident_before"), [1] * len(rounds)),
+        time_to_first_batch_s=_estimate(result.get("time_to_first_batch_s") or []),
+        epoch_boundary_s=_estimate(result.get("epoch_boundary_s") or []),
+        resident_before=_estimate(column("resident_before")),
         device_use=read_device_use(result),
     )
+
+
+def _estimate(values: Sequence[float | None]) -> Estimate | None:
+    return estimate_ratio(values, [1] * len(values))
