@@ -30,6 +30,7 @@ class BufferedBatches:
         buffers: where batches get their memory from. All that they need is taken when the first
             batch is read: a run that has begun does not need more later, however steps go.
         most_ahead: batches that are held or being read beyond the one that is asked for.
+        readers: threads that may be reading at once.
 
     Raises:
         IndexError: a row is none of the source's.
@@ -44,6 +45,7 @@ class BufferedBatches:
         pixels: Pixels,
         buffers: BufferPool,
         most_ahead: int,
+        readers: int,
     ) -> None:
         for row in (rows.min(), rows.max()) if len(rows) else ():
             if not 0 <= row < source.num_samples:
@@ -59,6 +61,7 @@ class BufferedBatches:
         self._pixels = pixels
         self._buffers = buffers
         self._most_ahead = most_ahead
+        self._readers = readers
         self._advice = ReadAdvice(self._images)
         self._advised = -1
         """The batch that the kernel was told of last."""
@@ -89,7 +92,7 @@ class BufferedBatches:
         shape, at_once = (size, *self._images.shape[1:]), self._most_ahead + 2
         if self._pixels == "float32":
             self._buffers.reserve(shape, np.float32, at_once)
-            at_once = min(at_once, 3) - 1  # stored pixels are done with when they are scaled
+            at_once = self._readers  # stored pixels are done with when they are scaled
         self._buffers.reserve(shape, np.uint8, at_once)
 
     def _rows_of(self, index: int) -> Rows:

@@ -72,7 +72,8 @@ class BufferPool:
         """
         num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         with self._lock:
-            kept = [*self._free, *(loan.memory for loan in self._lent.values())]
+            # A copy at once: loans come and go meanwhile, also those of this thread.
+            kept = [*self._free, *(loan.memory for loan in list(self._lent.values()))]
             there = sum(_fits(num_bytes, memory) for memory in kept)
         arrays = [self._new(num_bytes) for _ in range(count - there)]
         for memory, _ in arrays:

@@ -66,9 +66,19 @@ class LazySequence(keras.utils.PyDataset):
     def _begin(self) -> None:
         self._lock = threading.RLock()
         """Held while rows or threads are replaced."""
-        # Those that are ahead, those that are asked for and not gone, those of stored pixels.
-        self._buffers = BufferPool(self._prefetch_batches + 6)
+        self._buffers = self._new_buffers()
         self._batches = self._read_ahead()
+
+    def _new_buffers(self) -> BufferPool:
+        # Of a pass, see `BufferedBatches`, and a few for who holds batches a little longer.
+        return BufferPool(self._most_ahead() + self._readers() + 6)
+
+    def _most_ahead(self) -> int:
+        return most_ahead(self._num_workers, self._prefetch_batches)
+
+    def _readers(self) -> int:
+        """Threads that may be reading at once: those that read ahead, and who asks."""
+        return 1 + (1 if self._num_workers is None else self._num_workers)
 
     def _read_ahead(self) -> ReadAhead:
         # Without a reference to this sequence: threads must not keep it alive.
@@ -78,7 +88,8 @@ class LazySequence(keras.utils.PyDataset):
             batch_size=self.batch_size,
             pixels=self.pixels,
             buffers=self._buffers,
-            most_ahead=most_ahead(self._num_workers, self._prefetch_batches),
+            most_ahead=self._most_ahead(),
+            readers=self._readers(),
         )
         return ReadAhead(
             batches.__getitem__,
@@ -123,6 +134,7 @@ class LazySequence(keras.utils.PyDataset):
         check_workers(workers)
         with self._lock:
             self._num_workers = workers
+            self._buffers = self._new_buffers()
             self._renew()
 
     @property

@@ -124,7 +124,7 @@ def test_a_pickle_holds_no_image(sequence_of, read_before):
 
 
 @pytest.mark.parametrize("pixels", ["float32", "uint8"])
-@pytest.mark.parametrize("workers", [0, None, 2])
+@pytest.mark.parametrize("workers", [0, None, 2, 9])
 def test_all_memory_of_a_pass_is_taken_with_its_first_batch(
     sequence_of, monkeypatch, workers, pixels
 ):

@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import replace
 
+import fake_source
 import numpy as np
 import pytest
 import suite
@@ -14,7 +15,6 @@ from bench.page_cache import drop_pages, prepare_pages
 from loaders import page_cache
 from loaders.buffered_batches import BufferedBatches
 from loaders.buffers import BufferPool
-from loaders.cache import write_source
 from loaders.contract import make_batch
 from loaders.page_cache import ReadAdvice, resident_fraction
 
@@ -24,18 +24,9 @@ SAMPLES = 6_000
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     """A source of 17.6 MiB on disk."""
-    random = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("cold") / "noise"
-    images = random.integers(0, 256, (SAMPLES, 32, 32, 3), dtype=np.uint8)
-    source = write_source(
-        folder,
-        name="synthetic",
-        split="train",
-        edition="synthetic",
-        class_names=tuple("abcdefghij"),
-        num_samples=SAMPLES,
-        chunks=[(images, random.integers(0, 10, SAMPLES, dtype=np.uint8))],
-        inputs={},
+    source = fake_source.write(
+        folder, fake_source.chunks(SAMPLES, size=SAMPLES), num_samples=SAMPLES
     )
     try:
         drop_pages(source)
@@ -159,7 +150,7 @@ def test_batches_of_a_cold_source_are_the_same(cold, monkeypatch, room):
     monkeypatch.setattr(page_cache, "has_room_for", lambda num_bytes: room)
     rows = np.random.default_rng(1).permutation(SAMPLES)[:1_000].astype(np.int32)
     batches = BufferedBatches(
-        cold, rows, batch_size=64, pixels="float32", buffers=BufferPool(9), most_ahead=0
+        cold, rows, batch_size=64, pixels="float32", buffers=BufferPool(9), most_ahead=0, readers=1
     )
     for index in range(len(batches)):
         x, y = batches[index]
