@@ -68,6 +68,8 @@ class LazySequence(keras.utils.PyDataset):
         """Held while rows or threads are replaced."""
         self._buffers = self._new_buffers()
         self._batches = self._read_ahead()
+        self._tf_dataset: tuple[Any, Any] = (None, None)
+        """The last one that was made, and what for: to trace its graph takes 20 ms."""
 
     def _new_buffers(self) -> BufferPool:
         # Of a pass, see `BufferedBatches`, and a few for who holds batches a little longer.
@@ -185,22 +187,28 @@ class LazySequence(keras.utils.PyDataset):
         pass. Where a subclass has a `__getitem__` of its own, that is called for every batch.
 
         The rows are those that the sequence has when a pass begins; their number may not change.
+        Give `fit` also `steps_per_epoch=len(sequence)`: Keras then begins to iterate once an epoch
+        instead of twice, which takes some 10 ms.
         """
         from loaders.tf_bridge import rows_dataset, tf_dataset
 
         if type(self).__getitem__ is not LazySequence.__getitem__:
             return tf_dataset(self)
         rows = self._rows
-        return rows_dataset(
-            self.source,
-            self._rows_of_next_pass,
-            num_samples=len(rows),
-            dtype=rows.dtype,
-            batch_size=self.batch_size,
-            pixels=self.pixels,
-            num_workers=self._num_workers,
-            prefetch_batches=self._prefetch_batches,
-        )
+        made_for = len(rows), rows.dtype, self._num_workers
+        if self._tf_dataset[0] != made_for:
+            dataset = rows_dataset(
+                self.source,
+                self._rows_of_next_pass,
+                num_samples=len(rows),
+                dtype=rows.dtype,
+                batch_size=self.batch_size,
+                pixels=self.pixels,
+                num_workers=self._num_workers,
+                prefetch_batches=self._prefetch_batches,
+            )
+            self._tf_dataset = made_for, dataset
+        return self._tf_dataset[1]
 
     def _rows_of_next_pass(self) -> Rows:
         return self._rows
@@ -215,7 +223,7 @@ class LazySequence(keras.utils.PyDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what one process has: the lock, the threads and what they have read."""
-        left_out = {"_lock", "_buffers", "_batches"}
+        left_out = {"_lock", "_buffers", "_batches", "_tf_dataset"}
         return {k: v for k, v in self.__dict__.items() if k not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

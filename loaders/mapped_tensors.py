@@ -5,7 +5,10 @@ Must not know: how rows are ordered, which loader asks.
 
 from __future__ import annotations
 
+import inspect
 import os
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,15 +57,16 @@ class MappedSource:
         if self._has_room:
             return batches_of_rows
 
-        def ask(rows: Rows) -> Rows:
-            if self._advice.cold:
-                self._advice.read_next(rows)
-            return rows
-
         def asked(rows: Any) -> Any:
-            return tf.ensure_shape(tf.numpy_function(ask, [rows], rows.dtype), rows.shape)
+            asked_for = tf.numpy_function(weakly(self._ask), [rows], rows.dtype)
+            return tf.ensure_shape(asked_for, rows.shape)
 
         return batches_of_rows.map(asked).prefetch(BATCHES_AHEAD)
+
+    def _ask(self, rows: Rows) -> Rows:
+        if self._advice.cold:
+            self._advice.read_next(rows)
+        return rows
 
     def batch(self, rows: Any, pixels: Pixels) -> tuple[Any, Any]:
         """Return the batch of some rows.
@@ -80,7 +84,7 @@ class MappedSource:
         return x, tf.gather(self._one_hot, tf.cast(tf.gather(self._labels, rows), tf.int32))
 
 
-def tuned(dataset: Any, num_workers: int | None) -> Any:
+def tuned(dataset: Any, num_threads: int, *, autotune: bool) -> Any:
     """Return a dataset that copies no captured tensor and keeps out of the training step's way.
 
     The default rewrites of the graph copy every captured tensor: here the whole mapped split. Its
@@ -89,21 +93,42 @@ def tuned(dataset: Any, num_workers: int | None) -> Any:
 
     Args:
         dataset: of batches.
-        num_workers: how many batches are made in parallel; 0 or `None`: TensorFlow decides, on half
-            of the cores.
+        num_threads: its threads.
+        autotune: whether TensorFlow decides what is left to it. The thread that does so makes the
+            boundary between two epochs some 15 ms longer now and then.
     """
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
-    options.threading.private_threadpool_size = num_workers or max(1, usable_cores() // 2)
+    options.threading.private_threadpool_size = num_threads
     options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = autotune
     return dataset.with_options(options)
 
 
-def usable_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def weakly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls another one and does not keep it alive, nor what it refers to.
+
+    TensorFlow never lets go of a function that a graph calls. The other one has to be kept by the
+    dataset, as an attribute.
+    """
+    method = inspect.ismethod(function)
+    reference = weakref.WeakMethod(function) if method else weakref.ref(function)
+    name = function.__qualname__
+
+    def call(*args: Any) -> Any:
+        alive = reference()
+        if alive is None:
+            raise ReferenceError(f"`{name}` is gone with the dataset that it was made for.")
+        return alive(*args)
+
+    return call
+
+
+def half_of_the_cores() -> int:
+    """Return half of the cores that this process may use, at least 1."""
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // 2)
 
 
 class _ClaimedWritable:

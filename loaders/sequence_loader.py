@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
 from loaders.contract import Loader, LoaderOptions, Rows
@@ -21,7 +22,7 @@ class SequenceLoader(Loader):
     What `fit` is given is the `bridge` of a `LazySequence`. `num_workers` is the number of threads
     that read ahead, at most `prefetch_batches` batches; without workers there is one while steps
     leave it time. On TensorFlow it is the number of batches that the graph makes in parallel;
-    without workers TensorFlow decides.
+    without workers, one for two cores.
     """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
@@ -36,9 +37,13 @@ class SequenceLoader(Loader):
         )
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: it delivers the given rows from now on."""
+        """Return `x`, which delivers the given rows from now on, and how many steps that are."""
         self._sequence.rows = rows
-        return {"x": bridge(self._sequence)}
+        args = {"x": bridge(self._sequence)}
+        if keras.backend.backend() == "tensorflow":
+            # Told how many, Keras iterates over the dataset once an epoch; else it begins to twice.
+            args["steps_per_epoch"] = len(self._sequence)
+        return args
 
     def close(self) -> None:
         """End the threads and let go of the rows."""

@@ -17,9 +17,33 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from loaders.contract import Pixels, Rows
-from loaders.mapped_tensors import MappedSource, tuned
+from loaders.mapped_tensors import MappedSource, half_of_the_cores, tuned, weakly
 from loaders.py_dataset_bridge import Passes
 from loaders.source import ImageSource
+
+AHEAD = 2
+"""Batches that a dataset which is read by one thread may be ahead."""
+
+_as_it_is: Callable[..., Any] = tf.autograph.experimental.do_not_convert
+"""Functions without control flow are traced faster so."""
+
+
+def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let what a function raises reach the caller of `fit`, with its traceback, as an error.
+
+    TensorFlow takes `StopIteration` for the end of the data, and the pass would end without a word.
+    """
+
+    def explain(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except Exception as error:
+            shown = "".join(traceback.format_exception(error))
+            raise RuntimeError(
+                f"the dataset raised {type(error).__name__}: {error}\n{shown}"
+            ) from error
+
+    return explain
 
 
 def rows_dataset(
@@ -46,36 +70,48 @@ def rows_dataset(
         dtype: of the rows: int32 or int64.
         batch_size: samples in every batch but the last, which may be smaller.
         pixels: the form in which the images are wanted.
-        num_workers: batches that are made in parallel; 0 or `None`: TensorFlow decides.
-        prefetch_batches: batches that may be ahead, with workers.
+        num_workers: batches that are made in parallel; 0 or `None`: one for two cores, at most as
+            many as may be ahead.
+        prefetch_batches: batches that may be ahead. TensorFlow, left to decide, goes further ahead
+            the longer a pass takes.
 
     Returns:
         A `tf.data.Dataset` of `(x, y)`.
     """
     mapped = MappedSource(source)
+    in_parallel = num_workers or min(half_of_the_cores(), prefetch_batches)
 
+    @_explaining
     def rows_of_pass() -> Rows:
         rows = rows_of_next_pass()
+        if len(rows) != num_samples:
+            raise ValueError(
+                f"A pass must have as many rows as when the dataset was made, {num_samples}, got "
+                f"{len(rows)}. Make the dataset again after their number has changed."
+            )
         mapped.begin(rows, batch_size)
         return rows
 
+    @_as_it_is
     def begin(_: Any) -> Any:
-        rows = tf.numpy_function(rows_of_pass, [], dtype)
-        rows = tf.ensure_shape(rows, (num_samples,))
+        rows = tf.numpy_function(weakly(rows_of_pass), [], dtype)
+        rows.set_shape((num_samples,))
         return mapped.advised(tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
 
     dataset = (
         tf.data.Dataset.range(1)
         .flat_map(begin)
         .map(
-            lambda rows: mapped.batch(rows, pixels),
-            num_parallel_calls=num_workers or tf.data.AUTOTUNE,
+            _as_it_is(lambda rows: mapped.batch(rows, pixels)),
+            num_parallel_calls=in_parallel,
             deterministic=True,
         )
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
-        .prefetch(prefetch_batches if num_workers else tf.data.AUTOTUNE)
+        .prefetch(prefetch_batches)
     )
-    return tuned(dataset, num_workers)
+    dataset = tuned(dataset, in_parallel, autotune=False)
+    dataset.calls_back = rows_of_pass
+    return dataset
 
 
 def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> Any:
@@ -119,15 +155,15 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
         return np.int64(0)
 
     def batch_of(index: Any) -> Any:
-        arrays = tf.numpy_function(read, [index], [spec.dtype for spec in specs])
+        arrays = tf.numpy_function(weakly(read), [index], [spec.dtype for spec in specs])
         checked = [tf.ensure_shape(a, spec.shape) for a, spec in zip(arrays, specs, strict=True)]
         return tf.nest.pack_sequence_as(signature, checked)
 
     def indices(_: Any) -> Any:
-        return tf.data.Dataset.range(tf.numpy_function(begin, [], tf.int64))
+        return tf.data.Dataset.range(tf.numpy_function(weakly(begin), [], tf.int64))
 
     def nothing(_: Any) -> Any:
-        return tf.data.Dataset.range(tf.numpy_function(end, [], tf.int64)).map(batch_of)
+        return tf.data.Dataset.range(tf.numpy_function(weakly(end), [], tf.int64)).map(batch_of)
 
     one = tf.data.Dataset.range(1)
     parallel = {"num_parallel_calls": workers, "deterministic": True} if workers else {}
@@ -135,7 +171,11 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
     result = batches.concatenate(one.flat_map(nothing))
     if num_batches is not None:
         result = result.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return result.prefetch(dataset.max_queue_size if workers else tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    result = result.prefetch(dataset.max_queue_size if workers else AHEAD).with_options(options)
+    result.calls_back = read, begin, end
+    return result
 
 
 def _as_tuple(batch: Any) -> Any:
@@ -158,21 +198,3 @@ def _common_signature(first: Any, last: Any) -> Any:
         return tf.TensorSpec(shape, tf.as_dtype(one.dtype))
 
     return tf.nest.map_structure(common, _as_tuple(first), _as_tuple(last))
-
-
-def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let what a function raises reach the caller of `fit`, with its traceback, as an error.
-
-    TensorFlow takes `StopIteration` for the end of the data, and the pass would end without a word.
-    """
-
-    def explain(*args: Any) -> Any:
-        try:
-            return function(*args)
-        except Exception as error:
-            shown = "".join(traceback.format_exception(error))
-            raise RuntimeError(
-                f"the dataset raised {type(error).__name__}: {error}\n{shown}"
-            ) from error
-
-    return explain

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from loaders.contract import Loader, LoaderOptions, Rows
-from loaders.mapped_tensors import MappedSource, tuned
+from loaders.mapped_tensors import MappedSource, half_of_the_cores, tuned
 from loaders.source import ImageSource
 
 
@@ -28,7 +28,7 @@ class TfDataLoader(Loader):
         self._mapped = MappedSource(source)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: a dataset of `(x, y)` over the given rows."""
+        """Return `x`: a dataset of `(x, y)` over the given rows, and how many steps that are."""
         workers = self.options.num_workers
         self._mapped.begin(rows, self.options.batch_size)
         batches = tf.data.Dataset.from_tensor_slices(rows).batch(self.options.batch_size)
@@ -37,7 +37,11 @@ class TfDataLoader(Loader):
             .map(self._batch, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True)
             .prefetch(self.options.prefetch_batches if workers else tf.data.AUTOTUNE)
         )
-        return {"x": tuned(dataset, workers)}
+        return {
+            "x": tuned(dataset, workers or half_of_the_cores(), autotune=not workers),
+            # Told how many, Keras iterates over the dataset once an epoch; else it begins to twice.
+            "steps_per_epoch": -(-len(rows) // self.options.batch_size),
+        }
 
     def _batch(self, rows: Any) -> tuple[Any, Any]:
         return self._mapped.batch(rows, self.options.pixels)
