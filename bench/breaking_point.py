@@ -5,6 +5,7 @@ Pure functions. Must not know: how a size is tried.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -49,7 +50,8 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
     """Return the size to try next.
 
     Until one has survived, sizes fall by a factor of eight: some loaders die at any size. Then come
-    sizes just below and above the predicted breaking point, and then the bracket is halved.
+    sizes just below and above the predicted breaking point; where the one below it dies, the size
+    that would end the search if it survived. Then the bracket is halved.
 
     Args:
         trials: what was tried so far.
@@ -67,7 +69,10 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
     predicted = _predict(trials, budget_bytes)
     if predicted is not None:
         margin = (high - low) * _MARGIN
-        for size in (int(predicted * (1 - _MARGIN)), int(predicted * (1 + _MARGIN))):
+        below, above = int(predicted * (1 - _MARGIN)), int(predicted * (1 + _MARGIN))
+        if high == below and low < high / (1 + TOLERANCE):
+            return math.ceil(high / (1 + TOLERANCE))
+        for size in (below, above):
             # A prediction at an end of the bracket was wrong: halving is sure to get on.
             if low + margin < size < high - margin:
                 return size

@@ -35,7 +35,7 @@ class CaseRun:
         source: the images, prepared and verified.
         results: where the record goes, whatever happens.
         progress: told what is being done.
-        planned: whether the case is one of the run's, and not a probe for a breaking point.
+        planned: whether the case is one of the run's. Other ones are probes for a breaking point.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class CaseRun:
         self._source = source
         self._results = results
         self.progress = progress
-        self._planned = planned
+        self.planned = planned
 
     def measure(self, benchmark: Any) -> None:
         """Run the case under pytest-benchmark and record it.
@@ -135,7 +135,7 @@ class CaseRun:
     def _recorded(self) -> Iterator[None]:
         """Write the record of the case to `run.json`, however it ends."""
         start = time.monotonic()
-        self.progress.begin(self.case, planned=self._planned)
+        self.progress.begin(self.case, planned=self.planned)
         try:
             yield
             self.record["outcome"] = "ok"
@@ -151,7 +151,7 @@ class CaseRun:
             raise
         finally:
             self.record["duration_s"] = round(time.monotonic() - start, 3)
-            add = self._results.add_case if self._planned else self._results.add_probe
+            add = self._results.add_case if self.planned else self._results.add_probe
             add(self.record)
             self.progress.end(self.record["outcome"])
 

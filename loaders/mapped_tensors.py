@@ -34,7 +34,7 @@ class MappedSource:
         self._images = mapped_tensor(source.images)
         self._advice = ReadAdvice(source.images)
         self._has_room = has_room_for(source.images.nbytes)
-        self._labels = tf.constant(source.labels)
+        self._labels = mapped_tensor(source.labels)
         self._one_hot = tf.eye(len(source.class_names), dtype=tf.float32)
 
     def begin(self, rows: Rows, batch_size: int) -> None:

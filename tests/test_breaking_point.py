@@ -48,6 +48,14 @@ def test_noise_and_curves_do_not_lead_it_astray(seed):
     assert probes <= 16
 
 
+@pytest.mark.parametrize("too_high", [1.03, 1.06])
+def test_a_prediction_that_is_a_little_too_high_costs_one_size_more(too_high):
+    trials, probes = search(lambda n: 2_300 * n * (1 if n <= 200_000 else too_high))
+    low, high = bracket_of(trials)
+    assert low <= GIB / 2_300 / too_high <= high <= low * (1 + TOLERANCE)
+    assert probes == 2
+
+
 def test_a_loader_that_never_died_is_not_searched():
     _, probes = search(lambda n: 10_000_000)
     assert probes == 0

@@ -82,7 +82,7 @@ def test_it_is_made_once_for_rows_of_a_number(sequence):
 def test_a_pass_with_another_number_of_rows_is_refused(sequence):
     dataset = sequence.as_tf_dataset()
     sequence.rows = sequence.rows[:1_999]
-    with pytest.raises(tf.errors.OpError, match="as many rows as .* 2000, got 1999. Make"):
+    with pytest.raises(tf.errors.OpError, match=r"as many rows as .* 2000, got 1999\. Make"):
         next(iter(dataset))
 
 
