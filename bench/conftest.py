@@ -16,6 +16,7 @@ import pytest
 from bench.cases import BENCHES, Case
 from bench.options import Settings, add_options, read_options
 from bench.run import Run
+from bench.step_summary import append_step_summary
 from loaders.source import SourceError
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -145,6 +146,7 @@ def pytest_terminal_summary(
     from bench.report.terminal import terminal_table
 
     write_report(run.settings.folder)
+    append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)
     terminalreporter.section("loaders compared")
     terminalreporter.write_line(terminal_table(run.file.run))
     terminalreporter.write_line(f"Report: {run.settings.folder / 'report.md'}")

@@ -73,6 +73,31 @@ def test_the_readmes_sentence_on_memory_is_the_reference_reports():
     assert said in " ".join(README.split())
 
 
+def test_the_readmes_sentence_on_memory_on_tensorflow_is_the_reference_reports():
+    run = read_run(MEMORY.with_name("memory-tensorflow"))
+    assert {case["case"]["backend"] for case in run["cases"]} == {"tensorflow"}
+    (line,) = [x for x in scalings(run, rows_from_run(run)) if x.row.loader == "sequence"]
+    (said,) = scaling_findings([line], run["environment"]["memory_bytes"])
+    stays = said.partition(" from ")[0]
+    assert f"{stays} ([report](results/reference/amd-epyc-2-cores/memory-tensorflow/" in README
+
+
+def test_what_the_readme_says_of_steps_of_2_ms_is_the_reference_reports():
+    rows = rows_from_run(read_run(MEMORY.with_name("batches")))
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.batch_size == 128:
+            (step,) = row.emulated
+            own = row.loader == "sequence"
+            found.setdefault("own" if own else "other", []).append(
+                fraction(step.case.utilization.median)
+            )
+    assert len(set(found["own"])) == 1
+    assert len(found["own"]) == 3
+    said = f"an AU of {found['own'][0]} on each backend, and no other loader more than "
+    assert said + max(found["other"]) in " ".join(README.split())
+
+
 def emulated_table() -> list[str]:
     """The README's table of emulated steps, as the reference report has it."""
     found = {
@@ -197,7 +222,9 @@ def test_the_readmes_audit_prints_what_the_readme_shows(tmp_path):
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z-]+)", README))))
 def test_every_option_that_the_readme_names_exists(option):
-    known = (PROJECT / "bench" / "options.py").read_text()
+    known = "".join(
+        (PROJECT / "bench" / name).read_text() for name in ("options.py", "compare/__main__.py")
+    )
     assert f'"{option}"' in known or option.startswith("--benchmark-")
 
 

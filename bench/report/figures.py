@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.report.device_figures import DeviceUse, read_device_use
 from bench.report.endings import case_outcome, case_signal
-from bench.statistics import Estimate, estimate_ratio
+from bench.statistics import Estimate, estimate_ratio, ratios
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,33 +68,54 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
     """Return the figures of a feed or training case; `None` where it was not run."""
     if result is None:
         return None
-    rounds = result.get("rounds") or []
+    rounds = round_figures(result)
+    return Throughput(
+        outcome=case_outcome(result),
+        signal=case_signal(result),
+        rate=_estimate(rounds["rate"]),
+        utilization=_estimate(rounds["utilization"]),
+        cpu_s_per_1000_samples=_estimate(rounds["cpu"]),
+        time_to_first_batch_s=_estimate(result.get("time_to_first_batch_s") or []),
+        epoch_boundary_s=_estimate(result.get("epoch_boundary_s") or []),
+        resident_before=_estimate(_column(result, "resident_before")),
+        device_use=read_device_use(result),
+    )
 
-    def column(name: str) -> list[float | None]:
-        return [measured.get(name) for measured in rounds]
 
-    samples = [count or None for count in column("samples")]  # a round without any has no rate
-    seconds, ceiling_seconds = column("seconds"), column("ceiling_seconds")
+def round_figures(result: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Return the figures of each round of a feed, training or emulated case.
+
+    Returns:
+        `rate` in samples per second, `utilization` (AU), `cpu` in seconds per 1,000 samples,
+        `cpu_against_ceiling`: CPU seconds of the round / of the ceiling's, `ceiling_cpu`: CPU
+        seconds of the ceiling per sample. Rounds of which a part is missing are left out.
+    """
+    # A round without samples has no rate.
+    samples = [count or None for count in _column(result, "samples")]
+    seconds, ceiling_seconds = _column(result, "seconds"), _column(result, "ceiling_seconds")
     delivered = samples
     if result["case"]["bench"] == "emulated":
         # All steps but the first, so that the start of a short round weighs no more than it does
         # in an epoch.
         batch_size = result["case"]["batch_size"]
-        seconds, ceiling_seconds = column("steady_seconds"), column("ceiling_steady_seconds")
+        seconds = _column(result, "steady_seconds")
+        ceiling_seconds = _column(result, "ceiling_steady_seconds")
         delivered = [
             count - batch_size if count and count > batch_size else None for count in samples
         ]
-    return Throughput(
-        outcome=case_outcome(result),
-        signal=case_signal(result),
-        rate=estimate_ratio(delivered, seconds),
-        utilization=estimate_ratio(ceiling_seconds, seconds),
-        cpu_s_per_1000_samples=estimate_ratio(column("cpu_seconds"), samples, scale=1000),
-        time_to_first_batch_s=_estimate(result.get("time_to_first_batch_s") or []),
-        epoch_boundary_s=_estimate(result.get("epoch_boundary_s") or []),
-        resident_before=_estimate(column("resident_before")),
-        device_use=read_device_use(result),
-    )
+    cpu_seconds = _column(result, "cpu_seconds")
+    ceiling_cpu_seconds = _column(result, "ceiling_cpu_seconds")
+    return {
+        "rate": ratios(delivered, seconds),
+        "utilization": ratios(ceiling_seconds, seconds),
+        "cpu": [1000 * each for each in ratios(cpu_seconds, samples)],
+        "cpu_against_ceiling": ratios(cpu_seconds, ceiling_cpu_seconds),
+        "ceiling_cpu": ratios(ceiling_cpu_seconds, samples),
+    }
+
+
+def _column(result: Mapping[str, Any], name: str) -> list[float | None]:
+    return [measured.get(name) for measured in result.get("rounds") or []]
 
 
 def _estimate(values: Sequence[float | None]) -> Estimate | None:

@@ -76,7 +76,7 @@ def report_markdown(
     names = differing(shown)
     headings, table = _table(shown, names)
     return (
-        _environment()
+        environment(Path(__file__).parent)
         .get_template("report.md.j2")
         .render(
             run=run,
@@ -133,9 +133,10 @@ def _backends(backends: Mapping[str, Any] | None) -> str:
     return ", ".join(texts)
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(  # noqa: S701 - Markdown, escaped by `finalize`
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+def environment(folder: Path) -> jinja2.Environment:
+    """Return what renders the Markdown templates of a folder: all text in them is escaped."""
+    made = jinja2.Environment(  # noqa: S701 - Markdown, escaped by `finalize`
+        loader=jinja2.FileSystemLoader(folder),
         finalize=lambda value: value if isinstance(value, Markdown) else cells.prose(value),
         keep_trailing_newline=True,
         lstrip_blocks=True,
@@ -154,5 +155,5 @@ def _environment() -> jinja2.Environment:
         "link": cells.link,
         "markdown": Markdown,
     }
-    environment.filters |= filters
-    return environment
+    made.filters |= filters
+    return made

@@ -1,0 +1,5 @@
+"""Two runs compared: which cases became faster or slower, and which difference could be seen.
+
+Knows results only: `run.json` of both runs. Must not know: loaders, frameworks, how anything is
+measured.
+"""

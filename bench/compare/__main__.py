@@ -1,0 +1,79 @@
+"""`python -m bench.compare results/A results/B`: what became faster or slower from A to B."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.compare.markdown import comparison_markdown
+from bench.compare.pairs import pair_cases
+from bench.compare.verdict import judge, slower_by
+from bench.report import RunFileError, read_run
+from bench.step_summary import append_step_summary
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare two runs.
+
+    Args:
+        arguments: the command line without the program's name; `None`: that of the process.
+
+    Returns:
+        The exit status: 0; 1 where `--fail-if` found something; 2 where a run cannot be read or
+        the file cannot be written.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        before, after = read_run(options.before), read_run(options.after)
+        pairs = pair_cases(before, after)
+        changes = [judge(pair) for pair in pairs.pairs]
+        text = comparison_markdown(
+            pairs, changes, before=options.before.name, after=options.after.name
+        )
+        print(text, end="")
+        append_step_summary(text, os.environ)
+        if options.output:
+            options.output.write_text(text, encoding="utf-8", newline="\n")
+    except (RunFileError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    if options.fail_if is None:
+        return 0
+    slower = [change.pair.id for change in changes if slower_by(change, options.fail_if)]
+    for name in slower:
+        print(f"slower by {options.fail_if:.0%} or more: {name}", file=sys.stderr)
+    return int(bool(slower))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.compare",
+        description="Compare two runs case by case, each with its interval and a verdict.",
+    )
+    parser.add_argument("before", type=Path, help="folder of the first run, e.g. results/<run>")
+    parser.add_argument("after", type=Path, help="folder of the run that is compared with it")
+    parser.add_argument(
+        "--fail-if",
+        type=_slower,
+        metavar="slower=5%",
+        help="exit with 1 where a case is slower beyond doubt, and its rate by at least so much",
+    )
+    parser.add_argument("--output", type=Path, help="also write the comparison to this file")
+    return parser
+
+
+def _slower(text: str) -> float:
+    match = re.fullmatch(r"slower=(\d+(?:\.\d+)?)%", text)
+    if not match or not 0 <= float(match[1]) < 100:
+        raise argparse.ArgumentTypeError(
+            f"must be `slower=` and a percentage below 100, such as slower=5%, got `{text}`"
+        )
+    return float(match[1]) / 100
+
+
+if __name__ == "__main__":
+    sys.exit(main())

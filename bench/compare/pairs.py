@@ -1,0 +1,123 @@
+"""Which cases of two runs belong together, and what forbids or hampers comparing them.
+
+Must not know: how a difference is judged or shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.audit import read_audit
+from bench.report.endings import case_outcome
+
+Run = Mapping[str, Any]
+
+PROTOCOL = ("round_seconds", "seed", "quick")
+"""What must be the same for rounds to be alike; their number may differ."""
+
+ENVIRONMENT = ("os", "cpu", "cores", "memory_bytes", "python")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One case as two runs measured it."""
+
+    id: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    refused: str | None
+    """Why the two must not be compared; `None`: they may be."""
+
+    @property
+    def bench(self) -> str:
+        """Which benchmark it belongs to."""
+        return str(self.before["case"]["bench"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """The cases of two runs."""
+
+    pairs: tuple[Pair, ...]
+    only_before: tuple[str, ...]
+    """Ids of cases that the second run does not have."""
+
+    only_after: tuple[str, ...]
+    flags: tuple[str, ...]
+    """Differences between the runs that a reader has to know of, a sentence each."""
+
+
+def pair_cases(before: Run, after: Run) -> Pairs:
+    """Bring the cases of two runs together, by what was measured.
+
+    Args:
+        before: the content of `run.json` of one run, as `read_run` returns it.
+        after: that of the run that is compared with it.
+    """
+    old, new = ({case["id"]: case for case in run["cases"]} for run in (before, after))
+    refused = _other_source(before, after)
+    return Pairs(
+        pairs=tuple(
+            Pair(
+                id=name,
+                before=old[name],
+                after=new[name],
+                refused=refused or _unfit(old[name], new[name]),
+            )
+            for name in old
+            if name in new
+        ),
+        only_before=tuple(name for name in old if name not in new),
+        only_after=tuple(name for name in new if name not in old),
+        flags=tuple(_flags(before, after)),
+    )
+
+
+def _other_source(before: Run, after: Run) -> str | None:
+    names = ("images_sha256", "labels_sha256")
+    old, new = (
+        {tuple(source.get(name) for name in names) for source in run["sources"]}
+        for run in (before, after)
+    )
+    return None if old == new else "the runs had different sources"
+
+
+def _unfit(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    for which, result in (("first", before), ("second", after)):
+        outcome = case_outcome(result)
+        if outcome != "ok":
+            return f"the {which} run's case ended as: {outcome.replace('_', ' ')}"
+        audit = read_audit(result)
+        if audit is None or not audit.identical:
+            return f"the {which} run's batches are not proven identical"
+    old, new = read_audit(before), read_audit(after)
+    if old and new and old.digest != new.digest:
+        return "the two runs audited different batches"
+    return None
+
+
+def _flags(before: Run, after: Run) -> Iterator[str]:
+    for title, part, names in (
+        ("protocol", "protocol", PROTOCOL),
+        ("machine", "environment", ENVIRONMENT),
+    ):
+        for name in names:
+            old, new = before[part].get(name), after[part].get(name)
+            if old != new:
+                yield f"{title}: {name.replace('_', ' ')} was {old}, is {new}"
+    old, new = (_versions(run) for run in (before, after))
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield f"software: {name} was {old.get(name)}, is {new.get(name)}"
+    for which, run in (("first", before), ("second", after)):
+        if run["status"] != "complete":
+            yield f"the {which} run is not complete: {run['status']}"
+
+
+def _versions(run: Run) -> dict[str, Any]:
+    environment = run["environment"]
+    backends = environment.get("backends") or {}
+    versions = {name: f"{b.get('version')} on {b.get('device')}" for name, b in backends.items()}
+    return {**(environment.get("packages") or {}), **versions}

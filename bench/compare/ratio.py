@@ -1,0 +1,109 @@
+"""By how much the rounds of one run differ from those of another: a ratio and its interval.
+
+Pure functions. Must not know: cases, files, what is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+import numpy as np
+from scipy import stats
+
+from bench.statistics import CONFIDENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """How many times as large the rounds of a second run are as those of a first one."""
+
+    value: float
+    """The median of the ratios of all pairs of rounds (Hodges and Lehmann's estimate of logs)."""
+
+    low: float | None
+    """Lower end of its 95% interval; `None`: too few rounds for one."""
+
+    high: float | None
+    """Upper end of the same interval; `None` together with `low`."""
+
+    @classmethod
+    def between(cls, before: Sequence[float], after: Sequence[float]) -> Self | None:
+        """Estimate the ratio of two sets of rounds that were measured independently.
+
+        The interval holds every ratio that Mann and Whitney's test does not reject. It assumes
+        that the rounds of both runs have the same distribution but for a factor, whatever it is,
+        and that rounds are independent. Hollander, Wolfe, Chicken: Nonparametric Statistical
+        Methods, 3rd edition, section 4.3.
+
+        Args:
+            before: one positive number a round.
+            after: the same of the other run, in the same unit.
+
+        Returns:
+            The estimate; `None` where one of the two has no round.
+
+        Raises:
+            ValueError: a number is not positive and finite.
+        """
+        if not before or not after:
+            return None
+        for values in (before, after):
+            if not all(0 < value < math.inf for value in values):
+                raise ValueError(f"Rounds must be positive and finite, got {list(values)}.")
+        differences = np.sort(np.subtract.outer(np.log(after), np.log(before)), axis=None)
+        low = high = None
+        if cut := _cut(len(before), len(after)):
+            low, high = (math.exp(differences[i]) for i in (cut - 1, -cut))
+        return cls(value=math.exp(np.median(differences)), low=low, high=high)
+
+    @property
+    def apart(self) -> bool:
+        """Whether the two differ: 1 is not in the interval."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+    @property
+    def smallest_change(self) -> float | None:
+        """The change that these rounds could just have shown, as a fraction; `None`: none.
+
+        Either end of the interval, as far from the ratio as it is, had to get past 1.
+        """
+        if self.low is None or self.high is None:
+            return None
+        return max(self.value / self.low, self.high / self.value) - 1
+
+    def inverse(self) -> Ratio:
+        """Return how many times as large the first run's are."""
+        return Ratio(
+            value=1 / self.value,
+            low=None if self.high is None else 1 / self.high,
+            high=None if self.low is None else 1 / self.low,
+        )
+
+
+@cache
+def _cut(num_before: int, num_after: int) -> int:
+    """Return how many of the sorted differences lie outside of the interval, at each end."""
+    cut = 0
+    while cut < num_before * num_after / 2 and _p_value(num_before, num_after, cut) <= _ALPHA:
+        cut += 1
+    return cut
+
+
+_ALPHA = 1 - CONFIDENCE
+
+
+def _p_value(num_before: int, num_after: int, u: int) -> float:
+    """Return the probability of a U as far out as this one, or further, if nothing differs."""
+    # So many values lie above all others, one above some of them, the rest below all.
+    above, rest = divmod(u, num_after)
+    others = np.arange(num_after, dtype=float)
+    values = np.arange(num_before, dtype=float) - num_before
+    if above:
+        values[-above:] = num_after + np.arange(above)
+    if rest:
+        values[-above - 1] = rest - 0.5
+    return float(stats.mannwhitneyu(values, others, method="exact").pvalue)

@@ -1,0 +1,105 @@
+"""What two measurements of one case say: faster, slower, or nothing, and why.
+
+A case counts as changed only where two figures say so: its rate, and its AU, the rate against that
+of the ceiling in the same process. A machine that got slower changes the first alone, a step that
+got faster both in opposite directions. An emulated step waits as long on a slower machine, so there
+both fall; the CPU seconds of the ceiling tell.
+Must not know: files, how a verdict is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.compare.pairs import Pair
+from bench.compare.ratio import Ratio
+from bench.report.figures import round_figures
+
+FASTER = "faster"
+SLOWER = "slower"
+NO_CLEAR_DIFFERENCE = "no clear difference"
+TOO_FEW_ROUNDS = "too few rounds"
+REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """How one case changed from one run to another."""
+
+    pair: Pair
+    verdict: str
+
+    rate: Ratio | None = None
+    """Samples per second, after / before."""
+
+    utilization: Ratio | None = None
+    """AU, after / before."""
+
+    cpu: Ratio | None = None
+    """CPU seconds against those of the ceiling, after / before."""
+
+    machine: Ratio | None = None
+    """CPU seconds that the ceiling takes for a sample, after / before: above 1 the machine (or the
+    step) was slower."""
+
+    @property
+    def smallest_change(self) -> float | None:
+        """The change of speed, a fraction, that these rounds could just have shown."""
+        changes = [figure.smallest_change for figure in (self.rate, self.utilization) if figure]
+        return max((change for change in changes if change is not None), default=None)
+
+    @property
+    def decided_by_cpu(self) -> bool:
+        """Whether the clock cannot tell, and CPU seconds can."""
+        return self.verdict == NO_CLEAR_DIFFERENCE and self.cpu is not None and self.cpu.apart
+
+
+def judge(pair: Pair) -> Change:
+    """Judge one pair of cases.
+
+    Args:
+        pair: any case. Of a memory case there is one footprint a run, so no verdict: it has too
+            few rounds.
+    """
+    if pair.bench == "memory":
+        return Change(pair=pair, verdict=REFUSED if pair.refused else TOO_FEW_ROUNDS)
+    old, new = round_figures(pair.before), round_figures(pair.after)
+    figures = {
+        field: Ratio.between(*([value for value in side[name] if value > 0] for side in (old, new)))
+        for field, name in _FIGURES.items()
+    }
+    verdict = _verdict(figures, emulated=pair.bench == "emulated")
+    return Change(pair=pair, verdict=REFUSED if pair.refused else verdict, **figures)
+
+
+_FIGURES = {
+    "rate": "rate",
+    "utilization": "utilization",
+    "cpu": "cpu_against_ceiling",
+    "machine": "ceiling_cpu",
+}
+"""Field of `Change` -> the figure of a round whose ratio it is."""
+
+
+def _verdict(figures: Mapping[str, Ratio | None], *, emulated: bool) -> str:
+    rate, utilization, machine = (figures[name] for name in ("rate", "utilization", "machine"))
+    if rate is None or utilization is None or rate.low is None or utilization.low is None:
+        return TOO_FEW_ROUNDS
+    if not rate.apart or not utilization.apart or (rate.value > 1) != (utilization.value > 1):
+        return NO_CLEAR_DIFFERENCE
+    if emulated and machine is not None and machine.apart:
+        return NO_CLEAR_DIFFERENCE
+    return FASTER if rate.value > 1 else SLOWER
+
+
+def slower_by(change: Change, fraction: float) -> bool:
+    """Whether a case is slower beyond doubt and its rate fell by at least so much.
+
+    Args:
+        change: of any verdict.
+        fraction: 0.05 is 5%.
+    """
+    return (
+        change.verdict == SLOWER and change.rate is not None and change.rate.value <= 1 - fraction
+    )

@@ -1,0 +1,265 @@
+"""Two runs are compared as far as their rounds carry, and no further."""
+
+import json
+import re
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from conftest import TESTS
+
+from bench.compare.__main__ import main
+from bench.compare.markdown import verdict_text
+from bench.compare.pairs import Pair, pair_cases
+from bench.compare.ratio import Ratio
+from bench.compare.verdict import (
+    FASTER,
+    NO_CLEAR_DIFFERENCE,
+    SLOWER,
+    TOO_FEW_ROUNDS,
+    judge,
+)
+from bench.report import read_run
+
+GOLDEN = TESTS / "data" / "invented_run"
+PAIRS = 400
+
+
+def jax_like(chance, rounds):
+    """Seconds of rounds as on JAX: neighbouring rounds have a ratio with a sd of 0.08."""
+    return np.exp(chance.normal(0, 0.08 / np.sqrt(2), rounds))
+
+
+def tensorflow_like(chance, rounds):
+    """As on TensorFlow: clusters, of which the slow one has all threads on one core; sd 0.30."""
+    slow = np.where(chance.random(rounds) < 0.25, 1.5, 1.0)
+    return slow * np.exp(chance.normal(0, 0.08, rounds))
+
+
+def measured(chance, noise, *, rounds=9, faster=1.0, machine=1.0, cpu=1.0):
+    """A case in `run.json`: of a loader so much faster, on a machine that is so much slower."""
+    seconds = machine * noise(chance, rounds) / faster
+    ceiling = machine * noise(chance, rounds) / 2
+    cpu_seconds = machine * cpu * chance.normal(1, 0.03, rounds)
+    ceiling_cpu = machine * chance.normal(0.5, 0.015, rounds)
+    return {
+        "id": "case",
+        "case": {"bench": "feed", "batch_size": 64},
+        "outcome": "ok",
+        "rounds": [
+            {
+                "samples": 1000,
+                "seconds": s,
+                "ceiling_seconds": c,
+                "cpu_seconds": u,
+                "ceiling_cpu_seconds": v,
+            }
+            for s, c, u, v in zip(seconds, ceiling, cpu_seconds, ceiling_cpu, strict=True)
+        ],
+    }
+
+
+def changes(noise, *, pairs=PAIRS, seed=0, rounds=9, before=None, **after):
+    chance = np.random.default_rng(seed)
+    for _ in range(pairs):
+        yield judge(
+            Pair(
+                id="case",
+                before=measured(chance, noise, rounds=rounds, **(before or {})),
+                after=measured(chance, noise, rounds=rounds, **after),
+                refused=None,
+            )
+        )
+
+
+def share(found, verdict):
+    return np.mean([change.verdict == verdict for change in found])
+
+
+def test_the_noise_is_that_of_the_backends():
+    chance = np.random.default_rng(0)
+    for noise, sd in ((jax_like, 0.08), (tensorflow_like, 0.30)):
+        ratio = noise(chance, 100_000) / noise(chance, 100_000)
+        assert np.std(ratio) == pytest.approx(sd, rel=0.15)
+
+
+@pytest.mark.parametrize("rounds", [6, 9, 15, 30])
+@pytest.mark.parametrize("noise", [jax_like, tensorflow_like])
+def test_the_same_against_itself_is_no_clear_difference(noise, rounds):
+    assert share(changes(noise, rounds=rounds), NO_CLEAR_DIFFERENCE) >= 0.95
+
+
+@pytest.mark.parametrize("noise", [jax_like, tensorflow_like])
+def test_a_slower_machine_is_not_a_slower_loader(noise):
+    found = list(changes(noise, machine=1.25))
+    assert share(found, NO_CLEAR_DIFFERENCE) >= 0.95
+    assert np.mean([change.decided_by_cpu for change in found]) <= 0.05
+    text = next(verdict_text(change) for change in found if not change.decided_by_cpu)
+    assert re.search(r"; the machine itself was 2\d% slower$", text)
+
+
+def test_a_slower_machine_does_not_make_a_loader_slower_whose_steps_wait():
+    """The ceiling waits, so it hardly shows what became of the machine; its CPU seconds do."""
+    chance = np.random.default_rng(0)
+    for _ in range(20):
+        sides = [measured(chance, jax_like, machine=machine) for machine in (1.0, 1.4)]
+        for side in sides:
+            side["case"] = {"bench": "emulated", "batch_size": 64}
+            for each in side["rounds"]:
+                each |= {"steady_seconds": each["seconds"], "ceiling_steady_seconds": 0.5}
+        change = judge(Pair(id="case", before=sides[0], after=sides[1], refused=None))
+        assert change.rate.apart
+        assert change.utilization.apart
+        assert change.verdict == NO_CLEAR_DIFFERENCE
+
+
+@pytest.mark.parametrize(("faster", "verdict"), [(1.1, FASTER), (1 / 1.1, SLOWER)])
+def test_a_tenth_is_found_at_the_noise_of_jax(faster, verdict):
+    found = list(changes(jax_like, rounds=15, faster=faster))
+    assert share(found, verdict) >= 0.8
+    assert np.median([c.rate.value for c in found]) == pytest.approx(faster, rel=0.02)
+
+
+def test_at_the_noise_of_tensorflow_it_is_said_what_could_not_be_seen():
+    for change in changes(tensorflow_like, rounds=15, faster=1.1):
+        assert change.verdict in (NO_CLEAR_DIFFERENCE, FASTER)
+        if change.verdict == NO_CLEAR_DIFFERENCE:
+            assert change.smallest_change > 0.05
+            assert f"(below {change.smallest_change:.0%} it would not be seen)" in verdict_text(
+                change
+            )
+    assert share(changes(tensorflow_like, rounds=15, faster=1.1), FASTER) < 0.9
+
+
+def test_cpu_seconds_decide_what_the_clock_cannot():
+    found = [c for c in changes(tensorflow_like, cpu=0.9) if c.verdict == NO_CLEAR_DIFFERENCE]
+    assert np.mean([change.decided_by_cpu for change in found]) > 0.95
+    text = verdict_text(found[0])
+    assert re.search(r"; CPU seconds decide what the clock cannot: \d+% less$", text)
+
+
+def test_few_rounds_say_nothing():
+    assert share(changes(jax_like, rounds=3, faster=2), TOO_FEW_ROUNDS) == 1
+
+
+def test_the_interval_covers_the_true_ratio_whatever_the_distribution():
+    chance = np.random.default_rng(1)
+    covered = []
+    for _ in range(1_000):
+        before, after = chance.pareto(2, 9) + 1, 1.3 * (chance.pareto(2, 12) + 1)
+        ratio = Ratio.between(before.tolist(), after.tolist())
+        covered.append(ratio.low <= 1.3 <= ratio.high)
+    assert 0.94 <= np.mean(covered) <= 0.98
+
+
+def test_the_interval_is_that_of_the_textbook():
+    """N = m = 9: U of 17 or less has a probability of 0.0400, of 18 one of 0.0503 (exact)."""
+    before = [1.0 + i / 100 for i in range(9)]
+    after = [2.0 + i**2 / 100 for i in range(9)]
+    logs = np.sort([np.log(b / a) for a in before for b in after])
+    ratio = Ratio.between(before, after)
+    assert np.log([ratio.low, ratio.high]) == pytest.approx([logs[17], logs[-18]])
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_rounds_that_cannot_be_are_refused(value):
+    with pytest.raises(ValueError, match="must be positive and finite"):
+        Ratio.between([1.0, value], [1.0, 2.0])
+
+
+@pytest.fixture
+def run():
+    return read_run(GOLDEN)
+
+
+def good(run):
+    """The run with all its cases in order."""
+    return run
+
+
+def refusals(before, after):
+    return {pair.id: pair.refused for pair in pair_cases(before, after).pairs}
+
+
+def test_runs_of_other_sources_are_refused(run):
+    other = deepcopy(run)
+    other["sources"][0]["images_sha256"] = "0" * 64
+    assert set(refusals(run, other).values()) == {"the runs had different sources"}
+
+
+def test_cases_that_failed_in_either_run_are_refused(run):
+    ok = next(id for id, refused in refusals(run, run).items() if refused is None)
+    for which, name in enumerate(("first", "second")):
+        runs = [deepcopy(run), deepcopy(run)]
+        case = next(case for case in runs[which]["cases"] if case["id"] == ok)
+        case["audit"] = {**case["audit"], "identical": False}
+        assert refusals(*runs)[ok] == f"the {name} run's case ended as: audit failed"
+        case["audit"] = None
+        assert refusals(*runs)[ok] == f"the {name} run's batches are not proven identical"
+
+
+def test_other_digests_of_the_same_batches_are_refused(run):
+    ok = next(id for id, refused in refusals(run, run).items() if refused is None)
+    other = deepcopy(run)
+    next(c for c in other["cases"] if c["id"] == ok)["audit"]["digest"] = "0" * 64
+    assert refusals(run, other)[ok] == "the two runs audited different batches"
+
+
+def test_unlike_runs_are_flagged(run):
+    other = deepcopy(run)
+    other["environment"]["cores"] = 64
+    other["environment"]["packages"]["keras"] = "9.9"
+    other["protocol"]["round_seconds"] = 7
+    other["status"] = "interrupted"
+    flags = pair_cases(run, other).flags
+    assert len(flags) == 4
+    assert any("cores" in flag and "64" in flag for flag in flags)
+    assert any("keras" in flag and "9.9" in flag for flag in flags)
+
+
+def test_cases_of_one_run_alone_are_named(run):
+    other = deepcopy(run)
+    gone = other["cases"].pop()["id"]
+    assert pair_cases(run, other).only_before == (gone,)
+    assert pair_cases(other, run).only_after == (gone,)
+
+
+@pytest.fixture
+def folders(tmp_path, run):
+    """Two runs of nine rounds, of which the second is half as fast."""
+    chance = np.random.default_rng(0)
+    for name, faster in (("before", 1.0), ("after", 0.5)):
+        copy = deepcopy(run)
+        for case in copy["cases"]:
+            if case["case"]["bench"] != "memory" and case["outcome"] == "ok":
+                case["rounds"] = measured(chance, jax_like, faster=faster)["rounds"]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps(copy))
+    return tmp_path / "before", tmp_path / "after"
+
+
+def test_the_command_writes_the_comparison_and_its_exit_status_says_what_ci_needs(
+    folders, tmp_path, capsys
+):
+    before, after = map(str, folders)
+    output = tmp_path / "compare.md"
+    assert main([before, after, "--output", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert printed == output.read_text()
+    assert printed.startswith("# `before` against `after`\n")
+    assert "| slower |" in printed
+    assert main([before, after, "--fail-if", "slower=5%"]) == 1
+    assert "slower by 5% or more: feed-" in capsys.readouterr().err
+    assert main([before, after, "--fail-if", "slower=60%"]) == 0
+    assert main([after, before, "--fail-if", "slower=5%"]) == 0
+    assert main([before, before, "--fail-if", "slower=0%"]) == 0
+
+
+def test_what_cannot_be_compared_ends_with_a_sentence(folders, tmp_path, capsys):
+    before, after = map(str, folders)
+    assert main([before, str(tmp_path / "missing")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    for text in ("slower=5", "faster=5%", "slower=100%", "slower=-1%"):
+        with pytest.raises(SystemExit, match="2"):
+            main([before, after, "--fail-if", text])
+        assert "must be `slower=` and a percentage below 100" in capsys.readouterr().err
