@@ -6,7 +6,6 @@ Must not know: how rows are ordered, which loader asks.
 from __future__ import annotations
 
 import inspect
-import os
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from loaders.contract import Pixels, Rows
+from loaders.cores import usable_cores
 from loaders.page_cache import ReadAdvice, has_room_for
 from loaders.source import ImageSource
 
@@ -34,7 +34,8 @@ class MappedSource:
         self._images = mapped_tensor(source.images)
         self._advice = ReadAdvice(source.images)
         self._has_room = has_room_for(source.images.nbytes)
-        self._labels = mapped_tensor(source.labels)
+        self._stored_labels = source.labels
+        self._labels = mapped_tensor(self._stored_labels)
         self._one_hot = tf.eye(len(source.class_names), dtype=tf.float32)
 
     def begin(self, rows: Rows, batch_size: int) -> None:
@@ -46,6 +47,7 @@ class MappedSource:
         """
         self._advice.begin(rows)
         if self._advice.cold:
+            self._stored_labels.max()  # a byte each: read before the disk is asked for all images
             self._advice.will_need(rows[:batch_size])
             self._advice.want_whole()
 
@@ -126,9 +128,7 @@ def weakly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def half_of_the_cores() -> int:
     """Return half of the cores that this process may use, at least 1."""
-    affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // 2)
+    return max(1, usable_cores() // 2)
 
 
 class _ClaimedWritable:

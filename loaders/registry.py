@@ -80,7 +80,7 @@ _REASON = (
     "read ahead come twice, and as many are missing at its end."
 )
 
-LOADERS: dict[str, LoaderEntry] = {
+LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes to the end
     "eager_sequence": LoaderEntry("loaders.eager_sequence_loader:EagerSequenceLoader"),
     "grain": LoaderEntry("loaders.grain_loader:GrainLoader", packages=("grain",), has_workers=True),
     "numpy": LoaderEntry("loaders.numpy_loader:NumpyLoader"),
@@ -92,15 +92,6 @@ LOADERS: dict[str, LoaderEntry] = {
             backends=("jax", "torch"), min_workers=2, reason=_REASON, link=_LINK
         ),
     ),
-    "stock_sequence_processes": LoaderEntry(
-        "loaders.stock_sequence_loader:StockSequenceProcessesLoader",
-        has_workers=True,
-        worker_processes=True,
-        known_failure=KnownFailure(
-            backends=("jax", "torch"), min_workers=0, reason=_REASON, link=_LINK
-        ),
-        opt_in=True,
-    ),
     "tf_data": LoaderEntry(
         "loaders.tf_data_loader:TfDataLoader", packages=("tensorflow",), has_workers=True
     ),
@@ -109,6 +100,15 @@ LOADERS: dict[str, LoaderEntry] = {
         packages=("torch",),
         has_workers=True,
         worker_processes=True,
+    ),
+    "stock_sequence_processes": LoaderEntry(
+        "loaders.stock_sequence_loader:StockSequenceProcessesLoader",
+        has_workers=True,
+        worker_processes=True,
+        known_failure=KnownFailure(
+            backends=("jax", "torch"), min_workers=0, reason=_REASON, link=_LINK
+        ),
+        opt_in=True,
     ),
 }
 """Name of a loader -> what is known of it."""

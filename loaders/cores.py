@@ -1,0 +1,15 @@
+"""The cores that there are to work on.
+
+Must not know: who works on them, any framework.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def usable_cores() -> int:
+    """Return the logical cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
