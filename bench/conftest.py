@@ -14,25 +14,30 @@ from typing import Any, TextIO
 import pytest
 
 from bench.cases import BENCHES, Case
-from bench.options import Settings, add_options, read_options
+from bench.options import add_options
+from bench.progress import plan_text
 from bench.run import Run
+from bench.settings import Settings, read_options
 from bench.step_summary import append_step_summary
 from loaders.source import SourceError
 
 SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Run]()
 
+OPTIONS: list[str] = []
+"""Names of the suite's own."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the suite."""
-    add_options(parser.getgroup("keras-loader-bench", "loader benchmarks"))
+    OPTIONS[:] = add_options(parser.getgroup("keras-loader-bench", "loader benchmarks"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything starts."""
     try:
-        config.stash[SETTINGS] = read_options(config)
+        config.stash[SETTINGS] = read_options(config, OPTIONS)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     # Warnings are errors in the tests of this project, not in somebody's measurement.
@@ -63,12 +68,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     bench = getattr(metafunc.module, "BENCH", None)
     if bench not in BENCHES:
         return
-    cases = metafunc.config.stash[SETTINGS].cases[bench]
+    settings = metafunc.config.stash[SETTINGS]
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", cases, ids=str)
+        metafunc.parametrize("case", settings.cases[bench], ids=str)
     elif "cases" in metafunc.fixturenames:
         groups: defaultdict[str, list[Case]] = defaultdict(list)
-        for case in cases:
+        for case in settings.searched:
             groups[case.without_samples].append(case)
         metafunc.parametrize("cases", list(groups.values()), ids=list(groups))
 
@@ -78,16 +83,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SETTINGS]
     asked = list(items)
     if settings.protocol.memory_budget_bytes is None:
-        asked = [item for item in asked if "search" not in getattr(item, "fixturenames", ())]
-    if not settings.cases["emulated"]:
-        asked = [item for item in asked if item.path.stem != "bench_emulated"]
-    nothing_left = items and not asked
+        asked = [item for item in asked if not _is_search(item)]
+    # Of a benchmark without cases, pytest makes an item that it skips.
+    asked = [item for item in asked if _is_search(item) or settings.cases[_bench_of(item)]]
+    nothing_left = items and not asked and settings.resumed is None
     items[:] = asked  # before an error: pytest calls `pytest_collection_finish` all the same
     if nothing_left:
         raise pytest.UsageError(
             "Emulated steps need `--step-ms`, such as `--step-ms 0.5,1,2,5,10`, and breaking "
             "points `--memory-budget`, such as `--memory-budget 1GiB`."
         )
+
+
+def _is_search(item: pytest.Item) -> bool:
+    return "search" in getattr(item, "fixturenames", ())
+
+
+def _bench_of(item: pytest.Item) -> str:
+    """Return the benchmark that an item belongs to."""
+    return str(item.path.stem.removeprefix("bench_"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -98,11 +112,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         for item in session.items
         if isinstance(item, pytest.Function) and "measure" in item.fixturenames
     ]
-    if not cases or config.option.collectonly or config.getoption("benchmark_skip"):
+    settings = config.stash[SETTINGS]
+    if config.getoption("dry_run"):
+        session.items.clear()
+        print(plan_text(cases, settings.protocol), file=_terminal(config), flush=True)
+        return
+    nothing = not cases and not any(_is_search(item) for item in session.items)
+    if nothing or config.option.collectonly or config.getoption("benchmark_skip"):
         return
     try:
-        config.stash[RUN] = Run(config.stash[SETTINGS], cases, _terminal(config))
-    except (SourceError, OSError) as error:
+        config.stash[RUN] = Run(settings, cases, _terminal(config))
+    except (SourceError, OSError, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
 
 
@@ -128,7 +148,11 @@ def search(cases: list[Case], pytestconfig: pytest.Config) -> Callable[[Any], No
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Close `run.json`."""
+    """Close `run.json`; to have nothing to do is no failure where that was asked for."""
+    config = session.config
+    nothing_to_do = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+    if nothing_to_do and (config.getoption("dry_run") or config.getoption("resume")):
+        session.exitstatus = pytest.ExitCode.OK
     run = session.config.stash.get(RUN, None)
     if run is not None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED

@@ -17,7 +17,9 @@ import psutil
 
 from bench.card_monitor import describe_card
 from bench.cases import BACKENDS
+from bench.machine import cpu_quota_cores, swap_used_bytes
 from loaders.cache import keras_home
+from loaders.cores import usable_cores
 from loaders.registry import missing_package
 
 PACKAGES = ("grain", "jax", "keras", "numpy", "pytest-benchmark", "tensorflow", "torch")
@@ -28,12 +30,14 @@ def describe() -> dict[str, Any]:
     return {
         "os": f"{platform.system()} {platform.release()}",
         "cpu": _cpu_model(),
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "card": describe_card(os.environ),
         "memory_bytes": psutil.virtual_memory().total,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "cpu_quota_cores": cpu_quota_cores(),
         "load_average_1min": round(psutil.getloadavg()[0], 2),
+        "swap_used_bytes": swap_used_bytes(),
     }
 
 
@@ -64,13 +68,6 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int:
-    """Return the logical cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

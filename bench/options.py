@@ -1,57 +1,25 @@
-"""The suite's command line: what can be asked for, and what of it makes sense.
+"""The suite's command line: what can be asked for.
 
-Must not know: how cases are run or shown.
+Must not know: what of it makes sense, how cases are run or shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import get_args
 
 import pytest
 
-from bench.budget import parse_size
-from bench.cases import (
-    BACKENDS,
-    BENCHES,
-    Case,
-    Device,
-    JitCompile,
-    PageCache,
-    Precision,
-    Protocol,
-    plan,
-)
-from bench.environment import configured_backend
+from bench.cases import BACKENDS, Device, JitCompile, PageCache, Precision, Protocol
 from loaders import LOADERS
-from loaders.registry import missing_package
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
-QUICK = Protocol(rounds=3, round_seconds=0.2, memory_rounds=1, quick=True)
-Number = TypeVar("Number", int, float)
 
-QUICK_SAMPLES = "5000"
 ALL_SAMPLES = "50000"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The options of a run, checked."""
-
-    cases: dict[str, list[Case]]
-    """Name of a benchmark -> its cases."""
-    source: str
-    data_dir: str | None
-    protocol: Protocol
-    folder: Path
-    """For this run's files."""
-
-
-def add_options(group: pytest.OptionGroup) -> None:
-    """Add the options of the suite to pytest's."""
+def add_options(group: pytest.OptionGroup) -> list[str]:
+    """Add the options of the suite to pytest's, and return their names."""
     default = Protocol()
 
     def add(name: str, metavar: str, text: str, **kwargs: object) -> None:
@@ -164,96 +132,16 @@ def add_options(group: pytest.OptionGroup) -> None:
         help="A smoke run in under two minutes: few rounds, two loaders for training and memory "
         "unless --loaders is given. Its figures mean little.",
     )
-
-
-def read_options(config: pytest.Config) -> Settings:
-    """Return the options that were given, completed with the defaults.
-
-    Raises:
-        ValueError: an option is unknown or out of range; the message lists what is valid.
-    """
-    get = config.getoption
-    quick: bool = get("quick")
-    samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
-    loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
-    if quick and not get("loaders"):
-        # Two are enough to see that training and memory work; each case takes seconds to start.
-        few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
-    else:
-        few = loaders
-    steps_ms = _times("--step-ms", get("step_ms")) if get("step_ms") else []
-    if get("step_cpu") and not steps_ms:
-        raise ValueError("`--step-cpu` says how an emulated step waits; give `--step-ms` too.")
-    cases = {
-        bench: plan(
-            bench,
-            backends=_names(get("keras_backends") or configured_backend()),
-            num_workers=_numbers("--num-workers", get("num_workers")),
-            loaders=loaders if bench == "feed" else few,
-            batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
-            pixels=_names(get("pixels")),
-            samples=_numbers("--samples", samples),
-            device=get("device"),
-            precisions=_names(get("precision")),
-            jit_compile=_names(get("jit_compile")),
-            steps_per_execution=_numbers("--steps-per-execution", get("steps_per_execution")),
-            page_cache=_names(get("page_cache")),
-            steps_ms=steps_ms,
-            step_cpu=get("step_cpu"),
-        )
-        for bench in BENCHES
-    }
-    default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    folder: Path = get("results_dir") or default_folder
-    if (folder / "run.json").exists():
-        raise ValueError(f"`--results-dir {folder}` holds a run already; name another folder.")
-    return Settings(
-        cases=cases,
-        source=get("source"),
-        data_dir=get("data_dir"),
-        protocol=_protocol(config, QUICK if quick else Protocol()),
-        folder=folder,
+    add(
+        "--resume",
+        "FOLDER",
+        "Goes on with a run that was cut short: runs its cases that are missing or failed, with "
+        "its own options; give only `--source` and `--data-dir` again.",
+        type=Path,
     )
-
-
-def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
-    get = config.getoption
-    return Protocol(
-        rounds=base.rounds if get("rounds") is None else get("rounds"),
-        round_seconds=base.round_seconds if get("round_seconds") is None else get("round_seconds"),
-        seed=get("seed"),
-        memory_rounds=base.memory_rounds,
-        memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
-        case_timeout_s=get("case_timeout"),
-        quick=base.quick,
+    group.addoption(
+        "--dry-run",
+        action="store_true",
+        help="Print the cases and how long they would take, and measure nothing.",
     )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _size(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_size(text)
-    except ValueError as error:
-        raise ValueError(f"`{option}`: {error}") from None
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    return _values(option, text, int, "whole numbers")
-
-
-def _times(option: str, text: str) -> list[float]:
-    return _values(option, text, float, "numbers of milliseconds")
-
-
-def _values(option: str, text: str, read: Callable[[str], Number], what: str) -> list[Number]:
-    try:
-        numbers = [read(number) for number in text.split(",")]
-    except ValueError:
-        raise ValueError(f"`{option}` takes {what} separated by commas, got `{text}`.") from None
-    for number in numbers:
-        if numbers.count(number) > 1:
-            raise ValueError(f"`{option}` has {number:g} twice; name it once.")
-    return numbers
+    return [name for option in group.options for name in option.names()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from bench.cases import Case, Protocol
@@ -95,11 +95,7 @@ class Progress:
         done = self._durations.get(bench)
         if done:
             return sum(done) / len(done)
-        if bench == "memory":
-            protocol = self._protocol
-            return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
-        # A round of the loader and one of the ceiling, which is shorter.
-        return START_SECONDS + 1.7 * self._protocol.rounds * self._protocol.round_seconds
+        return expected_seconds(bench, self._protocol)
 
     def _show(self, what: str, *, last: bool = False) -> None:
         now = self._clock()
@@ -116,6 +112,34 @@ class Progress:
             self._stream.write(line + "\n")
             self._last_plain = now
         self._stream.flush()
+
+
+def expected_seconds(bench: str, protocol: Protocol) -> float:
+    """Return a first guess of how long a case takes."""
+    if bench == "memory":
+        return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
+    # A round of the loader and one of the ceiling, which is shorter.
+    return START_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds
+
+
+def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
+    """Return what would be measured, and about how long that would take.
+
+    Args:
+        cases: the cases of a run.
+        protocol: how each is measured.
+    """
+    if not cases:
+        return "Nothing is left to measure."
+    seconds = sum(expected_seconds(case.bench, protocol) for case in cases)
+    lines = [f"[{number}/{len(cases)}] {case}" for number, case in enumerate(cases, start=1)]
+    total = (
+        f"{len(cases)} case{'s' if len(cases) > 1 else ''}, about {_clock_text(seconds)} (minutes: "
+        "a guess from the protocol; slow sources and downloads take longer)."
+    )
+    if protocol.memory_budget_bytes is not None:
+        total += " The search for each breaking point comes on top."
+    return "\n".join([*lines, total])
 
 
 def _clock_text(seconds: float) -> str:

@@ -8,9 +8,10 @@ Must not know: how anything is measured or shown.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from loaders.source import ImageSource
 
@@ -24,7 +25,8 @@ class RunFile:
         folder: the run's folder; made if it is missing.
         environment: see `bench.environment.describe`.
         protocol: fields of `bench.cases.Protocol`.
-        planned_cases: how many cases the run is to have.
+        plan: fields of the cases that the run is to have.
+        loaders: all there are, measured or not: a plot gives each the same colour in every run.
 
     Raises:
         ValueError: the folder holds another run already.
@@ -36,7 +38,8 @@ class RunFile:
         *,
         environment: dict[str, Any],
         protocol: dict[str, Any],
-        planned_cases: int,
+        plan: Sequence[dict[str, Any]],
+        loaders: Sequence[str] = (),
     ) -> None:
         self.path = folder / "run.json"
         if self.path.exists():
@@ -49,7 +52,9 @@ class RunFile:
             "status": "running",
             "started_utc": _now(),
             "finished_utc": None,
-            "planned_cases": planned_cases,
+            "planned_cases": len(plan),
+            "plan": list(plan),
+            "loaders": list(loaders),
             "protocol": protocol,
             "environment": environment,
             "sources": [],
@@ -57,6 +62,22 @@ class RunFile:
             "probes": [],
         }
         self._write()
+
+    @classmethod
+    def reopen(cls, folder: Path, run: dict[str, Any], *, keep: list[dict[str, Any]]) -> Self:
+        """Go on with a run; nothing is written until its next case has ended.
+
+        Args:
+            folder: the run's folder.
+            run: the content of `run.json`.
+            keep: those of its records that stay.
+        """
+        file = cls.__new__(cls)
+        file.path = folder / "run.json"
+        resumed = [*run.get("resumed_utc", []), _now()]
+        file.run = {**run, "status": "running", "finished_utc": None, "cases": keep}
+        file.run["resumed_utc"] = resumed
+        return file
 
     def add_source(self, source: ImageSource) -> None:
         """Record what a source is; not where it lies."""
@@ -89,18 +110,24 @@ class RunFile:
 
 
 def new_case_record(
-    case_id: str, case: dict[str, Any], known_failure: dict[str, str] | None = None
+    case_id: str,
+    case: dict[str, Any],
+    *,
+    packages: Sequence[str] = (),
+    known_failure: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a case of which nothing is known yet.
 
     Args:
         case_id: the case's id.
         case: its fields.
+        packages: what its loader needs beyond NumPy and Keras with its backend.
         known_failure: `reason` and `link`, where its batches are expected to be wrong.
     """
     return {
         "id": case_id,
         "case": case,
+        "packages": list(packages),
         "known_failure": known_failure,
         "device": None,
         "outcome": "interrupted",
@@ -112,6 +139,7 @@ def new_case_record(
         "device_memory": None,
         "card": None,
         "audit": None,
+        "swapped_bytes": None,
         "duration_s": 0.0,
     }
 

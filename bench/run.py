@@ -17,10 +17,12 @@ from bench.cases import Case
 from bench.child import CaseError
 from bench.environment import describe
 from bench.footprint import died_of_budget
-from bench.options import Settings
 from bench.progress import Progress
 from bench.results import RunFile
+from bench.resume import check_same, kept_records, planned_cases
 from bench.runner import CaseRun, describe_failure
+from bench.settings import Settings
+from loaders import LOADERS
 from loaders.cifar10 import prepare_source
 from loaders.source import ImageSource
 
@@ -32,6 +34,9 @@ class Run:
         settings: the options.
         cases: what will be measured.
         stream: for the progress.
+
+    Raises:
+        ValueError: the run goes on, and machine, software or source are not what they were.
     """
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
@@ -40,14 +45,22 @@ class Run:
             Counter(case.bench for case in cases), settings.protocol, stream=stream
         )
         # One for all sizes: a smaller source is the beginning of a larger one.
-        self.source = self._prepare(max(case.samples for case in cases))
-        self.file = RunFile(
-            settings.folder,
-            environment=describe(),
-            protocol=asdict(settings.protocol),
-            planned_cases=len(cases),
-        )
-        self.file.add_source(self.source)
+        self.source = self._prepare(_largest(settings, cases))
+        environment = describe()
+        if settings.resumed is None:
+            self.file = RunFile(
+                settings.folder,
+                environment=environment,
+                protocol=asdict(settings.protocol),
+                plan=[case.to_dict() for case in cases],
+                loaders=list(LOADERS),
+            )
+        else:
+            check_same(settings.resumed, environment, self.source)
+            kept = kept_records(settings.resumed)
+            self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
+        if not self.file.run["sources"]:
+            self.file.add_source(self.source)
 
     def _prepare(self, samples: int) -> ImageSource:
         self.progress.note(f"preparing {samples:,} samples")
@@ -75,7 +88,8 @@ class Run:
         budget_bytes = self.settings.protocol.memory_budget_bytes
         assert budget_bytes is not None
         ids = {str(case) for case in cases}
-        found = [Trial.from_record(r) for r in self.file.run["cases"] if r["id"] in ids]
+        of_cases = [r for r in self.file.run["cases"] if r["id"] in ids]
+        found = [Trial.from_record(r) for r in [*of_cases, *self._probes_beside(cases[0])]]
         trials = [trial for trial in found if trial]
 
         def probe() -> None:
@@ -90,6 +104,14 @@ class Run:
         benchmark.pedantic(probe, rounds=1)
         survived, died = bracket_of(trials)
         benchmark.extra_info.update(survived_samples=survived, died_samples=died)
+
+    def _probes_beside(self, case: Case) -> list[dict[str, Any]]:
+        """Return the probes of an earlier part of the run that differ from a case in samples."""
+        return [
+            probe
+            for probe in self.file.run["probes"]
+            if str(replace(case, samples=probe["case"]["samples"])) == probe["id"]
+        ]
 
     def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:
         return CaseRun(
@@ -113,6 +135,14 @@ class Run:
             if error.outcome == "audit_failed" and known:
                 pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
             pytest.fail(describe_failure(error), pytrace=False)
+
+
+def _largest(settings: Settings, cases: list[Case]) -> int:
+    """Return how many samples the source needs; a run that goes on has the same as before."""
+    before = settings.resumed
+    planned = cases if before is None else planned_cases(before)
+    known = [source["num_samples"] for source in before["sources"]] if before else []
+    return max(known or (case.samples for case in planned))
 
 
 class _Unbenchmarked:

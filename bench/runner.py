@@ -16,6 +16,7 @@ from bench.card_monitor import CardMonitor, open_card
 from bench.cases import Case, Protocol
 from bench.child import LOG_TAIL_BYTES, CaseError, Child
 from bench.footprint import footprint_bytes
+from bench.machine import swapped_bytes
 from bench.memory_case import sample_memory
 from bench.nvml import CardError
 from bench.progress import Progress
@@ -56,7 +57,8 @@ class CaseRun:
         self.record = new_case_record(
             str(case),
             case.to_dict(),
-            {"reason": known.reason, "link": known.link} if known else None,
+            packages=entry.packages,
+            known_failure={"reason": known.reason, "link": known.link} if known else None,
         )
         self.missing = missing_package((case.backend, *entry.packages))
         self._source = source
@@ -134,7 +136,7 @@ class CaseRun:
     @contextmanager
     def _recorded(self) -> Iterator[None]:
         """Write the record of the case to `run.json`, however it ends."""
-        start = time.monotonic()
+        start, swapped = time.monotonic(), swapped_bytes()
         self.progress.begin(self.case, planned=self.planned)
         try:
             yield
@@ -151,6 +153,8 @@ class CaseRun:
             raise
         finally:
             self.record["duration_s"] = round(time.monotonic() - start, 3)
+            if swapped is not None and (after := swapped_bytes()) is not None:
+                self.record["swapped_bytes"] = after - swapped
             add = self._results.add_case if self.planned else self._results.add_probe
             add(self.record)
             self.progress.end(self.record["outcome"])

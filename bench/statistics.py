@@ -83,6 +83,13 @@ class Estimate:
             return None
         return (self.high - self.low) / 2 / abs(self.median)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends of the interval; the median twice where there is none."""
+        if self.low is None or self.high is None:
+            return self.median, self.median
+        return self.low, self.high
+
     def overlaps(self, other: Estimate) -> bool:
         """Whether the two cannot be ranked: their intervals share a point, or one has none."""
         if self.low is None or self.high is None or other.low is None or other.high is None:

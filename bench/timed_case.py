@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.card_monitor import CardMonitor
 from bench.child import Child
+from bench.machine import cpu_seconds
 
 if TYPE_CHECKING:
     from bench.runner import CaseRun
@@ -85,10 +86,13 @@ def _rounds(
             before.update(card.read())
 
     def target() -> None:
+        machine = cpu_seconds()
         start = time.perf_counter()
         measured.update(child.call("round"))
         overhead = time.perf_counter() - start - measured["seconds"]
         measured["parent_overhead_seconds"] = overhead
+        for name, after in cpu_seconds().items():
+            measured[f"machine_{name}_cpu_seconds"] = after - machine[name]
 
     def teardown() -> None:
         if card is not None:

@@ -5,6 +5,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from functools import cache
 
 import pytest
 from conftest import PROJECT
@@ -23,9 +24,14 @@ def name_of(path):
     return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
 def imports(path, *, lazy: bool):
     """The modules that a file names in its imports; with `lazy` also those inside functions."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     nodes = ast.walk(tree) if lazy else tree.body
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -53,30 +59,32 @@ def test_bench_names_no_loader(path):
         packages = {"grain", "numpy", "torch"}  # loaders that are named after what they use
         strings = {
             node.value
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree_of(path))
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         assert not strings & set(LOADERS) - packages
 
 
 @every_module
-def test_the_report_reads_only_result_files(path):
-    if path.is_relative_to(PROJECT / "bench" / "report"):
+@pytest.mark.parametrize(
+    ("folder", "own"),
+    [
+        ("report", ()),
+        ("compare", ("bench.compare", "bench.step_summary")),
+        ("history", ("bench.history", "bench.compare")),
+    ],
+)
+def test_reports_read_only_result_files(path, folder, own):
+    if path.is_relative_to(PROJECT / "bench" / folder):
         ours = {n for n in imports(path, lazy=True) if n.split(".")[0] in {"bench", "loaders"}}
-        assert not [
-            name for name in ours if not name.startswith(PURE) and name != "bench"
-        ]  # fmt: skip
+        assert not [name for name in ours if not name.startswith((*PURE, *own)) and name != "bench"]
         assert not {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
 
 
 @every_module
 def test_peaks_that_are_inherited_are_not_used(path):
     """`ru_maxrss` of a child begins with that of the process that started it."""
-    names = {
-        node.attr
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
-    }
+    names = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
     assert "ru_maxrss" not in names
 
 
@@ -88,7 +96,7 @@ def test_no_file_does_too_much(path):
 
 @every_module
 def test_every_module_says_what_it_owns(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(tree_of(path))
 
 
 def test_importing_loads_no_framework():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import TESTS
 
+from bench.cases import Protocol
 from bench.compare.__main__ import main
 from bench.compare.markdown import verdict_text
 from bench.compare.pairs import Pair, pair_cases
@@ -21,6 +22,7 @@ from bench.compare.verdict import (
 )
 from bench.report import read_run
 
+ROUNDS = Protocol().rounds
 GOLDEN = TESTS / "data" / "invented_run"
 PAIRS = 400
 
@@ -115,20 +117,20 @@ def test_a_slower_machine_does_not_make_a_loader_slower_whose_steps_wait():
 
 @pytest.mark.parametrize(("faster", "verdict"), [(1.1, FASTER), (1 / 1.1, SLOWER)])
 def test_a_tenth_is_found_at_the_noise_of_jax(faster, verdict):
-    found = list(changes(jax_like, rounds=15, faster=faster))
+    found = list(changes(jax_like, rounds=ROUNDS, faster=faster))
     assert share(found, verdict) >= 0.8
     assert np.median([c.rate.value for c in found]) == pytest.approx(faster, rel=0.02)
 
 
 def test_at_the_noise_of_tensorflow_it_is_said_what_could_not_be_seen():
-    for change in changes(tensorflow_like, rounds=15, faster=1.1):
+    for change in changes(tensorflow_like, rounds=ROUNDS, faster=1.1):
         assert change.verdict in (NO_CLEAR_DIFFERENCE, FASTER)
         if change.verdict == NO_CLEAR_DIFFERENCE:
             assert change.smallest_change > 0.05
             assert f"(below {change.smallest_change:.0%} it would not be seen)" in verdict_text(
                 change
             )
-    assert share(changes(tensorflow_like, rounds=15, faster=1.1), FASTER) < 0.9
+    assert share(changes(tensorflow_like, rounds=ROUNDS, faster=1.1), FASTER) < 0.9
 
 
 def test_cpu_seconds_decide_what_the_clock_cannot():
@@ -170,11 +172,6 @@ def test_rounds_that_cannot_be_are_refused(value):
 @pytest.fixture
 def run():
     return read_run(GOLDEN)
-
-
-def good(run):
-    """The run with all its cases in order."""
-    return run
 
 
 def refusals(before, after):
@@ -259,7 +256,21 @@ def test_what_cannot_be_compared_ends_with_a_sentence(folders, tmp_path, capsys)
     before, after = map(str, folders)
     assert main([before, str(tmp_path / "missing")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+    assert main([before, after, "--output", str(tmp_path / "missing" / "compare.md")]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([before, after, "--output", "compare.txt"])
+    assert "must end in .md or .html, got `compare.txt`" in capsys.readouterr().err
     for text in ("slower=5", "faster=5%", "slower=100%", "slower=-1%"):
         with pytest.raises(SystemExit, match="2"):
             main([before, after, "--fail-if", text])
         assert "must be `slower=` and a percentage below 100" in capsys.readouterr().err
+
+
+def test_a_page_and_markdown_say_the_same_and_the_page_has_a_plot(folders, tmp_path):
+    before, after = map(str, folders)
+    files = [tmp_path / "compare.md", tmp_path / "compare.html"]
+    assert main([before, after, *(w for file in files for w in ("--output", str(file)))]) == 0
+    markdown, page = (file.read_text(encoding="utf-8") for file in files)
+    assert "![" not in markdown
+    assert page.count("<svg") == 1
+    assert page.count("<td>slower</td>") == markdown.count("| slower |") > 0

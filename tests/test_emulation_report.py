@@ -9,6 +9,7 @@ import pytest
 from bench.report import read_run, write_report
 from bench.report.emulation import emulations
 from bench.report.emulation_plot import emulation_figure
+from bench.report.plot_layout import loader_styles
 from bench.report.rows import rows_from_run
 from bench.report.terminal import terminal_table
 
@@ -126,7 +127,9 @@ def test_steps_that_keep_a_core_busy_are_compared_among_themselves(emulated, tmp
 
 
 def test_every_measured_point_is_in_the_plot(emulated):
-    figure = emulation_figure(emulations(rows_from_run(emulated())))
+    figure = emulation_figure(
+        emulations(rows := rows_from_run(emulated())), loader_styles(row.loader for row in rows)
+    )
     (ax,) = figure.axes
     points = {line.get_label(): line.lines[0].get_xydata().tolist() for line in ax.containers}
     assert points["sequence"] == [

@@ -32,10 +32,11 @@ def helpers():
 
 def left_over(before, seconds=5.0):
     """What is left after some time: threads that were told to end may need a moment."""
+    gc.collect()  # takes a while where many tests ran before
     end = time.monotonic() + seconds
-    gc.collect()
     while (left := helpers() - before) and time.monotonic() < end:
         time.sleep(0.05)
+        gc.collect()  # a thread that just ended may have held what the error refers to
     return left
 
 

@@ -1,16 +1,20 @@
 """The progress says where a run is, in lines that suit where they go."""
 
 import io
+import re
 
 import pytest
 
 from bench.cases import Protocol, plan
-from bench.progress import Progress
+from bench.progress import Progress, plan_text
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+LONG = Protocol(rounds=12, round_seconds=1.0)
 
 
 class Clock:
@@ -47,7 +51,7 @@ def run_one_case(progress, clock, case):
 
 def test_plain_lines_are_few_and_whole(clock):
     stream = io.StringIO()
-    progress = Progress({"feed": 2}, Protocol(rounds=12), stream=stream, clock=clock)
+    progress = Progress({"feed": 2}, LONG, stream=stream, clock=clock)
     run_one_case(progress, clock, CASES[0])
     lines = stream.getvalue().splitlines()
     assert lines[0] == (
@@ -63,14 +67,14 @@ def test_plain_lines_are_few_and_whole(clock):
 
 def test_a_terminal_gets_one_line_that_is_rewritten(clock):
     stream = Terminal()
-    progress = Progress({"feed": 2}, Protocol(rounds=12), stream=stream, clock=clock)
+    progress = Progress({"feed": 2}, LONG, stream=stream, clock=clock)
     run_one_case(progress, clock, CASES[0])
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().count("\r") == 14
 
 
 def test_the_estimate_learns_from_what_cases_took(clock):
-    progress = Progress({"feed": 3}, Protocol(rounds=12), stream=io.StringIO(), clock=clock)
+    progress = Progress({"feed": 3}, LONG, stream=io.StringIO(), clock=clock)
     run_one_case(progress, clock, CASES[0])
     assert progress.seconds_left() == pytest.approx(2 * 48)
     run_one_case(progress, clock, CASES[1])
@@ -79,10 +83,23 @@ def test_the_estimate_learns_from_what_cases_took(clock):
 
 def test_a_case_that_was_not_planned_has_no_number(clock):
     stream = io.StringIO()
-    progress = Progress({"feed": 2}, Protocol(rounds=12), stream=stream, clock=clock)
+    progress = Progress({"feed": 2}, LONG, stream=stream, clock=clock)
     run_one_case(progress, clock, CASES[0])
     progress.begin(CASES[0], planned=False)
     progress.end("refused")
     assert stream.getvalue().splitlines()[-1].startswith("[extra] feed-tensorflow-numpy")
     run_one_case(progress, clock, CASES[1])
     assert "[2/2] feed-tensorflow-sequence" in stream.getvalue()
+
+
+def test_a_plan_says_what_would_be_measured_and_how_long():
+    text = plan_text(CASES, Protocol(rounds=10, round_seconds=1.0))
+    *cases, total = text.splitlines()
+    assert cases == [f"[{n}/{len(CASES)}] {case}" for n, case in enumerate(CASES, start=1)]
+    minutes, _, seconds = re.search(r"about (\d+):(\d\d)", total)[0][6:].partition(":")
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(len(CASES) * (12 + 17), abs=1)
+    assert "breaking point" not in total
+    budget = plan_text(CASES[:1], Protocol(memory_budget_bytes=2**30))
+    assert "1 case, about" in budget
+    assert "breaking point comes on top" in budget
+    assert plan_text([], Protocol()) == "Nothing is left to measure."

@@ -14,12 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.report import read_run, terminal_table, write_report
+from bench.report.bar_plots import footprint_figure, rates_figure
 from bench.report.findings import findings
-from bench.report.plots import footprint_figure, rates_figure
+from bench.report.markdown import report_markdown
+from bench.report.plot_layout import loader_styles
 from bench.report.rows import rows_from_run
+from bench.report.scaling import scalings
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "invented_run"
@@ -29,13 +33,26 @@ HOSTILE = "a|b `c` ```\n```\n<script>x</script> \x1b[31mred\x1b[0m $x_1$ \u202e 
 
 
 @pytest.fixture
-def report(tmp_path):
-    """Write the report of a run, once or again, and return its text."""
+def written(tmp_path):
+    """Write all files of a run's report, once or again, and return its text."""
 
     def write(run):
         (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
         write_report(tmp_path)
         return (tmp_path / "report.md").read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Return the text of a run's report, without the plots, which take longest."""
+
+    def write(run):
+        (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+        read = read_run(tmp_path)
+        rows = rows_from_run(read)
+        return report_markdown(read, rows, scalings(read, rows), plots=[])
 
     return write
 
@@ -56,23 +73,23 @@ def line_of(text, loader):
     return next(line for line in text.splitlines() if line.startswith(f"| `{loader}`"))
 
 
-@pytest.mark.parametrize("name", ["report.md", "summary.csv", "terminal.txt"])
 @pytest.mark.parametrize("golden", [GOLDEN, SCHEMA_1], ids=lambda folder: folder.name)
-def test_the_report_of_an_invented_run_is_the_golden_one(golden, report, tmp_path, name):
-    report(json.loads((golden / "run.json").read_text(encoding="utf-8")))
+def test_the_report_of_an_invented_run_is_the_golden_one(golden, written, tmp_path):
+    written(json.loads((golden / "run.json").read_text(encoding="utf-8")))
     table = terminal_table(read_run(tmp_path))
     (tmp_path / "terminal.txt").write_text(f"{table}\n", encoding="utf-8")
-    if os.environ.get("UPDATE_GOLDEN"):
-        (golden / name).write_bytes((tmp_path / name).read_bytes())
-    assert (tmp_path / name).read_text("utf-8") == (golden / name).read_text("utf-8")
+    for name in ("report.md", "summary.csv", "terminal.txt"):
+        if os.environ.get("UPDATE_GOLDEN"):
+            (golden / name).write_bytes((tmp_path / name).read_bytes())
+        assert (tmp_path / name).read_text("utf-8") == (golden / name).read_text("utf-8")
 
 
-def test_a_report_rebuilt_has_the_same_bytes(run, report, tmp_path):
-    report(run)
+def test_a_report_rebuilt_has_the_same_bytes(run, written, tmp_path):
+    written(run)
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    report(run)
+    written(run)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
-    assert {"report.md", "summary.csv", "rates.svg", "footprint.png"} < first.keys()
+    assert {"report.md", "report.html", "summary.csv", "rounds.csv", "rates.svg"} < first.keys()
 
 
 @pytest.mark.parametrize("keep", [0, 1, 9])
@@ -100,8 +117,8 @@ def test_a_case_may_lack_every_part_that_is_not_its_name(run, report):
     assert says(run) == ""
 
 
-def test_an_empty_run_has_a_report_a_table_and_no_plots(run, report, tmp_path):
-    text = report(run | {"cases": [], "sources": [], "environment": {}, "protocol": {}})
+def test_an_empty_run_has_a_report_a_table_and_no_plots(run, written, tmp_path):
+    text = written(run | {"cases": [], "sources": [], "environment": {}, "protocol": {}})
     assert "No case has been measured." in text
     assert not list(tmp_path.glob("*.[sp][vn]g"))
     assert (tmp_path / "summary.csv").read_text().startswith("backend,loader,")
@@ -141,7 +158,7 @@ def test_workers_stand_in_a_column_only_where_they_differ(whole_run, run, report
     assert "workers |" not in report(run)
     text = report(whole_run)
     assert "| backend | loader | workers | feed rate" in text
-    assert "| jax | `sequence` | 2 | 141k" in text
+    assert "| jax | `sequence` | 2 | ★ 141k" in text
     for result in run["cases"]:
         result["case"]["num_workers"] = 2
     assert "141k" not in report(run)
@@ -157,18 +174,21 @@ def test_a_row_that_was_skipped_is_listed_with_its_remedy_and_shown_nowhere_else
     table = terminal_table(whole_run)
     assert "\nskipped 2 cases: `grain` is not installed; `pip install grain` adds" in table
     assert table.count("grain") == 2
+    rows = rows_from_run(whole_run)
     for figure in (rates_figure, footprint_figure):
         labels = [
             tick.get_text()
-            for tick in figure(rows_from_run(whole_run)).axes[0].yaxis.get_ticklabels()
+            for tick in figure(rows, loader_styles(r.loader for r in rows))
+            .axes[0]
+            .yaxis.get_ticklabels()
         ]
         assert "tf_data" in labels
         assert not [label for label in labels if "grain" in label]
 
 
-def test_a_run_in_which_all_was_skipped_has_a_report(whole_run, report):
+def test_a_run_in_which_all_was_skipped_has_a_report(whole_run, written):
     whole_run["cases"] = [r for r in whole_run["cases"] if r["outcome"] == "skipped"]
-    text = report(whole_run)
+    text = written(whole_run)
     assert "No case has been measured." in text
     assert "## Audit" not in text
     assert "Skipped, " in text
@@ -182,8 +202,8 @@ def test_the_report_names_the_version_and_device_of_each_backend(run, report):
     assert "Backends" not in report(run)
 
 
-def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, report, tmp_path):
-    report(whole_run)
+def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, written, tmp_path):
+    written(whole_run)
     header, *lines = (tmp_path / "summary.csv").read_text().splitlines()
     key = "backend,loader,num_workers,batch_size,pixels,samples,"
     options = "device,precision,jit_compile,steps_per_execution,page_cache,"
@@ -192,7 +212,30 @@ def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, report
     assert [line for line in lines if line.startswith(f"{failed}missing_or_repeated,True,")]
 
 
-def test_hostile_text_stays_inside_its_place(whole_run, report):
+def test_tables_for_programs_have_every_row_and_round_in_both_forms(whole_run, written, tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed; `pip install pyarrow`")
+    written(whole_run)
+    rounds = pd.read_csv(tmp_path / "rounds.csv")
+    timed = [result for result in whole_run["cases"] if result["rounds"]]
+    assert len(rounds) == sum(len(result["rounds"]) for result in timed) > 100
+    first = rounds.iloc[0]
+    assert first.samples_per_s == pytest.approx(first.samples / first.seconds, rel=1e-4)
+    for name in ("summary", "rounds"):
+        csv, parquet = (
+            pd.read_csv(tmp_path / f"{name}.csv"),
+            pd.read_parquet(tmp_path / f"{name}.parquet"),
+        )
+        assert list(csv.columns) == list(parquet.columns)
+        for column in csv.select_dtypes("number"):
+            there = csv[column].notna()
+            assert (parquet[column].notna() == there).all()
+            assert csv[column][there].tolist() == pytest.approx(
+                parquet[column][there].astype(float).tolist(), rel=1e-4
+            )
+    assert (tmp_path / "badge-batches.svg").exists()
+
+
+def test_hostile_text_stays_inside_its_place(whole_run, written):
     run = whole_run
     for result in run["cases"]:
         if result["outcome"] in ("skipped", "audit_failed"):
@@ -210,7 +253,7 @@ def test_hostile_text_stays_inside_its_place(whole_run, report):
     run["environment"] |= {"os": HOSTILE, "cpu": HOSTILE, "packages": {HOSTILE: HOSTILE}}
     run["environment"]["backends"] = {HOSTILE: {"version": HOSTILE, "device": HOSTILE}}
     run["sources"][0]["name"] = HOSTILE
-    text = report(run)
+    text = written(run)
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(blocks) == 4
     for table in blocks:
@@ -225,8 +268,8 @@ def test_hostile_text_stays_inside_its_place(whole_run, report):
     assert text.rstrip().endswith("the raw values in `run.json`.")
 
 
-def test_the_command_rebuilds_a_report_and_loads_no_framework(run, report, tmp_path):
-    text = report(run)
+def test_the_command_rebuilds_a_report_and_loads_no_framework(run, written, tmp_path):
+    text = written(run)
     (tmp_path / "report.md").unlink()
     program = (
         "import sys; from bench.report.__main__ import main; status = main(sys.argv[1:]);"

@@ -4,39 +4,82 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from bench.report.plot_layout import Layout
-from bench.report.plots import footprint_figure, rates_figure, write_plots
+import pytest
+
+from bench.report.bar_plots import footprint_figure, rates_figure, utilization_figure
+from bench.report.plot_layout import COLORS, HATCHES, MARKERS, Layout, loader_styles
+from bench.report.plots import CAPTIONS, figures, write_plots
 from bench.report.rows import rows_from_run
+from bench.report.trade_off_plots import pareto_figure, workers_figure
+from loaders import LOADERS
+
+
+def styles_of(run):
+    return loader_styles({result["case"]["loader"] for result in run["cases"]})
+
+
+def drawn(figure_of, run):
+    return figure_of(rows_from_run(run), styles_of(run))
 
 
 def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
-    write_plots(run, rows_from_run(run), [], tmp_path)
-    for name in ("rates", "footprint", "timeline"):
+    rows = rows_from_run(run)
+    write_plots(figures(run, rows, []), tmp_path)
+    for name in ("rates", "utilization", "footprint", "timeline"):
         root = ElementTree.parse(tmp_path / f"{name}.svg").getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    rows = rows_from_run(run)
-    for figure in (rates_figure(rows), footprint_figure(rows)):
-        for ax in figure.axes:
+    for figure_of in (rates_figure, utilization_figure, footprint_figure):
+        for ax in drawn(figure_of, run).axes:
             assert ax.get_xlim()[0] == 0
             assert ax.get_xlabel()
             assert all(patch.get_x() >= 0 for patch in ax.patches)
 
 
-def test_a_loader_has_one_colour_in_all_plots(run):
-    rows = rows_from_run(run)
-    rates, footprint = rates_figure(rows), footprint_figure(rows)
-    seen = [[patch.get_facecolor() for patch in ax.patches[:3]] for ax in rates.axes]
-    seen.append([patch.get_facecolor() for patch in footprint.axes[0].patches[::3]])
-    assert seen[0] == seen[1] == seen[2]
+def test_every_plot_says_what_it_shows(whole_run):
+    found = figures(whole_run, rows_from_run(whole_run), [])
+    assert set(found) <= set(CAPTIONS)
+    assert {"rates", "utilization", "workers", "pareto", "footprint", "timeline"} <= set(found)
+    for figure in found.values():
+        for ax in figure.axes:
+            assert not ax.get_visible() or ax.get_xlabel()
+            assert len(ax.figure.axes) == len({tuple(a.get_position().bounds) for a in figure.axes})
+
+
+def test_a_loader_has_one_style_in_all_plots(run):
+    rates, footprint = drawn(rates_figure, run), drawn(footprint_figure, run)
+    utilization = drawn(utilization_figure, run)
+    axes = [*rates.axes, *utilization.axes]
+    seen = [[(p.get_facecolor(), p.get_hatch()) for p in ax.patches[:3]] for ax in axes]
+    bars = footprint.axes[0].patches[::3]
+    seen.append([(patch.get_facecolor(), patch.get_hatch()) for patch in bars])
+    assert seen == [seen[0]] * len(seen)
     assert len(set(seen[0])) == 3
 
 
-def test_a_bar_with_workers_has_the_colour_of_its_loader_and_a_hatch(whole_run):
-    plain, workers, *_ = rates_figure(rows_from_run(whole_run)).axes[0].patches
-    assert plain.get_facecolor() == workers.get_facecolor()
-    assert workers.get_hatch()
-    assert not plain.get_hatch()
+def test_a_loader_looks_the_same_in_every_run():
+    """Whoever else was measured; three marks, so that none depends on colour alone."""
+    known = list(LOADERS)
+    for few in (["sequence"], ["sequence", "torch"], sorted(LOADERS)):
+        styles = loader_styles(few, known)
+        assert styles["sequence"] == loader_styles([], known)["sequence"]
+    for mark in ("color", "marker", "hatch"):
+        assert len({getattr(style, mark) for style in loader_styles([], known).values()}) == 8
+    assert len(set(COLORS)) == len(set(MARKERS)) == len(set(HATCHES)) == 8
+
+
+def test_a_loader_that_is_not_known_has_a_style_too():
+    styles = loader_styles(["mine"], ["a", "b"])
+    assert styles["mine"].color == COLORS[2]
+
+
+def test_single_rounds_are_dots_and_all_there(run):
+    rows = [row for row in rows_from_run(run) if row.feed.outcome == "ok"]
+    ax = drawn(rates_figure, run).axes[0]
+    dots = [line for line in ax.lines if line.get_marker() == "."]
+    assert [len(line.get_xdata()) for line in dots] == [len(row.feed.rates) for row in rows]
+    for row, line in zip(rows, dots, strict=True):
+        assert list(line.get_xdata()) == pytest.approx([rate / 1000 for rate in row.feed.rates])
 
 
 def test_rows_of_one_backend_stand_under_its_name(whole_run, run):
@@ -45,3 +88,26 @@ def test_rows_of_one_backend_stand_under_its_name(whole_run, run):
     assert [names[y] for y in range(3)] == ["jax", "sequence", "sequence (2 workers)"]
     assert list(layout.headings.values()) == ["jax", "tensorflow", "torch"]
     assert Layout.of(rows_from_run(run)).headings == {}
+
+
+def test_the_ideal_line_begins_at_the_rate_without_workers(whole_run):
+    ax = drawn(workers_figure, whole_run).axes[0]
+    ideal = next(line for line in ax.lines if line.get_linestyle() == ":")
+    xs, ys = ideal.get_xdata(), ideal.get_ydata()
+    assert list(ys) == [ys[0] * max(1, x) for x in xs]
+    row = next(row for row in rows_from_run(whole_run) if row.num_workers == 0)
+    assert ys[0] == pytest.approx(row.feed.rate.median / 1000)
+    assert ax.get_ylim()[0] == 0
+
+
+def test_without_workers_or_memory_there_is_nothing_to_weigh(run):
+    assert drawn(workers_figure, run) is None
+    run["cases"] = [result for result in run["cases"] if result["case"]["bench"] != "memory"]
+    assert drawn(pareto_figure, run) is None
+
+
+def test_the_pareto_front_is_named_and_its_rows_are_proven(whole_run):
+    for ax in drawn(pareto_figure, whole_run).axes:
+        named = [text.get_text() for text in ax.texts]
+        assert named
+        assert "wrong_dtype" not in named

@@ -8,6 +8,7 @@ from bench.report import read_run, write_report
 from bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
 from bench.report.memory_plots import scaling_figure, timeline_figure
 from bench.report.memory_section import _count
+from bench.report.plot_layout import loader_styles
 from bench.report.rows import rows_from_run
 from bench.report.scaling import scalings
 from bench.report.terminal import terminal_table
@@ -83,7 +84,7 @@ def grows(bytes_per_sample, samples):
 def run(tmp_path):
     environment = {"memory_bytes": 24 * GIB}
     protocol = {"memory_budget_bytes": GIB}
-    file = RunFile(tmp_path, environment=environment, protocol=protocol, planned_cases=10)
+    file = RunFile(tmp_path, environment=environment, protocol=protocol, plan=[{}] * 10)
     for samples in SIZES:
         file.add_case(grows(3_100, samples))
         file.add_case(case("stays", samples, 9 * MIB + samples % 7 * 20_000))
@@ -91,6 +92,10 @@ def run(tmp_path):
         file.add_probe(grows(3_100, samples))
     file.finish("complete")
     return file.run
+
+
+def styles_of(run):
+    return loader_styles(result["case"]["loader"] for result in run["cases"])
 
 
 def lines(run):
@@ -154,7 +159,7 @@ def test_the_terminal_says_where_a_loader_dies(run):
 
 
 def test_the_plot_has_a_budget_and_crosses_where_loaders_died(run):
-    (ax,) = scaling_figure(scalings(run, rows_from_run(run))).axes
+    (ax,) = scaling_figure(scalings(run, rows_from_run(run)), styles_of(run)).axes
     budget = [line for line in ax.lines if list(line.get_ydata()) == [1024, 1024]]
     assert len(budget) == 1
     (crosses,) = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
@@ -165,7 +170,7 @@ def test_the_plot_has_a_budget_and_crosses_where_loaders_died(run):
 
 
 def test_memory_over_time_is_stacked_and_has_the_phases(run):
-    figure = timeline_figure(run)
+    figure = timeline_figure(run, styles_of(run))
     grows, stays = figure.axes
     assert "grows, refused" in grows.get_title(loc="left")
     assert "800,000 samples" in stays.get_title(loc="left")
@@ -197,7 +202,7 @@ class RunFileAt:
     def __init__(self, folder, run):
         (folder / "run.json").unlink()
         environment, protocol = run["environment"], run["protocol"]
-        file = RunFile(folder, environment=environment, protocol=protocol, planned_cases=0)
+        file = RunFile(folder, environment=environment, protocol=protocol, plan=[])
         for result in run["cases"]:
             file.add_case(result)
         file.finish("complete")

@@ -11,8 +11,12 @@ from pathlib import Path
 
 from bench.compare.markdown import comparison_markdown
 from bench.compare.pairs import pair_cases
-from bench.compare.verdict import judge, slower_by
+from bench.compare.plot import ratio_figure
+from bench.compare.verdict import Change, judge, slower_by
 from bench.report import RunFileError, read_run
+from bench.report.cells import plain
+from bench.report.page import Plot, html_page
+from bench.report.plots import plot_style, svg_text
 from bench.step_summary import append_step_summary
 
 
@@ -36,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print(text, end="")
         append_step_summary(text, os.environ)
-        if options.output:
-            options.output.write_text(text, encoding="utf-8", newline="\n")
+        for path in options.output:
+            written = _page(text, changes) if path.suffix == ".html" else text
+            path.write_text(written, encoding="utf-8", newline="\n")
     except (RunFileError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     if options.fail_if is None:
         return 0
@@ -62,8 +67,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="slower=5%",
         help="exit with 1 where a case is slower beyond doubt, and its rate by at least so much",
     )
-    parser.add_argument("--output", type=Path, help="also write the comparison to this file")
+    parser.add_argument(
+        "--output",
+        type=_file,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="also write the comparison to this file, .md or .html; may be given again",
+    )
     return parser
+
+
+def _page(text: str, changes: Sequence[Change]) -> str:
+    """Return the comparison as a page, with its plot below the summary."""
+    with plot_style():
+        figure = ratio_figure(changes)
+    if figure is None:
+        return html_page(text, {})
+    caption = "Rate and AU of each case, after / before"
+    title, summary, rest = text.split("\n\n", 2)
+    image = f"![{caption}](ratios.png)"
+    plot = Plot(svg=svg_text(figure), caption=caption)
+    return html_page("\n\n".join((title, summary, image, rest)), {"ratios.png": plot})
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".md", ".html"):
+        raise argparse.ArgumentTypeError(f"must end in .md or .html, got `{text}`")
+    return path
 
 
 def _slower(text: str) -> float:

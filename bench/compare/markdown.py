@@ -96,7 +96,7 @@ def _line(change: Change) -> list[str]:
         cells.code(change.pair.id),
         _rate(change.pair.before),
         _rate(change.pair.after),
-        *(_ratio(figure) for figure in (change.rate, change.utilization, change.cpu)),
+        *(ratio_text(figure) for figure in (change.rate, change.utilization, change.cpu)),
         verdict_text(change),
     ]
 
@@ -114,9 +114,11 @@ def _rate(result: Mapping[str, Any]) -> str:
     return cells.measured(case, lambda case: cells.median(case.rate, cells.rate))
 
 
-def _ratio(ratio: Ratio | None) -> str:
+def ratio_text(ratio: Ratio | None) -> str:
+    """Write a ratio with its interval: `1.02 (0.98 - 1.05)`."""
     if ratio is None:
         return cells.NOT_RUN
     if ratio.low is None or ratio.high is None:
-        return f"{ratio.value:.2f}"
-    return f"{ratio.value:.2f} ({ratio.low:.2f} - {ratio.high:.2f})"
+        return cells.fraction(ratio.value)
+    value, low, high = map(cells.fraction, (ratio.value, ratio.low, ratio.high))
+    return f"{value} ({low} - {high})"

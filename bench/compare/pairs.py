@@ -76,44 +76,52 @@ def pair_cases(before: Run, after: Run) -> Pairs:
 
 
 def _other_source(before: Run, after: Run) -> str | None:
+    return None if _sources(before) == _sources(after) else "the runs had different sources"
+
+
+def _sources(run: Run) -> set[tuple[Any, ...]]:
     names = ("images_sha256", "labels_sha256")
-    old, new = (
-        {tuple(source.get(name) for name in names) for source in run["sources"]}
-        for run in (before, after)
-    )
-    return None if old == new else "the runs had different sources"
+    return {tuple(source.get(name) for name in names) for source in run["sources"]}
 
 
 def _unfit(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     for which, result in (("first", before), ("second", after)):
-        outcome = case_outcome(result)
-        if outcome != "ok":
-            return f"the {which} run's case ended as: {outcome.replace('_', ' ')}"
-        audit = read_audit(result)
-        if audit is None or not audit.identical:
-            return f"the {which} run's batches are not proven identical"
-    old, new = read_audit(before), read_audit(after)
-    if old and new and old.digest != new.digest:
-        return "the two runs audited different batches"
-    return None
+        if reason := unfit(result):
+            return f"the {which} run's {reason}"
+    digests = {audit.digest for result in (before, after) if (audit := read_audit(result))}
+    return "the two runs audited different batches" if len(digests) > 1 else None
+
+
+def unfit(result: Mapping[str, Any]) -> str | None:
+    """Return why a case must not be compared with any other; `None`: it may be."""
+    outcome = case_outcome(result)
+    if outcome != "ok":
+        return f"case ended as: {outcome.replace('_', ' ')}"
+    return "batches are not proven identical" if read_audit(result) is None else None
 
 
 def _flags(before: Run, after: Run) -> Iterator[str]:
-    for title, part, names in (
-        ("protocol", "protocol", PROTOCOL),
-        ("machine", "environment", ENVIRONMENT),
-    ):
-        for name in names:
-            old, new = before[part].get(name), after[part].get(name)
-            if old != new:
-                yield f"{title}: {name.replace('_', ' ')} was {old}, is {new}"
-    old, new = (_versions(run) for run in (before, after))
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield f"software: {name} was {old.get(name)}, is {new.get(name)}"
+    yield from differences(before, after)
     for which, run in (("first", before), ("second", after)):
         if run["status"] != "complete":
             yield f"the {which} run is not complete: {run['status']}"
+
+
+def differences(before: Run, after: Run, *, software: bool = True) -> Iterator[str]:
+    """Say in what two runs are unlike: protocol, machine, source and, if wanted, software."""
+    old_versions, new_versions = _versions(before), _versions(after)
+    for title, old, new, names in (
+        ("protocol", before["protocol"], after["protocol"], PROTOCOL),
+        ("machine", before["environment"], after["environment"], ENVIRONMENT),
+        ("software", old_versions, new_versions, sorted(old_versions | new_versions)),
+    ):
+        if title == "software" and not software:
+            continue
+        for name in names:
+            if old.get(name) != new.get(name):
+                yield f"{title}: {name.replace('_', ' ')} was {old.get(name)}, is {new.get(name)}"
+    if _sources(before) != _sources(after):
+        yield "source: other images or labels"
 
 
 def _versions(run: Run) -> dict[str, Any]:

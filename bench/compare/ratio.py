@@ -6,6 +6,7 @@ Pure functions. Must not know: cases, files, what is compared.
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -75,25 +76,13 @@ class Ratio:
             return None
         return max(self.value / self.low, self.high / self.value) - 1
 
-    def inverse(self) -> Ratio:
-        """Return how many times as large the first run's are."""
-        return Ratio(
-            value=1 / self.value,
-            low=None if self.high is None else 1 / self.high,
-            high=None if self.low is None else 1 / self.low,
-        )
-
 
 @cache
 def _cut(num_before: int, num_after: int) -> int:
     """Return how many of the sorted differences lie outside of the interval, at each end."""
-    cut = 0
-    while cut < num_before * num_after / 2 and _p_value(num_before, num_after, cut) <= _ALPHA:
-        cut += 1
-    return cut
-
-
-_ALPHA = 1 - CONFIDENCE
+    most = math.ceil(num_before * num_after / 2)
+    rejected = range(most)  # the probability grows with U
+    return bisect(rejected, 1 - CONFIDENCE, key=lambda u: _p_value(num_before, num_after, u))
 
 
 def _p_value(num_before: int, num_after: int, u: int) -> float:

@@ -1,4 +1,4 @@
-"""Reports: `run.json` of one run -> Markdown, CSV, plots and the table in the terminal.
+"""Reports: `run.json` of one run -> Markdown, HTML, CSV, plots, badges, the terminal's table.
 
 Knows results only. Everything is derived from the raw values in `run.json`, so a report can be
 rebuilt at any time, also from a run that was interrupted.
@@ -10,14 +10,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
+from bench.report.badges import report_badges
 from bench.report.markdown import report_markdown
-from bench.report.plots import write_plots
+from bench.report.page import Plot, html_page
+from bench.report.plots import CAPTIONS, figures, svg_text, write_plots
 from bench.report.rows import rows_from_run
 from bench.report.run_file import RunFileError, read_run
 from bench.report.scaling import scalings
-from bench.report.summary import emulated_frame, summary_frame
+from bench.report.summary import tables, write_tables
 from bench.report.terminal import terminal_table
 
 __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
@@ -26,11 +26,11 @@ __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 def write_report(run_folder: Path | str) -> list[Path]:
     """Write everything that can be derived from `run.json` next to it.
 
-    That is `report.md`, `summary.csv`, `emulated.csv` where steps were emulated and, where
-    something was measured, plots (`rates`, `emulated`, `footprint` or `scaling`, `timeline`) as
-    `.svg` and `.png`. Every file is complete before the
-    first one is put in place, so a report that fails leaves an older one as it was. The same
-    `run.json` gives the same bytes.
+    That is `report.md`, `report.html`, which needs no other file, the tables of
+    `bench.report.summary` as `.csv` (and `.parquet` where `pyarrow` is installed), the plots of
+    `bench.report.plots` as `.svg` and `.png`, and badges. Every file is complete before the first
+    one is put in place, so a report that fails leaves an older one as it was. The same `run.json`
+    gives the same bytes.
 
     Args:
         run_folder: the folder that holds `run.json`.
@@ -48,18 +48,23 @@ def write_report(run_folder: Path | str) -> list[Path]:
     lines = scalings(run, rows)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as temporary:
         draft = Path(temporary)
-        plots = write_plots(run, rows, lines, draft)
-        frame = summary_frame(rows)
-        _write_csv(frame, draft / "summary.csv")
-        if (steps := emulated_frame(rows)) is not None:
-            _write_csv(steps, draft / "emulated.csv")
-        text = report_markdown(run, rows, lines, plots=[path.name for path in plots])
-        (draft / "report.md").write_text(text, encoding="utf-8", newline="\n")
+        drawn = figures(run, rows, lines)
+        write_plots(drawn, draft)
+        write_tables(tables(run, rows), draft)
+        data = ["run.json", *sorted(path.name for path in draft.glob("*.csv"))]
+        text = report_markdown(run, rows, lines, plots=list(drawn))
+        page = html_page(
+            text,
+            {
+                f"{name}.png": Plot(svg=svg_text(drawn[name]), caption=CAPTIONS[name])
+                for name in drawn
+            },
+            files=data,
+        )
+        badges = {f"badge-{name}.svg": svg for name, svg in report_badges(rows).items()}
+        for name, content in {"report.md": text, "report.html": page, **badges}.items():
+            (draft / name).write_text(content, encoding="utf-8", newline="\n")
         written = []
         for path in sorted(draft.iterdir()):
             written.append(path.replace(folder / path.name))
     return written
-
-
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

@@ -8,31 +8,57 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.report import RunFileError, write_report
+from bench.report.cells import plain
+from bench.report.markers import MarkerError, refresh
+
+README = Path("README.md")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rebuild every report named on the command line.
+    """Rebuild every report named on the command line, and refresh files that quote them.
 
     Args:
         arguments: the command line without the program's name; `None`: that of the process.
 
     Returns:
-        The exit status: 0, or 2 where a run cannot be read or its folder cannot be written to.
+        The exit status: 0, or 2 where a run cannot be read, a file cannot be written or one that is
+        to be refreshed has no marker that can be filled.
     """
     parser = argparse.ArgumentParser(
         prog="python -m bench.report",
-        description="Rebuild report.md, summary.csv and the plots of a run from its run.json.",
+        description="Rebuild the reports, tables and plots of a run from its run.json.",
     )
     parser.add_argument(
-        "run_folder", type=Path, nargs="+", help="folder that holds run.json, e.g. results/<run>"
+        "run_folder", type=Path, nargs="*", help="folder that holds run.json, e.g. results/<run>"
     )
-    for folder in parser.parse_args(arguments).run_folder:
-        try:
-            written = write_report(folder)
-        except (RunFileError, OSError) as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            return 2
-        print("\n".join(str(path) for path in written))
+    parser.add_argument(
+        "--into",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="refresh the parts of a Markdown file between <!-- bench:PART --> and "
+        "<!-- /bench -->; those that name no run are of the last run_folder",
+    )
+    parser.add_argument(
+        "--readme",
+        action="store_const",
+        const=README,
+        help=f"the same with {README}, whose parts name their runs",
+    )
+    options = parser.parse_args(arguments)
+    files = [*options.into, *([options.readme] if options.readme else [])]
+    if not options.run_folder and not files:
+        parser.error("name a run_folder, --into FILE or --readme")
+    try:
+        for folder in options.run_folder:
+            print("\n".join(str(path) for path in write_report(folder)))
+        for file in files:
+            changed = refresh(file, options.run_folder[-1] if options.run_folder else None)
+            print(f"{file}: {'refreshed' if changed else 'up to date'}")
+    except (RunFileError, MarkerError, OSError) as error:
+        print(f"error: {plain(error)}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from bench.report.figures import Throughput
@@ -141,6 +141,23 @@ def cell(text: object) -> Markdown:
     """One cell of a Markdown table, in which a bar would begin the next one."""
     line = text if isinstance(text, Markdown) else prose(text)
     return Markdown(line.replace("|", "\\|"))
+
+
+def table_line(texts: Sequence[object]) -> Markdown:
+    """One line of a Markdown table."""
+    return Markdown(f"| {' | '.join(map(cell, texts))} |")
+
+
+def table(lines: Sequence[Sequence[object]], left: Collection[str]) -> Markdown:
+    """A Markdown table.
+
+    Args:
+        lines: the first one is the headings.
+        left: headings of the columns that stand to the left; numbers stand to the right.
+    """
+    texts = list(map(table_line, lines))
+    marks = (":-- |" if heading in left else "--: |" for heading in lines[0])
+    return Markdown("\n".join([texts[0], f"|{''.join(marks)}", *texts[1:]]))
 
 
 def link(address: str) -> Markdown:

@@ -5,10 +5,11 @@ Must not know: how figures are derived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from bench.report import cells
+from bench.report.cells import Markdown
 from bench.report.device_figures import DeviceUse
 from bench.report.figures import Throughput
 from bench.report.options import HEADINGS, differing, value
@@ -93,26 +94,16 @@ def _names(rows: Sequence[Row], bench: str) -> str:
     return cells.enumeration(sorted(names))
 
 
-def device_warnings(rows: Sequence[Row]) -> list[str]:
-    """Say what disturbed a card, and what could not be read of it and why."""
+def device_disturbances(rows: Sequence[Row]) -> list[Markdown]:
+    """Say what disturbed a card, and what to do about it."""
     throttled: dict[str, list[str]] = {}
     shared: list[str] = []
-    missing: dict[str, set[str]] = {}
-    integrated = False
-    for row in rows:
-        for bench in BENCHES:
-            case = getattr(row, bench)
-            use = case.device_use if case else None
-            if use is None:
-                continue
-            label = f"{cells.code(row.label)} ({bench})"
-            for reason in use.throttled:
-                throttled.setdefault(reason, []).append(label)
-            if use.other_processes:
-                shared.append(label)
-            for figure, reason in use.missing.items():
-                missing.setdefault(reason, set()).add(_FIGURES.get(figure, figure))
-            integrated |= "power" in (use.energy_source or "")
+    for row, bench, use in _uses(rows):
+        label = f"{cells.code(row.label)} ({bench})"
+        for reason in use.throttled:
+            throttled.setdefault(reason, []).append(label)
+        if use.other_processes:
+            shared.append(label)
     said = [
         f"**Throttled** by {reason} in rounds of {cells.enumeration(_unique(labels))}: rates are "
         "those of a slower card. Cool it or lower its clock for all, and run again."
@@ -123,6 +114,18 @@ def device_warnings(rows: Sequence[Row]) -> list[str]:
             "**Other processes** computed on the card beside "
             f"{cells.enumeration(_unique(shared))}: end them and run again."
         )
+    return [Markdown(text) for text in said]
+
+
+def device_notes(rows: Sequence[Row]) -> list[Markdown]:
+    """Say what could not be read of a card and why, and what is coarse."""
+    missing: dict[str, set[str]] = {}
+    integrated = False
+    for _, _, use in _uses(rows):
+        for figure, reason in use.missing.items():
+            missing.setdefault(reason, set()).add(_FIGURES.get(figure, figure))
+        integrated |= "power" in (use.energy_source or "")
+    said = []
     if integrated:
         said.append(
             "Energy is integrated from power readings where the card's counter is missing or too "
@@ -132,7 +135,16 @@ def device_warnings(rows: Sequence[Row]) -> list[str]:
         f"Not available: {cells.enumeration(sorted(figures))} ({cells.prose(reason)})."
         for reason, figures in sorted(missing.items())
     ]
-    return said
+    return [Markdown(text) for text in said]
+
+
+def _uses(rows: Sequence[Row]) -> Iterator[tuple[Row, str, DeviceUse]]:
+    """Go through what rows asked of a card, benchmark by benchmark."""
+    for row in rows:
+        for bench in BENCHES:
+            case: Throughput | None = getattr(row, bench)
+            if case is not None and case.device_use is not None:
+                yield row, bench, case.device_use
 
 
 def _unique(labels: Sequence[str]) -> list[str]:

@@ -30,6 +30,12 @@ class Throughput:
     utilization: Estimate | None
     """AU: seconds of the neighbouring ceiling round / seconds of the round."""
 
+    rates: tuple[float, ...] = ()
+    """The rate of each round."""
+
+    utilizations: tuple[float, ...] = ()
+    """AU of each round."""
+
     cpu_s_per_1000_samples: Estimate | None
     """User and system seconds of the whole process tree per 1,000 samples delivered."""
 
@@ -74,6 +80,8 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         signal=case_signal(result),
         rate=_estimate(rounds["rate"]),
         utilization=_estimate(rounds["utilization"]),
+        rates=tuple(rounds["rate"]),
+        utilizations=tuple(rounds["utilization"]),
         cpu_s_per_1000_samples=_estimate(rounds["cpu"]),
         time_to_first_batch_s=_estimate(result.get("time_to_first_batch_s") or []),
         epoch_boundary_s=_estimate(result.get("epoch_boundary_s") or []),
@@ -112,6 +120,26 @@ def round_figures(result: Mapping[str, Any]) -> dict[str, list[float]]:
         "cpu_against_ceiling": ratios(cpu_seconds, ceiling_cpu_seconds),
         "ceiling_cpu": ratios(ceiling_cpu_seconds, samples),
     }
+
+
+def measured_rounds(result: Mapping[str, Any]) -> list[dict[str, float | None]]:
+    """Return what was read in each round of a timed case, and its rate and AU.
+
+    Returns:
+        One mapping a round; `None` is what a round that was cut short lacks.
+    """
+    names = ("samples", "seconds", "ceiling_seconds", "cpu_seconds", "ceiling_cpu_seconds")
+    found = []
+    for measured in result.get("rounds") or []:
+        figures = round_figures({**result, "rounds": [measured]})
+        found.append(
+            {
+                **{name: measured.get(name) for name in names},
+                "samples_per_s": next(iter(figures["rate"]), None),
+                "accelerator_utilization": next(iter(figures["utilization"]), None),
+            }
+        )
+    return found
 
 
 def _column(result: Mapping[str, Any], name: str) -> list[float | None]:

@@ -19,11 +19,19 @@ from bench.footprint import counted_bytes, died_of_budget
 from bench.report import cells
 from bench.report.memory_section import size_text
 from bench.report.options import describe
-from bench.report.plot_layout import GREY, lighter, loader_colors, new_figure, page_cache_style
+from bench.report.plot_layout import (
+    GREY,
+    GRID,
+    TITLE,
+    Styles,
+    lighter,
+    new_figure,
+    page_cache_style,
+    short,
+)
+from bench.report.plot_parts import panel_grid, shared_legend
 from bench.report.rows import row_label
 from bench.report.scaling import Scaling, by_options
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 _COLUMNS = 4
 _MIB = 2**20
@@ -38,51 +46,45 @@ _MARKED_PHASES = {
 }
 
 
-def scaling_figure(lines: Sequence[Scaling]) -> Figure | None:
+def scaling_figure(lines: Sequence[Scaling], styles: Styles) -> Figure | None:
     """Draw footprints against samples, with the budget and where loaders died; `None` without any.
 
     Args:
         lines: what `scalings` returned. Those of one backend and set of options share a panel.
+        styles: of the loaders.
     """
     if not lines:
         return None
     panels = by_options(lines)
-    colors = loader_colors(line.row.loader for line in lines)
     figure = new_figure(6.4 * len(panels), 4.6)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for ax, (place, group) in zip(axes, panels.items(), strict=True):
-        _scaling_panel(ax, group, colors)
-        title = cells.ascii_line(place or describe(group[0].row, ("backend", "batch_size")))
+        _scaling_panel(ax, group, styles)
+        title = short(place or describe(group[0].row, ("backend", "batch_size")), TITLE)
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes[0].set_ylabel("footprint (MiB)")
-    handles = {
-        handle.get_label(): handle for ax in axes for handle in ax.get_legend_handles_labels()[0]
-    }
-    if any(line.died for line in lines):
-        handles["died"] = Line2D([], [], color=GREY, marker="x", linestyle="", label="died")
-    figure.legend(
-        handles=list(handles.values()), loc="outside lower center", ncols=5, frameon=False
-    )
+    died = Line2D([], [], color=GREY, marker="x", linestyle="", label="died")
+    shared_legend(figure, [died] if any(line.died for line in lines) else [], columns=5)
     return figure
 
 
-def _scaling_panel(ax: Axes, lines: Sequence[Scaling], colors: Mapping[str, str]) -> None:
+def _scaling_panel(ax: Axes, lines: Sequence[Scaling], styles: Styles) -> None:
     budget = next((line.budget_bytes for line in lines if line.budget_bytes), None)
     for number, line in enumerate(lines):
-        lived, color = line.lived, colors[line.row.loader]
+        lived, style = line.lived, styles[line.row.loader]
         ax.plot(
             list(lived),
             [max(size, _MIB) / _MIB for size in lived.values()],
-            color=color,
+            color=style.color,
             linestyle=":" if line.row.num_workers else "-",
-            marker=MARKERS[number % len(MARKERS)],
+            marker=style.marker,
             markersize=5,
-            label=cells.ascii_line(line.row.label),
+            label=short(line.row.label),
         )
         if budget is not None:
             # Above the budget, each loader a little higher: many die at the same size.
             heights = [budget / _MIB * 1.18 ** (1 + number)] * len(line.died)
-            ax.plot(list(line.died), heights, color=color, marker="x", linestyle="")
+            ax.plot(list(line.died), heights, color=style.color, marker="x", linestyle="")
     if budget is not None:
         ax.axhline(budget / _MIB, color="black", linewidth=1, linestyle="--")
         ax.annotate(
@@ -102,18 +104,19 @@ def _scaling_panel(ax: Axes, lines: Sequence[Scaling], colors: Mapping[str, str]
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
-    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.grid(color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.set_xlabel("samples")
 
 
-def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
+def timeline_figure(run: Mapping[str, Any], styles: Styles) -> Figure | None:
     """Draw the memory of process trees over time, stacked by kind, with the phases.
 
     A panel for each loader with its options, at its largest number of samples.
 
     Args:
         run: the content of `run.json`.
+        styles: of the loaders.
 
     Returns:
         The figure; `None` where no case has readings with times.
@@ -128,18 +131,14 @@ def timeline_figure(run: Mapping[str, Any]) -> Figure | None:
     if not chosen:
         return None
     results = [chosen[key] for key in sorted(chosen)]
-    colors = loader_colors(result["case"]["loader"] for result in results)
-    columns = min(_COLUMNS, len(results))
-    rows = math.ceil(len(results) / columns)
-    figure = new_figure(max(6.4, 3.1 * columns), 0.7 + 2.2 * rows)
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for ax in axes.flat[len(results) :]:
-        ax.set_visible(False)
-    for ax, result in zip(axes.flat, results, strict=False):
-        _timeline_panel(ax, result, colors[result["case"]["loader"]])
-    for line in axes:
-        line[0].set_ylabel("MiB")
-    axes[0, 0].set_ylim(bottom=0)  # of all: only now does it know how far up they reach
+    figure, axes = panel_grid(
+        len(results), columns=_COLUMNS, size=(3.1, 2.2), margin=0.7, sharey=True
+    )
+    for ax, result in zip(axes, results, strict=True):
+        _timeline_panel(ax, result, styles[result["case"]["loader"]].color)
+    for ax in axes[::_COLUMNS]:
+        ax.set_ylabel("MiB")
+    axes[0].set_ylim(bottom=0)  # of all: only now does it know how far up they reach
     kinds = [
         Patch(facecolor=GREY, label="private"),
         Patch(facecolor=lighter(GREY, 0.45), label="shared"),
@@ -175,7 +174,7 @@ def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
     if died_of_budget(result):
         label += f", {cells.outcome(result['outcome'], None)}"
     options = f"{case['backend']}, {case['samples']:,} samples"
-    title = "\n".join(cells.ascii_line(line) for line in (label, options))
+    title = "\n".join(short(line) for line in (label, options))
     ax.set_title(title, loc="left", fontsize=8)
     ax.set_xlim(0, max(times))
     ax.set_xlabel("s", fontsize=8)

@@ -11,9 +11,8 @@ from typing import Any, Self
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from bench.report import cells
 from bench.report.options import describe, differing
@@ -23,10 +22,60 @@ from bench.report.rows import Row
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette, which stays apart under every common form of colour blindness."""
 
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "----", "oooo")
+
+INK = "black"
 GREY = "#555555"
+GRID = "#dddddd"
+
+LABEL, TITLE = 40, 70
+"""Characters of a label and of a title; longer ones would leave no room for the plot."""
 
 _ROW_INCHES = 0.34
-_WORKERS_HATCH = ".."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a loader is drawn in every plot: three marks, so that none depends on colour alone."""
+
+    color: str
+    marker: str
+    hatch: str
+
+    @property
+    def bar(self) -> dict[str, Any]:
+        """Return how its bars are filled."""
+        return {
+            "facecolor": self.color,
+            "edgecolor": "white",
+            "hatch": self.hatch or None,
+            "linewidth": 0,
+        }
+
+
+Styles = Mapping[str, Style]
+"""Loader -> its style, whatever its options and workers."""
+
+
+def loader_styles(loaders: Iterable[str], known: Sequence[str] = ()) -> dict[str, Style]:
+    """Give every loader its style.
+
+    Args:
+        loaders: those of a run.
+        known: all that there are, measured or not, in an order that stays: so that a loader looks
+            the same in every run. Older runs do not tell.
+    """
+    names = list(dict.fromkeys([*known, *sorted(set(loaders))]))
+    return {
+        name: Style(
+            color=COLORS[i % len(COLORS)],
+            marker=MARKERS[i % len(MARKERS)],
+            hatch=HATCHES[i % len(HATCHES)],
+        )
+        for i, name in enumerate(names)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +91,6 @@ class Layout:
     headings: Mapping[int, str]
     """Position -> the options of the rows below it; empty where all rows have the same."""
 
-    colors: Mapping[str, str]
-    """Loader -> its colour, whatever its options and workers."""
-
-    workers: bool
-    """Whether any row has workers."""
-
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Self:
         """Lay out rows; those under one heading are compared with each other."""
@@ -57,15 +100,13 @@ class Layout:
         for group in groups:
             start = positions[-1] + 1 if positions else 0
             if len(groups) > 1:
-                headings[start] = cells.ascii_line(describe(group[0], names))
+                headings[start] = short(describe(group[0], names), TITLE)
                 start += 1
             positions += range(start, start + len(group))
         return cls(
             positions=positions,
-            labels=[cells.ascii_line(row.label) for row in rows],
+            labels=[short(row.label) for row in rows],
             headings=headings,
-            colors=loader_colors(row.loader for row in rows),
-            workers=any(row.num_workers for row in rows),
         )
 
     def figure(self, width: float, *, legend: bool) -> Figure:
@@ -82,7 +123,7 @@ class Layout:
                 tick.label1.set_fontweight("bold")
         ax.set_ylim(self.positions[-1] + 0.6, -0.6)
         ax.tick_params(axis="y", length=0)
-        ax.grid(axis="x", color="#dddddd", linewidth=0.8)
+        ax.grid(axis="x", color=GRID, linewidth=0.8)
         ax.axvline(0, color=GREY, linewidth=1)
         for y in list(self.headings)[1:]:  # only rows between two lines are compared
             ax.axhline(y - 0.5, color="#999999", linewidth=0.8)
@@ -90,9 +131,11 @@ class Layout:
         ax.set_xlabel(unit)
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
 
-    def legend(self) -> list[Patch]:
-        """Return what the hatch means, if there is one."""
-        return [Patch(**_style(GREY, workers=True), label="with workers")] if self.workers else []
+
+def short(text: str, room: int = LABEL) -> str:
+    """Return text from elsewhere as a plot has room for it, in characters that every font has."""
+    line = cells.ascii_line(text)
+    return line if len(line) <= room else f"{line[: room - 2]}.."
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -100,11 +143,6 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
-
-
-def bar_style(row: Row, color: str) -> dict[str, Any]:
-    """Return how a row's bar is filled: with workers it is hatched."""
-    return _style(color, workers=bool(row.num_workers))
 
 
 def lighter(color: str, share: float) -> str:
@@ -115,15 +153,9 @@ def lighter(color: str, share: float) -> str:
 
 def page_cache_style(color: str) -> dict[str, Any]:
     """Return how memory is filled that the kernel takes back."""
-    return {"facecolor": lighter(color, 0.85), "edgecolor": color, "hatch": "////", "linewidth": 0}
-
-
-def loader_colors(loaders: Iterable[str]) -> dict[str, str]:
-    """Return loader -> colour, the same in all plots of a run."""
-    return {name: COLORS[i % len(COLORS)] for i, name in enumerate(sorted(set(loaders)))}
-
-
-def _style(color: str, *, workers: bool) -> dict[str, Any]:
-    if not workers:
-        return {"facecolor": color}
-    return {"facecolor": color, "edgecolor": "white", "hatch": _WORKERS_HATCH, "linewidth": 0}
+    return {
+        "facecolor": to_rgba(color, 0.2),  # on whatever the page has for paper
+        "edgecolor": color,
+        "linestyle": ":",
+        "linewidth": 0.8,
+    }

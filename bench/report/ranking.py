@@ -7,7 +7,7 @@ Must not know: how a conclusion is worded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -45,6 +45,10 @@ def feed_case(row: Row) -> Throughput | None:
 def train_case(row: Row) -> Throughput | None:
     """Return the training case of a row."""
     return row.train
+
+
+CASES: Mapping[str, CaseOf] = {"train": train_case, "feed": feed_case}
+"""Name of a timed benchmark -> its case of a row; what decides first comes first."""
 
 
 def by_config(rows: Iterable[Row]) -> list[list[Row]]:

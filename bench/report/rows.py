@@ -84,6 +84,10 @@ class Row:
     known_failure: KnownFailure | None = None
     """Why this row is expected to fail its audit; `None`: it is not."""
 
+    packages: tuple[str, ...] = ()
+    """What the loader needs beyond NumPy and Keras with its backend; empty too where an older run
+    does not tell."""
+
     digest: str | None = None
     """SHA-256 of the batches that the model was given."""
 
@@ -99,6 +103,12 @@ class Row:
     def label(self) -> str:
         """Name among the rows of one `config`: `sequence`, `sequence (2 workers)`."""
         return row_label(self.loader, self.num_workers)
+
+    @property
+    def footprint_bytes(self) -> int | None:
+        """The footprint of a memory case that ended well; `None`: there is none."""
+        memory = self.memory
+        return memory.footprint_bytes if memory is not None and memory.outcome == "ok" else None
 
     @property
     def skipped(self) -> bool:
@@ -173,6 +183,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
         verdict=verdict,
         passes=shown.passes if shown else (),
         known_failure=known[0] if known else None,
+        packages=next((tuple(p) for r in results.values() if (p := r.get("packages"))), ()),
         digest=shown.digest if shown else None,
         difference=difference,
     )

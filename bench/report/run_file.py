@@ -41,12 +41,16 @@ _CASE = {
 }
 _CASE_OPTIONAL = {"step_ms": (*_NUMBER, _NONE)}
 
-_OPTIONAL = {"planned_cases": (int, _NONE)}
+_OPTIONAL = {"loaders": (list, _NONE), "plan": (list, _NONE), "planned_cases": (int, _NONE)}
 _ENVIRONMENT = {
     "backends": (dict, _NONE),
     "card": (dict, _NONE),
+    "cores": (int, _NONE),
+    "cpu_quota_cores": (*_NUMBER, _NONE),
+    "load_average_1min": (*_NUMBER, _NONE),
     "memory_bytes": (*_NUMBER, _NONE),
     "packages": (dict, _NONE),
+    "swap_used_bytes": (int, _NONE),
 }
 _PARTS = {  # what a killed or interrupted case may lack
     "audit": (dict, _NONE),
@@ -56,9 +60,11 @@ _PARTS = {  # what a killed or interrupted case may lack
     "error": (dict, _NONE),
     "known_failure": (dict, _NONE),
     "memory": (dict, _NONE),
+    "packages": (list, _NONE),
     "rounds": (list, _NONE),
     "time_to_first_batch_s": (list, _NONE),
     "epoch_boundary_s": (list, _NONE),
+    "swapped_bytes": (int, _NONE),
 }
 _AUDIT = {"identical": bool, "verdict": str, "passes": list}
 _PASS = {

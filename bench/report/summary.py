@@ -1,17 +1,19 @@
-"""`summary.csv`: every figure of every row, for other programs.
+"""Tidy tables for other programs, a line a row (`summary`), step (`emulated`), round (`rounds`).
 
 Owns: the columns, in SI base units and bytes. Must not know: how figures are written in a report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.report.device_figures import DeviceUse
-from bench.report.figures import Throughput
+from bench.report.figures import Throughput, measured_rounds
 from bench.report.rows import Row
 from bench.statistics import Estimate, Slope
 
@@ -47,6 +49,57 @@ _THROUGHPUT = {
     "epoch_boundary_s": "epoch_boundary_s",
     "resident_before": "resident_before",
 }
+
+
+def tables(run: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
+    """Return the tables of a run.
+
+    Args:
+        run: the content of `run.json`, as `read_run` returns it.
+        rows: what `rows_from_run` made of it.
+
+    Returns:
+        Name -> table; without those in which nothing would stand, but always `summary`.
+    """
+    found = {
+        "summary": summary_frame(rows),
+        "emulated": emulated_frame(rows),
+        "rounds": rounds_frame(run),
+    }
+    return {name: frame for name, frame in found.items() if frame is not None}
+
+
+def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write tables as CSV and, where `pyarrow` is installed, as Parquet.
+
+    Args:
+        frames: name of a file -> table.
+        folder: where the files go.
+    """
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        if find_spec("pyarrow") is not None:
+            frame.to_parquet(folder / f"{name}.parquet", index=False)
+
+
+def rounds_frame(run: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Return one line for each round of each timed case; `None` without any.
+
+    Returns:
+        The case's id, its options, `round` from 1, `samples`, `seconds`, `ceiling_seconds`,
+        `cpu_seconds`, `ceiling_cpu_seconds`, and `samples_per_s` and `accelerator_utilization`.
+    """
+    records = [
+        {
+            "id": result["id"],
+            **{name: result["case"][name] for name in ("bench", *_KEY, "step_ms", "step_cpu")},
+            "round": number,
+            **measured,
+        }
+        for result in run["cases"]
+        for number, measured in enumerate(measured_rounds(result), start=1)
+    ]
+    return pd.DataFrame(records) if records else None
 
 
 def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:

@@ -20,6 +20,8 @@ from bench.report.memory_figures import Memory
 from bench.report.memory_section import scaling_findings
 from bench.report.options import describe
 from bench.report.ranking import by_config
+from bench.report.recommend import recommend
+from bench.report.recommendation_section import recommendation_text
 from bench.report.rows import Row, not_skipped, rows_from_run
 from bench.report.scaling import scalings
 
@@ -86,6 +88,9 @@ def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
     else:
         lines.append("Medians, 95% intervals where they fit. feed: null model, train: CNN,")
         lines.append("AU 1: never waits, CPU and first batch: of feed, MiB: over the baseline.")
+    for found in recommend(rows):
+        answer = recommendation_text(found)[0].replace("*", "").replace("`", "")
+        lines += textwrap.wrap(cells.ascii_line(answer), width)
     lines += map(cells.ascii_line, scaling_findings(scalings(run, rows), write_name=str))
     for finding in emulation_findings(emulations(rows), write_name=str):
         lines += textwrap.wrap(cells.ascii_line(finding), width)

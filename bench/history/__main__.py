@@ -1,0 +1,67 @@
+"""`python -m bench.history results/*`: how each case went from run to run, and where it changed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.history.markdown import CAPTION, history_markdown
+from bench.history.plot import history_figure
+from bench.history.series import NamedRun, read_history
+from bench.report import RunFileError, read_run
+from bench.report.cells import plain
+from bench.report.page import Plot, html_page
+from bench.report.plots import plot_style, svg_text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the history of some runs as a page.
+
+    Args:
+        arguments: the command line without the program's name; `None`: that of the process.
+
+    Returns:
+        The exit status: 0, or 2 where a run cannot be read or the page cannot be written.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.history",
+        description="Show how each case went over many runs, and mark the runs where it changed.",
+    )
+    parser.add_argument(
+        "run_folder", type=Path, nargs="+", help="folders that hold run.json, in any order"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("results/history.html"), help="default: %(default)s"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        folders = _runs(options.run_folder)
+        history = read_history(NamedRun(name=f.name, run=read_run(f)) for f in folders)
+        with plot_style():
+            figure = history_figure(history)
+        plots = {"history.png": Plot(svg=svg_text(figure), caption=CAPTION)} if figure else {}
+        text = history_markdown(history, plot=next(iter(plots), None))
+        options.output.write_text(html_page(text, plots), encoding="utf-8", newline="\n")
+    except (RunFileError, OSError) as error:
+        print(f"error: {plain(error)}", file=sys.stderr)
+        return 2
+    print(history_markdown(history, plot=None), end="")
+    print(options.output)
+    return 0
+
+
+def _runs(paths: Sequence[Path]) -> list[Path]:
+    """Leave out what `results/*` also names and what is no run, unless nothing else is named."""
+    named = list(dict.fromkeys(paths))
+    other = {path for path in named if path.exists() and not (path / "run.json").exists()}
+    if len(other) == len(named):
+        return named
+    for path in sorted(other):
+        print(f"no run: {path}", file=sys.stderr)
+    return [path for path in named if path not in other]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the machine does beside a measurement: CPU time of everybody, swap, and a CPU quota.
+
+Must not know: cases, what is made of the readings.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import psutil
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
+
+
+def cpu_seconds() -> dict[str, float]:
+    """Return the CPU seconds of the whole machine since it started.
+
+    Returns:
+        `busy`: of all processes and the kernel, to the clock tick; `stolen`: in which a hypervisor
+        let a virtual machine wait, 0 where the system does not tell.
+    """
+    times = psutil.cpu_times()
+    working = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
+    return {
+        # Linux counts guests in `user` and `nice` already.
+        "busy": sum(getattr(times, name, 0.0) for name in working),
+        "stolen": getattr(times, "steal", 0.0),
+    }
+
+
+def swap_used_bytes() -> int | None:
+    """Return how much of the swap is in use; `None` where that cannot be read."""
+    try:
+        return int(psutil.swap_memory().used)
+    except (OSError, RuntimeError):
+        return None
+
+
+def swapped_bytes() -> int | None:
+    """Return what was swapped in and out since the start; `None` where that cannot be read."""
+    try:
+        swap = psutil.swap_memory()
+    except (OSError, RuntimeError):
+        return None
+    return int(swap.sin + swap.sout)
+
+
+def cpu_quota_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> float | None:
+    """Return how many cores' time this process may use; `None`: as much as there is.
+
+    The smallest quota of its control group and of all above it; see `cpu.max` (version 2) and
+    `cpu.cfs_quota_us` (version 1) in the kernel's documentation of control groups.
+
+    Args:
+        cgroups: where control groups are mounted.
+        own: says which ones this process is in.
+    """
+    quotas = []
+    try:
+        lines = own.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        group = cgroups / controllers / path.lstrip("/")
+        for folder in (group, *group.parents):
+            quotas.append(_quota(folder))
+            if folder in (cgroups, cgroups / controllers):
+                break
+    least = min(quotas, default=math.inf)
+    return least if math.isfinite(least) else None
+
+
+def _quota(folder: Path) -> float:
+    """Return the quota of one control group in cores; infinite where there is none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            quota, period = ((folder / name).read_text(encoding="ascii") for name in names)
+        cores = float(quota) / float(period)  # "max" is no number, -1 no quota
+    except (OSError, ValueError):
+        return math.inf
+    return cores if cores > 0 else math.inf

@@ -1,0 +1,239 @@
+"""What another text may take from a run: each part is one function.
+
+All take the content of `run.json`, the address of the run's folder as a link has it, and words
+that choose; all return Markdown. Must not know: files, where a part stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from bench.report import cells
+from bench.report.audit_section import audit_verdict
+from bench.report.comparison_section import TEXT_COLUMNS, comparison_table
+from bench.report.emulation import emulations
+from bench.report.findings import findings
+from bench.report.memory_section import scaling_findings
+from bench.report.options import describe, differing
+from bench.report.plots import CAPTIONS
+from bench.report.ranking import apart, best_loaders, by_config, feed_case
+from bench.report.recommend import recommend
+from bench.report.recommendation_section import recommendation_text
+from bench.report.rows import Row, not_skipped, row_label, rows_from_run
+from bench.report.scaling import scalings
+
+Run = Mapping[str, Any]
+
+BACKENDS = MappingProxyType({"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"})
+
+
+def recommendation(run: Run, address: str) -> str:
+    """Which loader to use, and why, with each set of options."""
+    return _listed([" ".join(recommendation_text(each)) for each in recommend(rows_from_run(run))])
+
+
+def answer(run: Run, address: str) -> str:
+    """Which loader to use with each set of options, without the reasons."""
+    return _listed([recommendation_text(each)[0] for each in recommend(rows_from_run(run))])
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """Write several texts as a list, and a single one as it is."""
+    return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
+
+
+def comparison(run: Run, address: str) -> str:
+    """The table that compares all loaders."""
+    rows = not_skipped(rows_from_run(run))
+    headings, lines, _ = comparison_table(rows, differing(rows))
+    return cells.table([headings, *lines], left=TEXT_COLUMNS)
+
+
+def what_it_says(run: Run, address: str) -> str:
+    """What the numbers say, a line each."""
+    rows = rows_from_run(run)
+    found = findings(rows, scalings(run, rows), run["environment"].get("memory_bytes"))
+    return "\n".join(f"- {text}" for text in found)
+
+
+def plot(run: Run, address: str, name: str) -> str:
+    """The image of a plot, by its name."""
+    return f"![{CAPTIONS[name]}]({address}/{name}.png)"
+
+
+def best(run: Run, address: str, loader: str, num_workers: str) -> str:
+    """The best loader of each backend, and whether the batches of another one are identical."""
+    rows = not_skipped(rows_from_run(run))
+    other = row_label(loader, int(num_workers))
+    headings = [
+        "backend",
+        "best loader",
+        "feed rate (samples/s)",
+        "AU of feed",
+        "footprint (MiB)",
+        "not ranked below it",
+        cells.Markdown(f"batches of {cells.code(other)} identical"),
+    ]
+    lines = []
+    for found in best_loaders(rows):
+        row = found.row
+        (beside,) = [r for r in rows if (r.config, r.label) == (row.config, other)]
+        assert row.feed is not None
+        lines.append(
+            [
+                row.backend,
+                cells.code(row.label),
+                cells.interval(row.feed.rate, cells.rate),
+                cells.interval(row.feed.utilization, cells.fraction),
+                cells.mebibytes(row.memory.footprint_bytes if row.memory else None),
+                cells.Markdown(", ".join(cells.code(r.label) for r in found.tied) or "none"),
+                cells.Markdown(audit_verdict(beside).partition(" `")[0]),
+            ]
+        )
+    return cells.table([headings, *lines], left=[*headings[:2], *headings[5:]])
+
+
+def setup(run: Run, address: str) -> str:
+    """What was measured, on what, and how often."""
+    rows, environment = not_skipped(rows_from_run(run)), run["environment"]
+    sources = [
+        f"{cells.prose(s['name'])} ({cells.prose(s.get('edition'))} edition, "
+        f"{s['num_samples']:,} samples)"
+        for s in run["sources"]
+    ]
+    common = describe(rows[0], without=[*differing(rows), "samples"])
+    packages = environment.get("packages") or {}
+    versions = ", ".join(f"{cells.prose(name)} {v}" for name, v in sorted(packages.items()))
+    backends = environment.get("backends") or {}
+    devices = sorted({str(backend.get("device")) for backend in backends.values()})
+    return (
+        f"{cells.enumeration(sources)}, {common}; Python {environment.get('python')}, {versions}; "
+        f"{cells.prose(environment.get('cpu'))}, {environment.get('cores')} cores, on "
+        f"{cells.enumeration(devices)}; medians of {run['protocol'].get('rounds')} rounds with 95% "
+        f"intervals ([report]({address}/report.md))."
+    )
+
+
+def workers(run: Run, address: str) -> str:
+    """Whom workers made faster or slower beyond doubt, over all sets of options."""
+    faster: dict[str, list[float]] = {}
+    slower: dict[str, list[float]] = {}
+    rows = not_skipped(rows_from_run(run))
+    for group in by_config(rows):
+        for row in group:
+            plain = next((r for r in group if r.loader == row.loader and not r.num_workers), None)
+            if not row.num_workers or plain is None or not row.feed or not plain.feed:
+                continue
+            if (
+                row.feed.rate
+                and plain.feed.rate
+                and apart(group, feed_case, row.label, plain.label)
+            ):
+                ratio = row.feed.rate.median / plain.feed.rate.median
+                (faster if ratio > 1 else slower).setdefault(row.label, []).append(ratio)
+    backends = len({row.backend for row in rows})
+    said = [
+        cells.enumeration([_times(name, r, backends) for name, r in found.items()]) or "nothing"
+        for found in (slower, faster)
+    ]
+    return f"Workers make {said[0]} slower beyond doubt, and {said[1]} faster."
+
+
+def _times(name: str, ratios: Sequence[float], backends: int) -> str:
+    count = f"{len(ratios)} of {backends} backends"
+    return f"{cells.code(name)} ({_range(ratios)} times as fast, on {count})"
+
+
+def _range(values: Sequence[float]) -> str:
+    """Write the smallest and the largest value, once where they look the same."""
+    return " to ".join(dict.fromkeys(cells.fraction(end) for end in (min(values), max(values))))
+
+
+def model_bound(run: Run, address: str) -> str:
+    """How many times as many samples each loader feeds as the CNN takes, at least."""
+    ratios = [
+        row.feed.rate.median / row.train.rate.median
+        for row in rows_from_run(run)
+        if row.feed and row.feed.rate and row.train and row.train.rate
+    ]
+    return f"Every loader feeds at least {int(min(ratios))} times as many samples as the CNN takes."
+
+
+def sizes(run: Run, address: str, *loaders: str) -> str:
+    """What chosen loaders need for a sample, and where they die."""
+    lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
+    chosen = [lines[name] for name in loaders]
+    return " ".join(scaling_findings(chosen, run["environment"].get("memory_bytes")))
+
+
+def first_batch(run: Run, address: str) -> str:
+    """Time to the first batch in milliseconds, by loader and backend."""
+    rows = {(row.label, row.backend): row for row in not_skipped(rows_from_run(run))}
+
+    def cell(row: Row | None) -> str:
+        case = row.feed if row else None
+        return cells.median(case.time_to_first_batch_s if case else None, cells.milliseconds)
+
+    return _by_backend({key: cell(row) for key, row in rows.items()})
+
+
+def shortest_steps(run: Run, address: str) -> str:
+    """The shortest emulated step that a loader keeps busy, by loader and backend."""
+    texts = {}
+    for each in emulations(rows_from_run(run)):
+        step = each.shortest_step
+        rate = "" if step is None else cells.median(each.measured[step].rate, cells.rate)
+        text = "none" if step is None else f"{step:g} ms ({rate})"
+        texts[each.row.label, each.row.backend] = text
+    return _by_backend(texts)
+
+
+def step(run: Run, address: str, step_ms: str, batch_size: str, loader: str) -> str:
+    """AU with one emulated step: of one loader, and the best of all others."""
+    own: list[float] = []
+    others: list[float] = []
+    for row in rows_from_run(run):
+        for each in row.emulated:
+            if (each.step_ms, row.batch_size) != (float(step_ms), int(batch_size)):
+                continue
+            if each.case.utilization is not None:
+                mine = own if row.loader == loader else others
+                mine.append(each.case.utilization.median)
+    return (
+        f"with steps of {step_ms} ms and batches of {batch_size}, {cells.code(loader)} has an AU "
+        f"of {_range(own)} on every backend, and no other loader more than "
+        f"{cells.fraction(max(others))} ([report]({address}/report.md))."
+    )
+
+
+def _by_backend(texts: Mapping[tuple[str, str], str]) -> str:
+    """Return a table of texts by loader and backend."""
+    backends = sorted({backend for _, backend in texts})
+    lines = [
+        [cells.code(loader), *(texts.get((loader, b), cells.NOT_RUN) for b in backends)]
+        for loader in sorted({loader for loader, _ in texts})
+    ]
+    headings = ["loader", *(BACKENDS.get(b, b) for b in backends)]
+    return cells.table([headings, *lines], left=headings[:1])
+
+
+EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
+    {
+        "answer": answer,
+        "recommendation": recommendation,
+        "comparison": comparison,
+        "findings": what_it_says,
+        "plot": plot,
+        "best": best,
+        "setup": setup,
+        "workers": workers,
+        "model-bound": model_bound,
+        "sizes": sizes,
+        "first-batch": first_batch,
+        "shortest-steps": shortest_steps,
+        "step": step,
+    }
+)
+"""Name of a part -> the function that returns it."""

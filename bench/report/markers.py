@@ -1,0 +1,122 @@
+"""Parts of reports inside of other Markdown, such as a README, refreshed in place.
+
+A part stands between `<!-- bench:PART [RUN] [WORD ...] -->` and `<!-- /bench -->`. PART is one of
+`bench.report.excerpts`; RUN is the folder of a run, relative to the file, or nothing for the run
+that is named on the command line; the words choose from it. A part whose first marker ends its
+line stands on lines of its own, any other one inside of a paragraph.
+Must not know: what a part says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.report.cells import plain
+from bench.report.excerpts import EXCERPTS
+from bench.report.run_file import read_run
+
+_BEGIN = r"<!-- bench:(?P<part>[a-z-]+)(?P<words>[^<>\n]*?) -->"
+_END = "<!-- /bench -->"
+_MARKED = re.compile(rf"(?P<begin>{_BEGIN})(?P<old>.*?){re.escape(_END)}", re.DOTALL)
+
+_FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
+
+Run = Mapping[str, Any]
+
+
+class MarkerError(ValueError):
+    """A marker cannot be filled; the message is one line and names a remedy."""
+
+
+def refresh(path: Path, run_folder: Path | None = None) -> bool:
+    """Fill every marker of a file; all of them or, where one cannot be filled, none.
+
+    Args:
+        path: a Markdown file.
+        run_folder: of the run for markers that name none.
+
+    Returns:
+        Whether the file changed.
+
+    Raises:
+        MarkerError: there is no marker, or one is unknown, unclosed or lacks something.
+        RunFileError: a run cannot be read.
+        OSError: the file cannot be read or written.
+    """
+    old = path.read_text(encoding="utf-8")
+    new = refreshed(old, path.parent, run_folder)
+    if new != old:
+        path.write_text(new, encoding="utf-8", newline="\n")
+    return new != old
+
+
+def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
+    """Return Markdown with every marker filled.
+
+    Args:
+        text: the Markdown.
+        folder: what the folders of runs in it are relative to.
+        run_folder: of the run for markers that name none.
+
+    Raises:
+        MarkerError: there is no marker, or one is unknown, unclosed or lacks something.
+        RunFileError: a run cannot be read.
+    """
+    pieces = _FENCED.split(text)  # every second one is code, whose markers are only shown
+    prose = "".join(pieces[::2])
+    begun, closed = len(re.findall(_BEGIN, prose)), len(_MARKED.findall(prose))
+    if begun != closed or closed != prose.count(_END):
+        raise MarkerError(
+            f"{begun} markers begin a part and {prose.count(_END)} end one; close each "
+            f"`<!-- bench:... -->` with `{_END}`."
+        )
+    if not begun:
+        parts = ", ".join(EXCERPTS)
+        raise MarkerError(
+            f"There is no marker; put `<!-- bench:PART -->` and `{_END}` where a part is to "
+            f"stand, with one of these: {parts}."
+        )
+    runs: dict[Path, Run] = {}
+
+    def fill(match: re.Match[str]) -> str:
+        words = match["words"].split()
+        own = folder / words[0] if words and "/" in words[0] else None
+        where = own or run_folder
+        if where is None:
+            raise MarkerError(
+                f"`{match['begin']}` names no run; name its folder in it or on the command line."
+            )
+        if where not in runs:
+            runs[where] = read_run(where)
+        content = _excerpt(match, runs[where], where, words[own is not None :], folder)
+        if match["old"].startswith("\n"):
+            return f"{match['begin']}\n{content}\n{_END}"
+        if match.start() == 0 or match.string[match.start() - 1] == "\n":
+            raise MarkerError(
+                f"`{match['begin']}` begins a line, which Markdown would then show as it is; put "
+                f"a word before it, or `{_END}` on a line of its own."
+            )
+        return f"{match['begin']}{' '.join(content.split())}{_END}"
+
+    pieces[::2] = [_MARKED.sub(fill, piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _excerpt(
+    match: re.Match[str], run: Run, where: Path, words: Sequence[str], folder: Path
+) -> str:
+    excerpt: Callable[..., str] | None = EXCERPTS.get(match["part"])
+    if excerpt is None:
+        raise MarkerError(
+            f"`{match['begin']}`: unknown part `{match['part']}`; choose from "
+            f"{', '.join(EXCERPTS)}."
+        )
+    address = Path(os.path.relpath(where, folder)).as_posix()
+    try:
+        return excerpt(run, address, *words)
+    except (LookupError, TypeError, ValueError) as error:
+        raise MarkerError(f"`{match['begin']}`: {plain(error)}.") from error

@@ -1,0 +1,127 @@
+"""A recommendation in words: the answer, its reason, and what it would take to change it.
+
+Must not know: the rule.
+"""
+
+from __future__ import annotations
+
+from bench.report import cells
+from bench.report.cells import Markdown, code, fraction, mebibytes, prose, rate
+from bench.report.options import describe
+from bench.report.ranking import CASES, ranked_rates, ranked_utilizations
+from bench.report.recommend import Recommendation, same_footprint_limit
+
+
+def recommendation_text(found: Recommendation) -> list[Markdown]:
+    """Write a recommendation: the answer, its reason, and what it would take to change it.
+
+    Returns:
+        Sentences as Markdown: the answer first, in bold; then the reason; then the rest.
+    """
+    place = _place(found)
+    if found.row is None:
+        reasons = _reasons(found.excluded)
+        return [
+            Markdown(f"**On this machine, with {place}: no loader can be recommended.**"),
+            Markdown(f"{reasons} More rounds, or what failed put right, would change that."),
+        ]
+    answer = f"**On this machine, with {place}: use {code(found.row.label)}.** {_figures(found)}"
+    return [Markdown(text) for text in (answer, _reason(found), _change(found)) if text]
+
+
+def recommendation_title(found: Recommendation) -> Markdown:
+    """Name a recommendation where its reasons stand: `jax, batch size 64: sequence`, in bold."""
+    what = "no loader" if found.row is None else code(found.row.label)
+    return Markdown(f"**{_place(found)}: {what}.**")
+
+
+def _place(found: Recommendation) -> Markdown:
+    row = found.rows[0]
+    return prose(describe(row, without=("samples", *(["pixels"] * (row.pixels == "float32")))))
+
+
+def _figures(found: Recommendation) -> str:
+    row = found.row
+    assert row is not None
+    parts = []
+    if row.feed is not None and row.feed.outcome == "ok" and row.feed.rate is not None:
+        fed = f"It feeds {rate(row.feed.rate.median)} samples/s"
+        if row.feed.utilization is not None:
+            fed += f", {fraction(row.feed.utilization.median)} of the ceiling"
+        parts.append(fed)
+    size = row.footprint_bytes
+    if size is not None:
+        parts.append(f"{'in' if parts else 'It needs'} {mebibytes(size)} MiB")
+    others = [
+        (other_size, other)
+        for other in found.rows
+        if other is not row and (other_size := other.footprint_bytes) is not None
+    ]
+    if size is not None and others:
+        largest, other = max(others, key=lambda pair: pair[0])
+        if largest > same_footprint_limit(size):
+            parts[-1] += f"; {code(other.label)} needs {mebibytes(largest)} MiB"
+    return f"{', '.join(parts)}." if parts else ""
+
+
+def _reason(found: Recommendation) -> str:
+    row, case = found.row, found.case
+    assert row is not None
+    assert case is not None
+    assert case.utilization is not None
+    what = "AU of training" if found.bench == "train" else "AU of feeding (training not measured)"
+    au = cells.interval(case.utilization, fraction)
+    first = f"Its batches are proven identical, and its {what} is {au}"
+    if not found.tied:
+        alone = len(ranked_rates(found.rows, CASES[found.bench])) < 2
+        return f"{first}, {'with none to compare it to' if alone else 'ahead of all others'}."
+    names = cells.enumeration([code(other.label) for other in found.tied])
+    size = row.footprint_bytes
+    sizes = [
+        other for other in (other.footprint_bytes for other in found.tied) if other is not None
+    ]
+    by = "the fewest dependencies and workers"
+    if size is not None and (not sizes or min(sizes) > same_footprint_limit(size)):
+        by = "the smallest footprint"
+    elif size is not None:
+        by = f"{by} of those with the smallest footprint"
+    verb = "is" if len(found.tied) == 1 else "are"
+    return f"{first}; {names} {verb} not proven behind or ahead. Of these it has {by}."
+
+
+def _change(found: Recommendation) -> str:
+    """What it would take to change the answer, and who took no part."""
+    row, case = found.row, found.case
+    assert row is not None
+    assert case is not None
+    assert case.utilization is not None
+    texts = []
+    sizes = sorted((s, r.label) for r in found.tied if (s := r.footprint_bytes) is not None)
+    if found.tied:
+        texts.append("more rounds, if they prove one of these ahead or behind")
+    if sizes and row.footprint_bytes is not None:
+        texts.append(
+            f"a footprint above the {mebibytes(sizes[0][0])} MiB of {code(sizes[0][1])}, "
+            "which comes next"
+        )
+    behind = [
+        (au.median, label)
+        for label, au in ranked_utilizations(found.rows, CASES[found.bench]).items()
+        if label != row.label and label not in {other.label for other in found.tied}
+    ]
+    if behind:
+        au, label = max(behind)
+        texts.append(
+            f"an AU of {fraction(case.utilization.median)} from {code(label)}, which has "
+            f"{fraction(au)}"
+        )
+    said = f"What would change it: {'; '.join(texts)}." if texts else ""
+    return " ".join(filter(None, [said, _reasons(found.excluded)]))
+
+
+def _reasons(excluded: dict[str, list[str]]) -> str:
+    texts = [
+        f"{cells.enumeration([code(label) for label in labels])} ({reason})"
+        for reason, labels in excluded.items()
+    ]
+    return f"Left out: {'; '.join(texts)}." if texts else ""

@@ -1,0 +1,175 @@
+"""The recommendation is a rule that can be checked: every part of it decides where it should."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.report.figures import Throughput
+from bench.report.memory_figures import Memory
+from bench.report.recommend import recommend
+from bench.report.recommendation_section import recommendation_text
+from bench.report.rows import Row
+from bench.statistics import Estimate
+
+MIB = 2**20
+
+
+def estimate(median, half=0.01):
+    return Estimate(median=median, low=median * (1 - half), high=median * (1 + half), n=15)
+
+
+def case(au, *, outcome="ok", half=0.01):
+    figure = Throughput(
+        outcome=outcome,
+        signal=None,
+        rate=estimate(100_000 * au, half),
+        utilization=estimate(au, half),
+        cpu_s_per_1000_samples=None,
+        time_to_first_batch_s=None,
+    )
+    return figure
+
+
+def memory(mib, *, outcome="ok", enforcement=None):
+    return Memory(
+        outcome=outcome, anon_bytes=int(mib * MIB), shmem_bytes=0, enforcement=enforcement
+    )
+
+
+def row(loader, au=0.9, mib=20.0, **changes):
+    known = {
+        "backend": "jax",
+        "loader": loader,
+        "batch_size": 64,
+        "pixels": "float32",
+        "samples": 50_000,
+        "feed": case(au),
+        "train": case(au),
+        "memory": memory(mib),
+        "identical": True,
+        "packages": (),
+    }
+    return Row(**(known | changes))
+
+
+def chosen(*rows):
+    (found,) = recommend(sorted(rows, key=lambda row: (row.loader, row.num_workers)))
+    return found
+
+
+def test_the_highest_au_of_training_wins_whatever_its_footprint():
+    found = chosen(row("large", 0.95, 800), row("small", 0.80, 5))
+    assert found.row.loader == "large"
+    assert found.tied == ()
+
+
+def test_training_decides_and_not_feeding():
+    found = chosen(row("feeds", 0.8, feed=case(0.99)), row("trains", 0.9, feed=case(0.5)))
+    assert (found.row.loader, found.bench) == ("trains", "train")
+
+
+def test_feeding_decides_where_training_was_not_measured():
+    found = chosen(row("a", 0.8, train=None), row("b", 0.9, train=None))
+    assert (found.row.loader, found.bench) == ("b", "feed")
+    assert "training not measured" in " ".join(recommendation_text(found))
+
+
+def test_who_is_not_proven_behind_is_as_good_and_then_the_footprint_decides():
+    wide = {"train": case(0.92, half=0.10)}
+    found = chosen(row("large", mib=800, **wide), row("small", 0.90, 5))
+    assert found.row.loader == "small"
+    assert [other.loader for other in found.tied] == ["large"]
+
+
+@pytest.mark.parametrize("mib", [20.9, 21.9])
+def test_of_the_same_footprint_the_one_with_fewer_dependencies_wins(mib):
+    """Footprints that differ by less than a tenth or a MiB are the same."""
+    found = chosen(row("a", mib=20, packages=("a", "b")), row("b", mib=mib, packages=("b",)))
+    assert found.row.loader == "b"
+
+
+def test_a_footprint_that_is_larger_weighs_more_than_dependencies():
+    found = chosen(row("a", mib=20, packages=("a", "b")), row("b", mib=23))
+    assert found.row.loader == "a"
+
+
+def test_the_package_of_the_backend_is_no_further_dependency():
+    found = chosen(row("a", 0.901, packages=("jax",)), row("b", 0.9))
+    assert found.row.loader == "a"
+
+
+def test_then_fewer_workers_win():
+    found = chosen(row("a", 0.90), row("a", 0.901, num_workers=2))
+    assert found.row.num_workers == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"identical": False}, "its batches are not identical"),
+        ({"identical": None}, "its batches are not proven identical"),
+        (
+            {"memory": memory(5, outcome="refused", enforcement="RLIMIT_DATA")},
+            "does not fit into the memory budget",
+        ),
+        ({"train": case(0.99, outcome="crashed")}, "its case ended as: crashed"),
+        ({"train": None}, "no training was measured"),
+        (
+            {
+                "train": case(0.99).__class__(
+                    **{**vars(case(0.99)), "rate": Estimate(median=1.0, low=None, high=None, n=3)}
+                )
+            },
+            "fewer than 6 rounds",
+        ),
+    ],
+    ids=["other batches", "not audited", "budget", "crashed", "not trained", "few rounds"],
+)
+def test_who_breaks_a_condition_takes_no_part_however_fast_it_is(changes, reason):
+    found = chosen(row("fast", 0.99, **changes), row("slow", 0.5))
+    assert found.row.loader == "slow"
+    assert found.excluded == {reason: ["fast"]}
+    assert reason in " ".join(recommendation_text(found))
+
+
+def test_a_missing_footprint_is_no_small_one():
+    found = chosen(row("unknown", memory=None), row("known", mib=500))
+    assert found.row.loader == "known"
+
+
+def test_nobody_is_recommended_where_nobody_fits():
+    found = chosen(row("a", identical=False))
+    assert found.row is None
+    text = " ".join(recommendation_text(found))
+    assert "no loader can be recommended" in text
+    assert "its batches are not identical" in text
+
+
+def test_each_set_of_options_has_its_own_answer():
+    rows = [row("a", 0.9), row("b", 0.5), row("a", 0.5, backend="torch")]
+    rows += [row("b", 0.9, backend="torch")]
+    assert [found.row.loader for found in recommend(rows)] == ["a", "b"]
+
+
+def test_the_answer_stands_first_with_its_reason_and_what_would_change_it():
+    found = chosen(
+        row("sequence", 0.93, 21, feed=case(0.93)),
+        row("numpy", 0.931, 790),
+        row("slow", 0.5, 5),
+    )
+    answer, reason, change = recommendation_text(found)
+    assert answer == (
+        "**On this machine, with jax, batch size 64: use `sequence`.** It feeds 93.0k samples/s, "
+        "0.93 of the ceiling, in 21 MiB; `numpy` needs 790 MiB."
+    )
+    assert "Its batches are proven identical" in reason
+    assert (
+        "`numpy` is not proven behind or ahead. Of these it has the smallest footprint." in reason
+    )
+    assert "a footprint above the 790 MiB of `numpy`" in change
+    assert "an AU of 0.93 from `slow`, which has 0.50" in change
+
+
+def test_the_order_of_rows_changes_nothing():
+    rows = [row("a", 0.9, 50), row("b", 0.9, 40), row("c", 0.7, 1)]
+    assert {recommend(order)[0].row.loader for order in (rows, rows[::-1])} == {"b"}

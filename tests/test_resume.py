@@ -1,0 +1,135 @@
+"""A run that was cut short goes on with what is missing or failed, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+import suite
+from conftest import PROJECT
+
+
+def resume(folder, *options):
+    command = [*suite.readme_command("the main job"), "--resume", str(folder), *options]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole run of three cases."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
+        options = ("--loaders", "eager_sequence,numpy,sequence", "-k", "feed")
+        yield suite.run(*options, results=tmp_path_factory.mktemp("resume") / "run")
+
+
+@pytest.fixture
+def cut_short(finished, tmp_path):
+    """The same run, killed in its third case, and one of the others failed."""
+    run = json.loads(json.dumps(finished.run))
+    run |= {"status": "running", "finished_utc": None, "cases": run["cases"][:2]}
+    run["cases"][0]["outcome"] = "crashed"
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    return tmp_path
+
+
+def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_short):
+    before = json.loads((cut_short / "run.json").read_text())
+    done = resume(cut_short, "--source", "synthetic")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = json.loads((cut_short / "run.json").read_text())
+    assert [f"[{n}/2]" in done.stdout for n in (1, 2, 3)] == [True, True, False]
+    assert {case["id"] for case in run["cases"]} == {case["id"] for case in finished.run["cases"]}
+    assert len(run["cases"]) == 3
+    assert {case["outcome"] for case in run["cases"]} == {"ok"}
+    assert run["cases"][0] == before["cases"][1]
+    assert run["status"] == "complete"
+    assert len(run["resumed_utc"]) == 1
+    assert run["started_utc"] == before["started_utc"]
+    assert run["protocol"] == before["protocol"]
+    assert (cut_short / "report.html").exists()
+
+
+def test_a_complete_run_has_nothing_left(finished, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(finished.run))
+    done = resume(tmp_path, "--dry-run")
+    assert done.returncode == 0, done.stdout
+    assert "Nothing is left to measure." in done.stdout
+    assert resume(tmp_path).returncode == 0
+    assert json.loads((tmp_path / "run.json").read_text()) == finished.run
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "message"),
+    [
+        ("environment", "cpu", "another", "`cpu` was another"),
+        ("environment", "packages", {"keras": "1.0"}, "`packages` was"),
+        ("environment", "cpu_quota_cores", 0.5, "`cpu_quota_cores` was 0.5"),
+    ],
+)
+def test_a_changed_environment_is_refused_and_nothing_is_lost(
+    cut_short, part, name, value, message
+):
+    path = cut_short / "run.json"
+    run = json.loads(path.read_text())
+    run[part][name] = value
+    path.write_text(json.dumps(run))
+    before = path.read_bytes()
+    done = resume(cut_short, "--source", "synthetic")
+    assert done.returncode == 4
+    assert message in done.stdout + done.stderr
+    assert "start a new one" in done.stdout + done.stderr
+    assert path.read_bytes() == before
+
+
+def test_another_source_is_refused(cut_short):
+    path = cut_short / "run.json"
+    run = json.loads(path.read_text())
+    run["sources"][0]["images_sha256"] = "0" * 64
+    path.write_text(json.dumps(run))
+    done = resume(cut_short, "--source", "synthetic")
+    assert done.returncode == 4
+    assert "Give the `--source` and `--data-dir` of that run" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rounds", "5"], "leave `--rounds` away"),
+        (["--rounds=5", "--loaders=numpy"], "leave `--rounds`, `--loaders` away"),
+        (["--quick"], "leave `--quick` away"),
+    ],
+)
+def test_other_options_are_refused(cut_short, options, message):
+    done = resume(cut_short, *options)
+    assert done.returncode == 4
+    assert message in done.stdout + done.stderr
+
+
+def test_a_folder_without_a_plan_is_refused(tmp_path):
+    done = resume(tmp_path)
+    assert done.returncode == 4
+    assert "does not exist" in done.stdout + done.stderr
+    old = json.loads((PROJECT / "tests" / "data" / "invented_run" / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    done = resume(tmp_path)
+    assert done.returncode == 4
+    assert "does not say what was planned" in done.stdout + done.stderr
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_no_file(tmp_path):
+    command = suite.readme_command("the main job")
+    options = ["--dry-run", *suite.TINY, "--loaders", "numpy,sequence", "-k", "feed"]
+    folder = tmp_path / "run"
+    done = subprocess.run(
+        [*command, *options, "--results-dir", str(folder)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "[1/2] feed-" in done.stdout
+    assert "2 cases, about 0:" in done.stdout
+    assert not folder.exists()

@@ -1,0 +1,93 @@
+"""What disturbed the rounds is told, with what to do about it; a quiet run has no warning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.report.stability import stability_warnings, trend
+
+CORES = 4
+
+
+def a_round(seconds=1.0, **changes):
+    return {
+        "samples": 1000,
+        "seconds": seconds,
+        "ceiling_seconds": 0.5,
+        "cpu_seconds": 1.0,
+        "machine_busy_cpu_seconds": 1.05,
+        "machine_stolen_cpu_seconds": 0.0,
+    } | changes
+
+
+def a_run(rounds=None, environment=None, **case):
+    rounds = [a_round(1 + 0.01 * (n % 3)) for n in range(15)] if rounds is None else rounds
+    options = {"bench": "feed", "loader": "x", "backend": "jax", "batch_size": 64}
+    return {
+        "environment": {"cores": CORES, "load_average_1min": 0.2} | (environment or {}),
+        "cases": [{"id": "feed-x", "case": options, "rounds": rounds, **case}],
+    }
+
+
+def test_a_quiet_run_has_no_warning():
+    assert stability_warnings(a_run()) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "what", "remedy"),
+    [
+        (a_run([a_round()] * 3), "Too few rounds", "`--rounds 6` or more"),
+        (a_run([a_round(1 + 0.5 * (n % 2)) for n in range(15)]), "Rounds are spread", "--rounds"),
+        (a_run([a_round(1 + 0.05 * n) for n in range(15)]), "Rounds drift", "cool or warm up"),
+        (a_run(environment={"load_average_1min": 2.5}), "The machine was busy", "until it is idle"),
+        (
+            a_run([a_round(machine_busy_cpu_seconds=1.6)] * 15),
+            "Other processes** used more than 10% of the cores",
+            "end them",
+        ),
+        (
+            a_run([a_round(machine_stolen_cpu_seconds=0.4)] * 15),
+            "The hypervisor took",
+            "at another time",
+        ),
+        (a_run(environment={"cpu_quota_cores": 1.5}), "A CPU quota** of 1.5", "whole cores"),
+        (a_run(swapped_bytes=2**24), "Memory was swapped", "free memory"),
+        (a_run(environment={"swap_used_bytes": 2**30}), "Swap was in use", "free memory"),
+    ],
+    ids=["few", "spread", "drift", "load", "others", "stolen", "quota", "swapped", "swap"],
+)
+def test_each_disturbance_is_told_with_what_to_do(run, what, remedy):
+    found = [text for text in stability_warnings(run) if what in text]
+    assert len(found) == 1
+    assert remedy in found[0]
+
+
+@pytest.mark.parametrize(
+    "environment", [{"cores": None}, {"load_average_1min": None}, {"cpu_quota_cores": None}]
+)
+def test_a_run_that_does_not_tell_is_not_warned_of(environment):
+    old = ("machine_busy_cpu_seconds", "machine_stolen_cpu_seconds")
+    rounds = [{k: v for k, v in a_round().items() if k not in old}] * 15
+    assert stability_warnings(a_run(rounds, environment)) == []
+
+
+def test_a_round_that_was_cut_short_breaks_nothing():
+    assert stability_warnings(a_run([*[a_round()] * 14, {"samples": 1000}])) == []
+
+
+def test_a_trend_is_told_from_noise():
+    chance = np.random.default_rng(0)
+    noise = [np.exp(chance.normal(0, 0.05, 15)) for _ in range(300)]
+    assert sum(trend(list(values)) is not None for values in noise) <= 9  # 3% at the promised 1%
+    growing = noise[0] * np.linspace(1, 1.5, 15)
+    assert trend(list(growing)) == pytest.approx(0.4, abs=0.1)
+    assert trend([1.0] * 15) is None
+    assert trend([1, 2, 3]) is None
+
+
+def test_of_many_cases_the_first_few_are_named():
+    run = a_run([a_round()] * 3)
+    run["cases"] = [run["cases"][0] | {"id": f"case-{n}"} for n in range(9)]
+    (text,) = stability_warnings(run)
+    assert "`case-3` and 5 more" in text
