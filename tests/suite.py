@@ -1,16 +1,26 @@
-"""Runs the suite as a user does, in a process of its own."""
+"""Runs the suite as a user does, in a process of its own.
+
+A run that many tests look at is a `Job` of their module. All jobs of the chosen modules run before
+the first of their tests, two at a time, because most of their time goes into starting frameworks on
+one core and waiting for timeouts. So none of them runs beside a test that measures.
+"""
 
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
 from conftest import PROJECT, TESTS
+
+from loaders.registry import missing_package
 
 TINY = ("--quick", "--samples", "512", "--source", "synthetic")
 
@@ -26,15 +36,12 @@ def readme_command(comment: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
 
 
-def start(*options: str, results: Path, faulty: bool = False) -> subprocess.Popen:
+def start(*options: str, results: Path, **environment: str) -> subprocess.Popen:
     """Start the main job; its output is text, with standard error in it."""
-    env = dict(os.environ)
-    if faulty:
-        env["PYTHONPATH"] = str(TESTS / "faulty")
     return subprocess.Popen(
         [*readme_command("the main job"), "--results-dir", str(results), *TINY, *options],
         cwd=PROJECT,
-        env=env,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -49,19 +56,26 @@ class Finished:
     run: dict
     folder: Path
     left: list[psutil.Process] = field(default_factory=list)
-    report: str = ""
+    """Processes of the run that outlived it."""
+
+    @property
+    def report(self) -> str:
+        return (self.folder / "report.md").read_text()
 
     def case(self, loader: str) -> dict:
         (case,) = [case for case in self.run["cases"] if case["case"]["loader"] == loader]
         return case
 
 
-def run(*options: str, results: Path, faulty: bool = False) -> Finished:
-    process = start(*options, results=results, faulty=faulty)
+def finish(process: subprocess.Popen, results: Path) -> Finished:
     output, _ = process.communicate()
     path = results / "run.json"
     assert path.exists(), output
     return Finished(process.returncode, output, json.loads(path.read_text()), results)
+
+
+def run(*options: str, results: Path) -> Finished:
+    return finish(start(*options, results=results), results)
 
 
 def processes_of(keras_home: Path) -> list[psutil.Process]:
@@ -77,13 +91,67 @@ def processes_of(keras_home: Path) -> list[psutil.Process]:
     return found
 
 
-def run_faulty(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Finished:
-    """Run loaders that go wrong, with a home of its own; `left` and `report` are filled."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        home = tmp_path_factory.mktemp("keras_home")
-        monkeypatch.setenv("KERAS_HOME", str(home))
-        results = tmp_path_factory.mktemp("results") / "run"
-        done = run(*options, "--case-timeout", "25", results=results, faulty=True)
-        done.left = processes_of(home)
-        done.report = (done.folder / "report.md").read_text()
-    return done
+class Job:
+    """A run of the suite that the tests of a module share; a fixture returns it `Finished`.
+
+    Args:
+        module: the name of the module.
+        options: of the main job; `FOLDER` stands for a folder of the job's own.
+        needs: packages without which its tests are skipped.
+        environment: variables, beside a KERAS_HOME of its own.
+    """
+
+    every: ClassVar[list["Job"]] = []
+
+    def __init__(
+        self, module: str, *options: str, needs: tuple[str, ...] = (), **environment: str
+    ) -> None:
+        self.module, self.options, self.environment = module, options, environment
+        self.reason = missing_package(needs)
+        self.process: subprocess.Popen | None = None
+        self.result: Future[Finished] | None = None
+        self.every.append(self)
+
+    def run(self, folder: Path) -> Finished:
+        options = [option.replace("FOLDER", str(folder)) for option in self.options]
+        variables = self.environment | {"KERAS_HOME": str(folder / "keras_home")}
+        self.process = start(*options, results=folder / "run", **variables)
+        done = finish(self.process, folder / "run")
+        done.left = processes_of(folder / "keras_home")
+        return done
+
+    def fixture(self):
+        @pytest.fixture(scope="module")
+        def finished(
+            request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+        ) -> Finished:
+            if self.reason:
+                pytest.skip(self.reason)
+            if self.result is None:
+                modules = {item.module.__name__ for item in request.session.items}
+                run_jobs([job for job in Job.every if job.module in modules], tmp_path_factory)
+            assert self.result
+            return self.result.result()
+
+        return finished
+
+
+def run_jobs(jobs: list[Job], folders: pytest.TempPathFactory) -> None:
+    """Run jobs two at a time, and wait for all."""
+    jobs = [job for job in jobs if not job.reason]
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            for job in jobs:
+                job.result = pool.submit(job.run, folders.mktemp("job"))
+            wait([job.result for job in jobs if job.result])
+        except BaseException:  # Ctrl-C does not reach the session of a job
+            pool.shutdown(wait=False, cancel_futures=True)
+            for job in jobs:
+                if job.process and job.process.poll() is None:
+                    job.process.send_signal(signal.SIGINT)
+            raise
+
+
+def faulty(module: str, *options: str) -> Job:
+    """A run of loaders that go wrong."""
+    return Job(module, *options, "--case-timeout", "25", PYTHONPATH=str(TESTS / "faulty"))

@@ -61,24 +61,13 @@ def test_several_steps_an_execution_are_skipped_on_torch(backend):
     assert (case.unsupported is not None) == (backend == "torch")
 
 
-def run_suite(tmp_path_factory, *options, path=None):
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
-        if path:
-            monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # of the invented cards
-        folder = tmp_path_factory.mktemp("results") / "run"
-        return suite.run(*options, "--loaders", "sequence", results=folder)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Two policies, several steps an execution."""
-    return run_suite(
-        tmp_path_factory,
-        *("--precision", "float32,mixed_bfloat16", "--steps-per-execution", "3"),
-        *("--jit-compile", "off", "--device", "cpu", "-k", "feed"),
-    )
+# Two policies, several steps an execution.
+finished = suite.Job(
+    __name__,
+    *("--loaders", "sequence", "-k", "feed"),
+    *("--precision", "float32,mixed_bfloat16", "--steps-per-execution", "3"),
+    *("--jit-compile", "off", "--device", "cpu"),
+).fixture()
 
 
 def test_every_row_says_what_its_options_were(finished):
@@ -94,12 +83,11 @@ def test_every_row_says_what_its_options_were(finished):
     assert "| precision |" in report
 
 
-@pytest.fixture(scope="module")
-def emulated(tmp_path_factory):
-    return run_suite(
-        tmp_path_factory,
-        *("--step-ms", "1,20", "--rounds", "6", "--round-seconds", "0.2", "-k", "emulated"),
-    )
+emulated = suite.Job(
+    __name__,
+    *("--loaders", "sequence", "-k", "emulated"),
+    *("--step-ms", "1,20", "--rounds", "6", "--round-seconds", "0.2"),
+).fixture()
 
 
 def test_an_emulated_run_has_a_case_for_each_step(emulated):
@@ -117,14 +105,13 @@ def test_an_emulated_run_has_a_case_for_each_step(emulated):
     assert (emulated.folder / "emulated.png").stat().st_size > 0
 
 
-@pytest.fixture(scope="module")
-def with_card(tmp_path_factory):
-    """A run in which backends claim to use an invented card."""
-    return run_suite(
-        tmp_path_factory,
-        *("--device", "gpu", "--rounds", "3", "-k", "train"),
-        path=[str(TESTS / "fake_card"), str(TESTS)],
-    )
+# A run in which backends claim to use an invented card.
+with_card = suite.Job(
+    __name__,
+    *("--loaders", "sequence", "-k", "train", "--device", "gpu", "--rounds", "3"),
+    PYTHONPATH=os.pathsep.join([str(TESTS / "fake_card"), str(TESTS)]),
+    CUDA_VISIBLE_DEVICES="0",  # of the invented cards
+).fixture()
 
 
 def test_a_case_on_a_card_is_watched(with_card):
@@ -149,8 +136,9 @@ def test_a_case_on_a_card_is_watched(with_card):
     assert "not available" not in report
 
 
-def test_a_backend_that_sees_no_accelerator_is_skipped_where_one_is_asked_for(tmp_path_factory):
-    done = run_suite(tmp_path_factory, "--device", "gpu", "-k", "feed")
+def test_a_backend_that_sees_no_accelerator_is_skipped_where_one_is_asked_for(tmp_path):
+    options = ("--loaders", "sequence", "-k", "feed", "--device", "gpu")
+    done = suite.run(*options, results=tmp_path / "run")
     if done.run["cases"][0]["outcome"] == "ok":
         pytest.skip("this machine has an accelerator")
     assert done.exit_status == 0, done.output

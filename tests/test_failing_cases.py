@@ -20,14 +20,12 @@ OUTCOMES = {
 }
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """One run of loaders that go wrong, and of one that does not, which comes last."""
-    return suite.run_faulty(
-        tmp_path_factory,
-        *("--loaders", ",".join(OUTCOMES)),
-        *("--rounds", "20", "--round-seconds", "0.05", "-k", "feed"),
-    )
+# One run of loaders that go wrong, and of one that does not, which comes last.
+finished = suite.faulty(
+    __name__,
+    *("--loaders", ",".join(OUTCOMES)),
+    *("--rounds", "20", "--round-seconds", "0.05", "-k", "feed"),
+).fixture()
 
 
 def test_every_way_of_failing_has_its_outcome(finished):

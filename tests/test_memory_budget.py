@@ -1,6 +1,5 @@
 """A loader that dies under a memory budget is a result, told apart by how it died."""
 
-import pytest
 import suite
 
 from bench.footprint import DEATHS
@@ -16,14 +15,12 @@ OUTCOMES = {
 BUDGET = 100 * 2**20
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """One run of loaders that die, each in its way; the breaking point of one is looked for."""
-    return suite.run_faulty(
-        tmp_path_factory,
-        *("--loaders", ",".join(OUTCOMES), "--num-workers", "1", "--memory-budget", "100MiB"),
-        *("-k", "test_memory or (breaking_point and hoards)"),
-    )
+# One run of loaders that die, each in its way; the breaking point of one is looked for.
+finished = suite.faulty(
+    __name__,
+    *("--loaders", ",".join(OUTCOMES), "--num-workers", "1", "--memory-budget", "100MiB"),
+    *("-k", "test_memory or (breaking_point and hoards)"),
+).fixture()
 
 
 def test_every_way_of_dying_has_its_outcome(finished):

@@ -15,13 +15,10 @@ def resume(folder, *options):
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A whole run of three cases."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
-        options = ("--loaders", "eager_sequence,numpy,sequence", "-k", "feed")
-        yield suite.run(*options, results=tmp_path_factory.mktemp("resume") / "run")
+# A whole run of three cases.
+finished = suite.Job(
+    __name__, *("--loaders", "eager_sequence,numpy,sequence", "-k", "feed")
+).fixture()
 
 
 @pytest.fixture

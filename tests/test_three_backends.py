@@ -9,16 +9,11 @@ from loaders.registry import missing_package
 INSTALLED = [name for name in BACKENDS if not missing_package((name,))]
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("three_backends")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("KERAS_HOME", str(folder / "keras_home"))
-        return suite.run(
-            *("--keras-backends", ",".join(BACKENDS), "--num-workers", "2", "--rounds", "2"),
-            *("--samples", "5000", "--loaders", "sequence,stock_sequence", "-k", "feed"),
-            results=folder / "run",
-        )
+finished = suite.Job(
+    __name__,
+    *("--keras-backends", ",".join(BACKENDS), "--num-workers", "2", "--rounds", "2"),
+    *("--samples", "5000", "--loaders", "sequence,stock_sequence", "-k", "feed"),
+).fixture()
 
 
 def cases(finished, loader):

@@ -14,19 +14,14 @@ from loaders.registry import missing_package
 WITHOUT = str(TESTS / "without_tensorflow")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run on all backends with the loader that needs TensorFlow and one that does not."""
-    if reason := missing_package(("jax", "torch")):
-        pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("PYTHONPATH", WITHOUT)
-        monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
-        return suite.run(
-            *("--keras-backends", "tensorflow,jax,torch", "--loaders", "sequence,tf_data"),
-            *("-k", "feed or train or memory", "--rounds", "1"),
-            results=tmp_path_factory.mktemp("results") / "run",
-        )
+# A run on all backends with the loader that needs TensorFlow and one that does not.
+finished = suite.Job(
+    __name__,
+    *("--keras-backends", "tensorflow,jax,torch", "--loaders", "sequence,tf_data"),
+    *("-k", "feed or train or memory", "--rounds", "1"),
+    needs=("jax", "torch"),
+    PYTHONPATH=WITHOUT,
+).fixture()
 
 
 def test_what_needs_it_is_skipped_and_all_else_works(finished):
