@@ -5,8 +5,10 @@ One process has one Keras backend. Tests run on the one that KERAS_BACKEND names
 """
 
 import contextlib
+import gc
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before anything imports Keras.
@@ -24,9 +26,29 @@ from loaders import ImageSource
 from loaders.cache import write_source
 from loaders.cifar10 import prepare_source
 
+# Garbage is collected by the thread that runs the tests, and by no other. Whichever thread begins a
+# collection also ends the pools that it finds, such as those that Keras leaves behind. The thread
+# that looks after a pool's workers so waits for itself, for ever (`ThreadPool` of Python 3.11), and
+# from then on every other collection is empty.
+gc.disable()
+
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 INVENTED_RUN = TESTS / "data" / "invented_run"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collect_all() -> Iterator[None]:
+    """Collect what lived longer than its test."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def collect_young() -> Iterator[None]:
+    """Collect what a test leaves, which is quick."""
+    yield
+    gc.collect(1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """No thread and no process of a loader outlives it, however its `fit` ended."""
 
+import faulthandler
 import gc
 import os
 import signal
@@ -37,6 +38,8 @@ def left_over(before, seconds=5.0):
     while (left := helpers() - before) and time.monotonic() < end:
         time.sleep(0.05)
         gc.collect()  # a thread that just ended may have held what the error refers to
+    if left:
+        faulthandler.dump_traceback()  # where they are, and who keeps them
     return left
 
 
