@@ -53,7 +53,7 @@ def unfinished_cases(run: Mapping[str, Any]) -> list[Case]:
     Args:
         run: what `read_unfinished` returned.
     """
-    done = {result["id"] for result in run["cases"] if _is_result(result)}
+    done = {result["id"] for result in kept_records(run)}
     return [case for case in planned_cases(run) if str(case) not in done]
 
 

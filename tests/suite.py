@@ -58,9 +58,8 @@ class Finished:
     left: list[psutil.Process] = field(default_factory=list)
     """Processes of the run that outlived it."""
 
-    @property
-    def report(self) -> str:
-        return (self.folder / "report.md").read_text()
+    report: str = ""
+    """`report.md` as the run left it."""
 
     def case(self, loader: str) -> dict:
         (case,) = [case for case in self.run["cases"] if case["case"]["loader"] == loader]
@@ -118,6 +117,7 @@ class Job:
         self.process = start(*options, results=folder / "run", **variables)
         done = finish(self.process, folder / "run")
         done.left = processes_of(folder / "keras_home")
+        done.report = (done.folder / "report.md").read_text()
         return done
 
     def fixture(self):
