@@ -59,6 +59,8 @@ class BufferedBatches:
         self._rows = rows
         self._batch_size = batch_size
         self._pixels = pixels
+        self._shape = min(batch_size, len(rows)), *self._images.shape[1:]
+        """Of the images of all batches but the last, which lie in the same memory."""
         self._buffers = buffers
         self._most_ahead = most_ahead
         self._readers = readers
@@ -77,7 +79,7 @@ class BufferedBatches:
         """
         rows = self._rows_of(index)
         if index == 0:
-            self._reserve(len(rows))
+            self._reserve()
             self._advice.begin(self._rows)
         if self._advice.cold and self._advised != index:
             self._advice.read_next(rows)
@@ -87,24 +89,27 @@ class BufferedBatches:
             self._advice.read_next(self._rows_of(index + 1))
         return x, self._one_hot.take(self._labels.take(rows), axis=0)
 
-    def _reserve(self, size: int) -> None:
+    def _reserve(self) -> None:
         """Take memory for the batches ahead, the one that is asked for, and the one before."""
-        shape, at_once = (size, *self._images.shape[1:]), self._most_ahead + 2
+        at_once = self._most_ahead + 2
         if self._pixels == "float32":
-            self._buffers.reserve(shape, np.float32, at_once)
+            self._buffers.reserve(self._shape, np.float32, at_once)
             at_once = self._readers  # stored pixels are done with when they are scaled
-        self._buffers.reserve(shape, np.uint8, at_once)
+        self._buffers.reserve(self._shape, np.uint8, at_once)
 
     def _rows_of(self, index: int) -> Rows:
         return self._rows[index * self._batch_size : (index + 1) * self._batch_size]
 
     def _read(self, rows: Rows) -> npt.NDArray[Any]:
-        shape = (len(rows), *self._images.shape[1:])
-        stored = self._buffers.empty(shape, np.uint8)
+        stored = self._empty(len(rows), np.uint8)
         # Every row exists, so nothing is clipped; the default mode would not write in place.
         self._images.take(rows, axis=0, out=stored, mode="clip")
         if self._pixels == "uint8":
             return stored
-        scaled = self._buffers.empty(shape, np.float32)
+        scaled = self._empty(len(rows), np.float32)
         np.divide(stored, np.float32(255), out=scaled, dtype=np.float32)
         return scaled
+
+    def _empty(self, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        array = self._buffers.empty(self._shape, dtype)
+        return array if size == len(array) else array[:size]

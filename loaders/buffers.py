@@ -7,8 +7,8 @@ it, any framework.
 from __future__ import annotations
 
 import math
+import sys
 import threading
-import weakref
 from typing import Any
 
 import numpy as np
@@ -17,31 +17,27 @@ import numpy.typing as npt
 ALIGNMENT_BYTES = 64
 """What JAX and TensorFlow ask of memory that they are to use without copying it."""
 
-_Memory = tuple[bytearray, int]
-"""The memory of one array, and where in it the array begins."""
-
 
 class BufferPool:
     """Hands out arrays, and hands their memory out again when they are gone.
 
-    A new array of a megabyte costs more than what is written into it: the kernel maps and clears
-    its pages, and takes them back when it is freed. Here the pages stay, at most `most` buffers of
-    them, and the one that was freed last, which may still lie in a cache, is used first.
+    A new array of a megabyte costs more than what is written into it where the kernel maps and
+    clears its pages, and takes them back when it is freed. Here the pages stay, those of at most
+    `most` buffers, and the one that was lent last, which may still lie in a cache, is used first.
 
     A buffer is free when its array, all views of it and everything that was made from them without
     a copy are gone (a JAX array or a torch tensor refers to the array whose memory it shares). So
     whoever keeps a batch keeps its contents. It may be used from several threads.
 
     Args:
-        most: free buffers that are kept.
+        most: buffers that are kept, free or lent.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._free: list[_Memory] = []
-        self._lent: dict[int, _Loan] = {}
-        self._lock = threading.RLock()
-        """An array may be collected at any moment, also under this lock."""
+        self._buffers: list[_Buffer] = []
+        """Those that were lent last come last."""
+        self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return an array whose contents are whatever was there before.
@@ -51,16 +47,20 @@ class BufferPool:
             dtype: of the array.
 
         Returns:
-            A C-contiguous array, aligned to `ALIGNMENT_BYTES`.
+            A C-contiguous array, aligned to `ALIGNMENT_BYTES`, in memory that was lent to arrays of
+            this shape and dtype only.
         """
-        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        memory, start = self._memory(num_bytes)
-        # Every view refers to this array, because its memory is not an array's: it dies last.
-        array: npt.NDArray[Any] = np.ndarray(shape, dtype, memory, start)
-        loan = _Loan(array, _end)
-        loan.pool, loan.memory = weakref.ref(self), (memory, start)
-        self._lent[id(loan)] = loan
-        return array
+        kind = shape, np.dtype(dtype)
+        with self._lock:
+            for i in reversed(range(len(self._buffers))):
+                buffer = self._buffers[i]
+                if buffer.kind == kind and buffer.is_free():
+                    del self._buffers[i]
+                    break
+            else:
+                buffer = _Buffer(*kind)
+            self._keep(buffer)
+            return buffer.array.view()
 
     def reserve(self, shape: tuple[int, ...], dtype: npt.DTypeLike, count: int) -> None:
         """See to it that so many arrays can be lent at once with no more memory than is taken now.
@@ -68,56 +68,43 @@ class BufferPool:
         Args:
             shape: of the arrays.
             dtype: of the arrays.
-            count: arrays of this size, those that are lent already among them.
+            count: arrays of this shape and dtype, those that are lent already among them.
         """
-        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        kind = shape, np.dtype(dtype)
         with self._lock:
-            # A copy at once: loans come and go meanwhile, also those of this thread.
-            kept = [*self._free, *(loan.memory for loan in list(self._lent.values()))]
-            there = sum(_fits(num_bytes, memory) for memory in kept)
-        arrays = [self._new(num_bytes) for _ in range(count - there)]
-        for memory, _ in arrays:
-            np.frombuffer(memory, np.uint8).fill(0)  # or the kernel gives its pages when it is used
-        with self._lock:
-            self._free[:0] = arrays
-            del self._free[: -self._most]
+            there = sum(buffer.kind == kind for buffer in self._buffers)
+            for _ in range(count - there):
+                buffer = _Buffer(*kind)
+                buffer.array.fill(0)  # or the kernel gives its pages when they are used
+                self._keep(buffer)
 
-    def _memory(self, num_bytes: int) -> _Memory:
-        """Return a free buffer that is large enough and not much too large, or a new one."""
-        with self._lock:
-            for i in reversed(range(len(self._free))):
-                if _fits(num_bytes, self._free[i]):
-                    return self._free.pop(i)
-        return self._new(num_bytes)
-
-    @staticmethod
-    def _new(num_bytes: int) -> _Memory:
-        memory = bytearray(num_bytes + ALIGNMENT_BYTES)
-        address, _ = np.frombuffer(memory, np.uint8).__array_interface__["data"]
-        return memory, -address % ALIGNMENT_BYTES
-
-    def _take_back(self, loan: _Loan) -> None:
-        with self._lock:
-            del self._lent[id(loan)]
-            self._free.append(loan.memory)
-            del self._free[: -self._most]  # those of sizes that nobody has asked for lately
+    def _keep(self, buffer: _Buffer) -> None:
+        self._buffers.append(buffer)
+        del self._buffers[: -self._most]  # those of shapes that nobody has asked for lately
 
 
-def _fits(num_bytes: int, memory: _Memory) -> bool:
-    """Whether it is large enough and not much too large."""
-    return num_bytes <= len(memory[0]) - ALIGNMENT_BYTES <= 2 * num_bytes
+class _Buffer:
+    """Memory for arrays of one shape and dtype, and the means to see whether it is lent.
 
+    However a view was made, it refers to the array that owns the memory: so the references to that
+    one tell. A weak reference would cost ten times as much for each array that is lent.
+    """
 
-class _Loan(weakref.ref[Any]):
-    """Tells of the end of an array."""
+    __slots__ = ("_memory", "_references", "array", "kind")
 
-    __slots__ = ("memory", "pool")
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.kind = shape, dtype
+        num_bytes = math.prod(shape) * dtype.itemsize
+        self._memory = np.empty(num_bytes + ALIGNMENT_BYTES, np.uint8)
+        address, _ = self._memory.__array_interface__["data"]
+        start = -address % ALIGNMENT_BYTES
+        self.array: npt.NDArray[Any] = (
+            self._memory[start : start + num_bytes].view(dtype).reshape(shape)
+        )
+        """Views of it are what is lent."""
+        self._references = sys.getrefcount(self._memory)
+        """How many there are while it is free: those of this object."""
 
-    memory: _Memory
-    pool: weakref.ref[BufferPool]
-
-
-def _end(loan: Any) -> None:
-    pool = loan.pool()
-    if pool is not None:
-        pool._take_back(loan)
+    def is_free(self) -> bool:
+        """Whether nobody refers to what was lent."""
+        return sys.getrefcount(self._memory) == self._references

@@ -75,6 +75,15 @@ def test_every_epoch_has_every_batch_once_and_in_order(workers):
         assert len(set.union(*epochs)) == 3
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="what torch's DataLoader does")
+def test_torchs_random_numbers_are_those_that_come_without_a_loader():
+    import torch
+
+    before = torch.get_rng_state()
+    assert len(list(bridge(Numbers()))) == 20
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @number_of_workers
 def test_arrays_arrive_as_they_are(workers):
     records: list = []

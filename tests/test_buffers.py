@@ -27,7 +27,8 @@ def test_memory_is_used_again_when_its_array_is_gone():
     pool = BufferPool(2)
     first = pool.empty(SHAPE, np.float32)
     where = address(first)
-    assert address(pool.empty(SHAPE, np.float32)) != where
+    second = pool.empty(SHAPE, np.float32)
+    assert address(second) != where
     del first
     assert address(pool.empty(SHAPE, np.float32)) == where
 
@@ -55,24 +56,34 @@ def test_whoever_keeps_a_part_keeps_its_contents(kept):
     assert set(np.unique(flat.view(np.float32) if flat.dtype == np.uint8 else flat)) == {1}
 
 
-def test_a_smaller_batch_may_be_in_a_larger_ones_memory_but_not_the_other_way_round():
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((64, 32, 32, 1), np.float32), (SHAPE, np.int32)], ids=["shape", "dtype"]
+)
+def test_memory_is_used_again_for_the_same_shape_and_dtype_only(shape, dtype):
     pool = BufferPool(4)
-    where = address(pool.empty((64,), np.float32))
-    small = pool.empty((40,), np.float32)
-    assert address(small) == where
-    del small
-    assert address(pool.empty((65 + ALIGNMENT_BYTES,), np.float32)) != where
-    assert address(pool.empty((4,), np.float32)) != where  # it would waste most of it
+    where = address(pool.empty(SHAPE, np.float32))
+    other = pool.empty(shape, dtype)
+    assert (other.shape, other.dtype) == (shape, dtype)
+    assert address(other) != where
+    assert address(pool.empty(SHAPE, "float32")) == where
+
+
+def test_what_was_lent_last_is_lent_first():
+    pool = BufferPool(4)
+    arrays = [pool.empty(SHAPE, np.uint8) for _ in range(4)]
+    last = address(arrays[-1])
+    arrays.clear()
+    assert [address(pool.empty(SHAPE, np.uint8)) for _ in range(3)] == [last] * 3
 
 
 def test_no_more_memory_is_kept_than_allowed():
     pool = BufferPool(3)
     arrays = [pool.empty(SHAPE, np.uint8) for _ in range(10)]
-    places = {address(array) for array in arrays}
+    last = {address(array) for array in arrays[-3:]}
+    assert len(pool._buffers) == 3
     arrays.clear()
     again = [pool.empty(SHAPE, np.uint8) for _ in range(3)]
-    assert {address(array) for array in again} <= places
-    assert len(pool._free) == 0
+    assert {address(array) for array in again} == last
 
 
 def test_what_is_reserved_is_taken_at_once_and_only_once():
@@ -81,18 +92,17 @@ def test_what_is_reserved_is_taken_at_once_and_only_once():
     for _ in range(2):
         pool.reserve(SHAPE, np.float32, 3)
         pool.reserve(SHAPE, np.uint8, 1)
-    assert len(pool._free) == 3
-    places = {id(memory) for memory, _ in pool._free}
+    assert len(pool._buffers) == 4
+    places = {address(buffer.array) for buffer in pool._buffers}
     arrays = [lent, *(pool.empty(SHAPE, dtype) for dtype in (np.float32, np.float32, np.uint8))]
-    assert {id(loan.memory[0]) for loan in pool._lent.values()} >= places
-    assert len({address(array) for array in arrays}) == 4
-    assert pool._free == []
+    assert {address(array) for array in arrays} == places
+    assert len(pool._buffers) == 4
 
 
 def test_no_more_is_reserved_than_is_kept():
     pool = BufferPool(2)
     pool.reserve(SHAPE, np.uint8, 5)
-    assert len(pool._free) == 2
+    assert len(pool._buffers) == 2
 
 
 def test_a_pool_may_go_before_its_arrays():

@@ -11,7 +11,7 @@ import pytest
 import reading_ahead as kit
 from reading_ahead import ROWS, eventually, threads
 
-from loaders.buffers import BufferPool
+from loaders import buffers
 from loaders.contract import make_batch
 from loaders.lazy_sequence import LazySequence
 from loaders.read_ahead import WORTH_IT_S
@@ -130,10 +130,8 @@ def test_all_memory_of_a_pass_is_taken_with_its_first_batch(
 ):
     """Also where a thread begins to read ahead in its middle."""
     made = []
-    new = BufferPool._new
-    monkeypatch.setattr(
-        BufferPool, "_new", staticmethod(lambda size: (made.append(size), new(size))[1])
-    )
+    new = buffers._Buffer
+    monkeypatch.setattr(buffers, "_Buffer", lambda *kind: (made.append(kind), new(*kind))[1])
     sequence = sequence_of(workers=workers, pixels=pixels)
     batch = sequence[0]
     taken = len(made)
