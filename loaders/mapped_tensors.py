@@ -23,6 +23,13 @@ BATCHES_AHEAD = 2
 """How long before it is gathered the kernel is told of a batch."""
 
 
+HEAD_START_US = 100
+"""How long a training step is left alone when it has taken a batch."""
+
+as_it_is: Callable[..., Any] = tf.autograph.experimental.do_not_convert
+"""Functions without control flow are traced faster so."""
+
+
 class MappedSource:
     """The tensors of a source.
 
@@ -51,7 +58,21 @@ class MappedSource:
             self._advice.will_need(rows[:batch_size])
             self._advice.want_whole()
 
-    def advised(self, batches_of_rows: Any) -> Any:
+    def batches(self, batches_of_rows: Any, pixels: Pixels, *, num_parallel_calls: Any) -> Any:
+        """Return a dataset of batches, in the order of a dataset of their rows.
+
+        Args:
+            batches_of_rows: its elements are integers, shape `(n,)`.
+            pixels: the form in which the images are wanted.
+            num_parallel_calls: see `tf.data.Dataset.map`.
+        """
+        return with_head_start(self._advised(batches_of_rows)).map(
+            as_it_is(lambda rows: self.batch(rows, pixels)),
+            num_parallel_calls=num_parallel_calls,
+            deterministic=True,
+        )
+
+    def _advised(self, batches_of_rows: Any) -> Any:
         """Return a dataset of the rows of each batch that lets the kernel read them in time.
 
         Python is called for every batch only where the source is too large to be read whole.
@@ -84,6 +105,27 @@ class MappedSource:
         if pixels == "float32":
             x = tf.cast(x, tf.float32) / 255.0
         return x, tf.gather(self._one_hot, tf.cast(tf.gather(self._labels, rows), tf.int32))
+
+
+def with_head_start(dataset: Any) -> Any:
+    """Return a dataset that waits `HEAD_START_US` before each element.
+
+    A batch that is taken makes room for another one. Were that begun in the same moment, it would
+    compete with the training step that begins: on two cores it took a fifth off the rate.
+
+    Args:
+        dataset: of tensors.
+    """
+    spec = dataset.element_spec
+    variant = tf.raw_ops.SleepDataset(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        sleep_microseconds=HEAD_START_US,
+        output_types=[spec.dtype],
+        output_shapes=[spec.shape],
+    )
+    result = tf.data.experimental.from_variant(variant, spec)
+    result.made_of = dataset  # TensorFlow forgets the functions of a dataset that is gone
+    return result
 
 
 def tuned(dataset: Any, num_threads: int, *, autotune: bool) -> Any:

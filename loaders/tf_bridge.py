@@ -17,15 +17,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from loaders.contract import Pixels, Rows
-from loaders.mapped_tensors import MappedSource, half_of_the_cores, tuned, weakly
+from loaders.mapped_tensors import MappedSource, as_it_is, half_of_the_cores, tuned, weakly
 from loaders.py_dataset_bridge import Passes
 from loaders.source import ImageSource
 
 AHEAD = 2
 """Batches that a dataset which is read by one thread may be ahead."""
-
-_as_it_is: Callable[..., Any] = tf.autograph.experimental.do_not_convert
-"""Functions without control flow are traced faster so."""
 
 
 def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,22 +89,19 @@ def rows_dataset(
         mapped.begin(rows, batch_size)
         return rows
 
-    @_as_it_is
+    @as_it_is
     def begin(_: Any) -> Any:
         rows = tf.numpy_function(weakly(rows_of_pass), [], dtype)
         rows.set_shape((num_samples,))
-        return mapped.advised(tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
+        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
 
+    # One call more than threads: it waits for its head start while they work.
     dataset = (
-        tf.data.Dataset.range(1)
-        .flat_map(begin)
-        .map(
-            _as_it_is(lambda rows: mapped.batch(rows, pixels)),
-            num_parallel_calls=in_parallel,
-            deterministic=True,
+        mapped.batches(
+            tf.data.Dataset.range(1).flat_map(begin), pixels, num_parallel_calls=in_parallel + 1
         )
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
-        .prefetch(prefetch_batches)
+        .prefetch(max(1, prefetch_batches - 1))
     )
     dataset = tuned(dataset, in_parallel, autotune=False)
     dataset.calls_back = rows_of_pass

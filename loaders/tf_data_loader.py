@@ -32,19 +32,14 @@ class TfDataLoader(Loader):
         workers = self.options.num_workers
         self._mapped.begin(rows, self.options.batch_size)
         batches = tf.data.Dataset.from_tensor_slices(rows).batch(self.options.batch_size)
-        dataset = (
-            self._mapped.advised(batches)
-            .map(self._batch, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(self.options.prefetch_batches if workers else tf.data.AUTOTUNE)
-        )
+        dataset = self._mapped.batches(
+            batches, self.options.pixels, num_parallel_calls=workers or tf.data.AUTOTUNE
+        ).prefetch(self.options.prefetch_batches if workers else tf.data.AUTOTUNE)
         return {
             "x": tuned(dataset, workers or half_of_the_cores(), autotune=not workers),
             # Told how many, Keras iterates over the dataset once an epoch; else it begins to twice.
             "steps_per_epoch": -(-len(rows) // self.options.batch_size),
         }
-
-    def _batch(self, rows: Any) -> tuple[Any, Any]:
-        return self._mapped.batch(rows, self.options.pixels)
 
     def close(self) -> None:
         """Let go of the tensors, and with them of the map."""
