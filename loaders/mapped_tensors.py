@@ -58,7 +58,7 @@ class MappedSource:
             self._advice.will_need(rows[:batch_size])
             self._advice.want_whole()
 
-    def batches(self, batches_of_rows: Any, pixels: Pixels, *, num_parallel_calls: Any) -> Any:
+    def batches(self, batches_of_rows: Any, pixels: Pixels, *, num_parallel_calls: int) -> Any:
         """Return a dataset of batches, in the order of a dataset of their rows.
 
         Args:
@@ -128,24 +128,23 @@ def with_head_start(dataset: Any) -> Any:
     return result
 
 
-def tuned(dataset: Any, num_threads: int, *, autotune: bool) -> Any:
+def tuned(dataset: Any, num_threads: int) -> Any:
     """Return a dataset that copies no captured tensor and keeps out of the training step's way.
 
     The default rewrites of the graph copy every captured tensor: here the whole mapped split. Its
     threads are those of the step unless it is given its own: on two cores, one thread of its own
-    and no parallelism within an operation took a tenth off the CPU time of both.
+    and no parallelism within an operation took a tenth off the CPU time of both. A thread that
+    tunes it would make the boundary between two epochs some 15 ms longer now and then.
 
     Args:
         dataset: of batches.
         num_threads: its threads.
-        autotune: whether TensorFlow decides what is left to it. The thread that does so makes the
-            boundary between two epochs some 15 ms longer now and then.
     """
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     options.threading.private_threadpool_size = num_threads
     options.threading.max_intra_op_parallelism = 1
-    options.autotune.enabled = autotune
+    options.autotune.enabled = False
     return dataset.with_options(options)
 
 

@@ -103,7 +103,7 @@ def rows_dataset(
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
         .prefetch(max(1, prefetch_batches - 1))
     )
-    dataset = tuned(dataset, in_parallel, autotune=False)
+    dataset = tuned(dataset, in_parallel)
     dataset.calls_back = rows_of_pass
     return dataset
 

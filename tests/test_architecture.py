@@ -137,8 +137,14 @@ def test_a_loader_is_documented_and_final(name):
 def test_the_registry_names_every_package_that_a_loader_needs(name):
     """Or a case would fail where it should be skipped."""
     entry = LOADERS[name]
-    path = PROJECT / (entry.target.partition(":")[0].replace(".", "/") + ".py")
-    foreign = {module.split(".")[0] for module in imports(path, lazy=True)} & FRAMEWORKS
+    paths = {name_of(path): path for path in MODULES}
+    module = entry.target.partition(":")[0]
+    named = set(imports(paths[module], lazy=True))
+    reached: set[str] = set()
+    while ours := (named & paths.keys()) - reached:  # and what those import that it imports
+        reached |= ours
+        named.update(*(imports(paths[one], lazy=False) for one in ours))
+    foreign = {one.split(".")[0] for one in named} & FRAMEWORKS
     assert foreign - {"keras"} == set(entry.packages)
 
 
