@@ -50,18 +50,14 @@ def _jax(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
 
 
 def _torch(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
-    """A DataLoader, which Keras uses as it is."""
+    """A DataLoader, which Keras uses as it is, without what it does for each batch."""
     import torch
 
-    class Repeated(torch.utils.data.IterableDataset[Any]):
-        def __len__(self) -> int:
-            return full + lasts
-
-        def __iter__(self) -> Iterator[Any]:
+    class Repeated(torch.utils.data.DataLoader[Any]):
+        def __iter__(self) -> Any:
             return _repeat(batch, full, last, lasts)
 
-    data_loader = torch.utils.data.DataLoader(Repeated(), batch_size=None, collate_fn=_unchanged)
-    return {"x": data_loader}
+    return {"x": Repeated(range(full + lasts), batch_size=None)}
 
 
 def _repeat(batch: Any, full: int, last: Any, lasts: int) -> Iterator[Any]:
@@ -69,10 +65,6 @@ def _repeat(batch: Any, full: int, last: Any, lasts: int) -> Iterator[Any]:
         yield batch
     for _ in range(lasts):
         yield last
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
 
 
 _FORMS = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
