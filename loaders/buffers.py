@@ -87,7 +87,7 @@ class _Buffer:
     """Memory for arrays of one shape and dtype, and the means to see whether it is lent.
 
     However a view was made, it refers to the array that owns the memory: so the references to that
-    one tell. A weak reference would cost ten times as much for each array that is lent.
+    one tell. A weak reference to each array that is lent costs half as much again.
     """
 
     __slots__ = ("_memory", "_references", "array", "kind")

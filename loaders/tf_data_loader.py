@@ -25,6 +25,7 @@ class TfDataLoader(Loader):
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
+        self._dataset: Any = None
         self._made_for: Any = None
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
@@ -53,4 +54,4 @@ class TfDataLoader(Loader):
 
     def close(self) -> None:
         """Let go of the dataset, and with it of the map."""
-        self.__dict__.pop("_dataset", None)
+        self._dataset = self._made_for = None
