@@ -31,6 +31,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_folder(tmp_path)
 
 
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="needs TensorFlow's backend"
+)
 number_of_workers = pytest.mark.parametrize("workers", [None, 4])
 shuffle_or_not = pytest.mark.parametrize("shuffle_in_fit", [False, True])
 
@@ -64,7 +67,7 @@ def assert_whole_and_different(passes: list[list[int]], samples: int = TRAIN_ROW
     assert len({tuple(rows) for rows in passes}) == len(passes)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow's backend")
+@needs_tensorflow
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 @pytest.mark.parametrize("workers", [None, 2])
 def test_every_pass_over_its_tf_dataset_covers_every_sample_once_in_another_order(
@@ -84,6 +87,17 @@ def test_every_pass_over_its_tf_dataset_covers_every_sample_once_in_another_orde
     rows = [np.concatenate(images) for images in zip(*pairs, strict=True)]
     assert all(len(images) == TRAIN_ROWS for images in rows)
     assert not np.array_equal(*rows)
+
+
+@needs_tensorflow
+def test_its_tf_dataset_repeated_begins_an_order_with_every_epoch_and_none_ahead(folder):
+    sequence = CIFAR10Sequence(7)
+    passes = Passes(sequence)
+    endless = sequence.as_tf_dataset().repeat()
+    for _ in range(2):
+        passes.model.fit(endless, epochs=3, steps_per_epoch=len(sequence), shuffle=False, verbose=0)
+    orders = [sample_order(TRAIN_ROWS, seed=0, epoch=epoch).tolist() for epoch in range(6)]
+    assert passes.split() == orders
 
 
 @pytest.mark.each_backend
