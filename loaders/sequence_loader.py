@@ -39,12 +39,11 @@ class SequenceLoader(Loader):
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`, which delivers the given rows from now on, and how many steps that are."""
         self._sequence.rows = rows
-        x = bridge(self._sequence)
-        if keras.backend.backend() != "tensorflow":
-            return {"x": x}
-        # Of a dataset that does not end, Keras keeps the iterator from epoch to epoch; to make
-        # another one is most of a boundary of 20 ms. A pass begins when its first batch is wanted.
-        return {"x": x.repeat(), "steps_per_epoch": len(self._sequence)}
+        args = {"x": bridge(self._sequence)}
+        if keras.backend.backend() == "tensorflow":
+            # Told how many, Keras iterates over the dataset once an epoch; else it begins to twice.
+            args["steps_per_epoch"] = len(self._sequence)
+        return args
 
     def close(self) -> None:
         """End the threads and let go of the rows."""

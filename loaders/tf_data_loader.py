@@ -29,7 +29,7 @@ class TfDataLoader(Loader):
         self._made_for: Any = None
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: a dataset of `(x, y)`, the rows without end, and the steps of a pass."""
+        """Return `x`: a dataset of `(x, y)` over the given rows, and how many steps that are."""
         self._rows = rows
         if self._made_for != (made_for := (len(rows), rows.dtype)):
             self._dataset = rows_dataset(
@@ -41,12 +41,11 @@ class TfDataLoader(Loader):
                 pixels=self.options.pixels,
                 num_workers=self.options.num_workers,
                 prefetch_batches=self.options.prefetch_batches,
-            ).repeat()
+            )
             self._made_for = made_for
         return {
             "x": self._dataset,
-            # Of a dataset that does not end, Keras keeps the iterator from epoch to epoch; to make
-            # another one is most of a boundary of 20 ms.
+            # Told how many, Keras iterates over the dataset once an epoch; else it begins to twice.
             "steps_per_epoch": -(-len(rows) // self.options.batch_size),
         }
 

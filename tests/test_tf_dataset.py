@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from reading_ahead import ROWS, eventually
 
-from bench.models import null
-from loaders import LoaderOptions, bridge, make_loader
+from loaders import bridge
 from loaders.lazy_sequence import LazySequence
 
 if keras.backend.backend() != "tensorflow":
@@ -104,24 +103,6 @@ def test_it_is_made_once_for_rows_of_a_number(sequence):
     assert (int(dataset.cardinality()), int(shorter.cardinality())) == (2_000, 100)
     sequence.workers = 2
     assert sequence.as_tf_dataset() is not shorter
-
-
-@pytest.mark.parametrize("loader_name", ["sequence", "tf_data"])
-def test_keras_makes_as_many_iterators_of_a_loader_for_four_epochs_as_for_one(
-    loader_name, source, monkeypatch
-):
-    made = []
-    iterate = tf.data.Dataset.__iter__
-    monkeypatch.setattr(tf.data.Dataset, "__iter__", lambda it: made.append(it) or iterate(it))
-    model = null("float32")
-    numbers = []
-    with make_loader(loader_name, source, LoaderOptions()) as loader:
-        for epochs in (1, 1, 4):  # the first one is also asked for the shapes of a batch
-            args = loader.fit_args(np.arange(source.num_samples))
-            model.fit(**args, epochs=epochs, shuffle=False, verbose=0)
-            numbers.append(len(made))
-            made.clear()
-    assert numbers[1:] == [1, 1]
 
 
 def test_a_pass_with_another_number_of_rows_is_refused(sequence):
