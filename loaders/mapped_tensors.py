@@ -18,16 +18,10 @@ from loaders.contract import Pixels, Rows
 from loaders.cores import usable_cores
 from loaders.page_cache import ReadAdvice, has_room_for
 from loaders.source import ImageSource
+from loaders.tf_stages import mapped, with_head_start
 
 BATCHES_AHEAD = 2
 """How long before it is gathered the kernel is told of a batch."""
-
-
-HEAD_START_US = 100
-"""How long a training step is left alone when it has taken a batch."""
-
-as_it_is: Callable[..., Any] = tf.autograph.experimental.do_not_convert
-"""Functions without control flow are traced faster so."""
 
 
 class MappedSource:
@@ -64,12 +58,12 @@ class MappedSource:
         Args:
             batches_of_rows: its elements are integers, shape `(n,)`.
             pixels: the form in which the images are wanted.
-            num_parallel_calls: see `tf.data.Dataset.map`.
+            num_parallel_calls: batches that are made at the same time, and ahead.
         """
-        return with_head_start(self._advised(batches_of_rows)).map(
-            as_it_is(lambda rows: self.batch(rows, pixels)),
+        return mapped(
+            with_head_start(self._advised(batches_of_rows)),
+            lambda rows: self.batch(rows, pixels),
             num_parallel_calls=num_parallel_calls,
-            deterministic=True,
         )
 
     def _advised(self, batches_of_rows: Any) -> Any:
@@ -84,7 +78,7 @@ class MappedSource:
             asked_for = tf.numpy_function(weakly(self._ask), [rows], rows.dtype)
             return tf.ensure_shape(asked_for, rows.shape)
 
-        return batches_of_rows.map(asked).prefetch(BATCHES_AHEAD)
+        return mapped(batches_of_rows, asked).prefetch(BATCHES_AHEAD)
 
     def _ask(self, rows: Rows) -> Rows:
         if self._advice.cold:
@@ -105,27 +99,6 @@ class MappedSource:
         if pixels == "float32":
             x = tf.cast(x, tf.float32) / 255.0
         return x, tf.gather(self._one_hot, tf.cast(tf.gather(self._labels, rows), tf.int32))
-
-
-def with_head_start(dataset: Any) -> Any:
-    """Return a dataset that waits `HEAD_START_US` before each element.
-
-    A batch that is taken makes room for another one. Were that begun in the same moment, it would
-    compete with the training step that begins: on two cores it took a fifth off the rate.
-
-    Args:
-        dataset: of tensors.
-    """
-    spec = dataset.element_spec
-    variant = tf.raw_ops.SleepDataset(
-        input_dataset=tf.data.experimental.to_variant(dataset),
-        sleep_microseconds=HEAD_START_US,
-        output_types=[spec.dtype],
-        output_shapes=[spec.shape],
-    )
-    result = tf.data.experimental.from_variant(variant, spec)
-    result.made_of = dataset  # TensorFlow forgets the functions of a dataset that is gone
-    return result
 
 
 def tuned(dataset: Any, num_threads: int) -> Any:

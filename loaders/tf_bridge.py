@@ -17,9 +17,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from loaders.contract import Pixels, Rows
-from loaders.mapped_tensors import MappedSource, as_it_is, half_of_the_cores, tuned, weakly
+from loaders.mapped_tensors import MappedSource, half_of_the_cores, tuned, weakly
 from loaders.py_dataset_bridge import Passes
 from loaders.source import ImageSource
+from loaders.tf_stages import flat_mapped, mapped
 
 AHEAD = 2
 """Batches that a dataset which is read by one thread may be ahead."""
@@ -75,7 +76,7 @@ def rows_dataset(
     Returns:
         A `tf.data.Dataset` of `(x, y)`.
     """
-    mapped = MappedSource(source)
+    stored = MappedSource(source)
     in_parallel = num_workers or min(half_of_the_cores(), prefetch_batches)
 
     @_explaining
@@ -86,10 +87,9 @@ def rows_dataset(
                 f"A pass must have as many rows as when the dataset was made, {num_samples}, got "
                 f"{len(rows)}. Make the dataset again after their number has changed."
             )
-        mapped.begin(rows, batch_size)
+        stored.begin(rows, batch_size)
         return rows
 
-    @as_it_is
     def begin(_: Any) -> Any:
         rows = tf.numpy_function(weakly(rows_of_pass), [], dtype)
         rows.set_shape((num_samples,))
@@ -97,8 +97,8 @@ def rows_dataset(
 
     # One call more than threads: it waits for its head start while they work.
     dataset = (
-        mapped.batches(
-            tf.data.Dataset.range(1).flat_map(begin), pixels, num_parallel_calls=in_parallel + 1
+        stored.batches(
+            flat_mapped(tf.data.Dataset.range(1), begin), pixels, num_parallel_calls=in_parallel + 1
         )
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
         .prefetch(max(1, prefetch_batches - 1))
@@ -130,7 +130,7 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
         signature = _common_signature(dataset[0], dataset[last])
     specs = tf.nest.flatten(signature)
     passes = Passes(dataset)
-    workers = dataset.workers if dataset.workers > 1 else None
+    workers = dataset.workers if dataset.workers > 1 else 0
 
     @_explaining
     def read(index: Any) -> list[Any]:
@@ -157,12 +157,12 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
         return tf.data.Dataset.range(tf.numpy_function(weakly(begin), [], tf.int64))
 
     def nothing(_: Any) -> Any:
-        return tf.data.Dataset.range(tf.numpy_function(weakly(end), [], tf.int64)).map(batch_of)
+        none = tf.data.Dataset.range(tf.numpy_function(weakly(end), [], tf.int64))
+        return mapped(none, batch_of)
 
     one = tf.data.Dataset.range(1)
-    parallel = {"num_parallel_calls": workers, "deterministic": True} if workers else {}
-    batches = one.flat_map(indices).map(batch_of, **parallel)
-    result = batches.concatenate(one.flat_map(nothing))
+    batches = mapped(flat_mapped(one, indices), batch_of, num_parallel_calls=workers)
+    result = batches.concatenate(flat_mapped(one, nothing))
     if num_batches is not None:
         result = result.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()

@@ -17,7 +17,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from loaders import mapped_tensors
+from loaders import tf_stages
 from loaders.mapped_tensors import MappedSource
 from loaders.tf_bridge import AHEAD
 
@@ -73,7 +73,7 @@ def test_the_step_has_a_head_start(sequence, monkeypatch):
             return batch(self, tf.identity(rows), pixels)
 
     monkeypatch.setattr(MappedSource, "batch", timed)
-    monkeypatch.setattr(mapped_tensors, "HEAD_START_US", 20_000)
+    monkeypatch.setattr(tf_stages, "HEAD_START_US", 20_000)
     iterator = iter(sequence.as_tf_dataset())
     waited = []
     for _ in range(5):
