@@ -26,7 +26,8 @@ class GrainLoader(Loader):
         """Return `x` and `steps_per_epoch`: Keras cannot know the length of a Grain dataset.
 
         The dataset repeats its rows for ever, because Keras goes on with one iterator from epoch to
-        epoch where it is told the number of steps.
+        epoch where it is told the number of steps. With `steps_per_execution` above 1 it therefore
+        takes more batches than an epoch has, where their number cannot be divided by that.
         """
         options = self.options
         # A `grain.sources.RandomAccessDataSource` as it is.
