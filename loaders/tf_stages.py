@@ -27,21 +27,16 @@ def mapped(dataset: Any, function: Callable[..., Any], *, num_parallel_calls: in
     structure = tf.nest.map_structure(
         lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), traced.structured_outputs
     )
-    stage = {
-        "input_dataset": tf.data.experimental.to_variant(dataset),
-        "other_arguments": traced.captured_inputs,
-        "f": traced,
-        "output_types": [spec.dtype for spec in tf.nest.flatten(structure)],
-        "output_shapes": [spec.shape for spec in tf.nest.flatten(structure)],
-    }
-    if num_parallel_calls:
-        calls = tf.constant(num_parallel_calls, tf.int64)
-        variant = tf.raw_ops.ParallelMapDatasetV2(
-            **stage, num_parallel_calls=calls, deterministic="true"
-        )
-    else:
-        variant = tf.raw_ops.MapDataset(**stage)
-    return _dataset(variant, structure, made_of=(dataset, traced))
+    if not num_parallel_calls:
+        return _stage(tf.raw_ops.MapDataset, dataset, structure, traced)
+    return _stage(
+        tf.raw_ops.ParallelMapDatasetV2,
+        dataset,
+        structure,
+        traced,
+        num_parallel_calls=tf.constant(num_parallel_calls, tf.int64),
+        deterministic="true",
+    )
 
 
 def flat_mapped(dataset: Any, function: Callable[[Any], Any]) -> Any:
@@ -59,14 +54,7 @@ def flat_mapped(dataset: Any, function: Callable[[Any], Any]) -> Any:
         return tf.data.experimental.to_variant(made)
 
     traced = _traced(variant_of, dataset)
-    variant = tf.raw_ops.FlatMapDataset(
-        input_dataset=tf.data.experimental.to_variant(dataset),
-        other_arguments=traced.captured_inputs,
-        f=traced,
-        output_types=[spec.dtype for spec in tf.nest.flatten(specs[0])],
-        output_shapes=[spec.shape for spec in tf.nest.flatten(specs[0])],
-    )
-    return _dataset(variant, specs[0], made_of=(dataset, traced))
+    return _stage(tf.raw_ops.FlatMapDataset, dataset, specs[0], traced)
 
 
 def with_head_start(dataset: Any) -> Any:
@@ -78,14 +66,12 @@ def with_head_start(dataset: Any) -> Any:
     Args:
         dataset: of tensors.
     """
-    spec = dataset.element_spec
-    variant = tf.raw_ops.SleepDataset(
-        input_dataset=tf.data.experimental.to_variant(dataset),
+    return _stage(
+        tf.raw_ops.SleepDataset,
+        dataset,
+        dataset.element_spec,
         sleep_microseconds=HEAD_START_US,
-        output_types=[spec.dtype],
-        output_shapes=[spec.shape],
     )
-    return _dataset(variant, spec, made_of=dataset)
 
 
 def _traced(function: Callable[..., Any], dataset: Any) -> Any:
@@ -104,7 +90,19 @@ def _traced(function: Callable[..., Any], dataset: Any) -> Any:
     ).get_concrete_function()
 
 
-def _dataset(variant: Any, structure: Any, *, made_of: Any) -> Any:
-    dataset = tf.data.experimental.from_variant(variant, structure)
-    dataset.made_of = made_of  # TensorFlow forgets the functions of a dataset that is gone
-    return dataset
+def _stage(
+    operation: Callable[..., Any], dataset: Any, structure: Any, traced: Any = None, **inputs: Any
+) -> Any:
+    """Return what an operation makes of a dataset: elements of a structure of `tf.TensorSpec`."""
+    if traced is not None:
+        inputs |= {"f": traced, "other_arguments": traced.captured_inputs}
+    specs = tf.nest.flatten(structure)
+    variant = operation(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        output_types=[spec.dtype for spec in specs],
+        output_shapes=[spec.shape for spec in specs],
+        **inputs,
+    )
+    result = tf.data.experimental.from_variant(variant, structure)
+    result.made_of = dataset, traced  # TensorFlow forgets the functions of a dataset that is gone
+    return result
