@@ -183,8 +183,8 @@ class LazySequence(keras.utils.PyDataset):
     def as_tf_dataset(self) -> Any:
         """Return a `tf.data.Dataset` of the same batches: what `fit` reads fastest on TensorFlow.
 
-        Its graph gathers the rows from the memory map and scales them; Python is called once a
-        pass. Where a subclass has a `__getitem__` of its own, that is called for every batch.
+        Its graph gathers the rows from the memory map and scales them; Python is called once in
+        some batches. Where a subclass has a `__getitem__` of its own, that is called for every one.
 
         The rows are those that the sequence has when a pass begins; their number may not change.
         Give `fit` also `steps_per_epoch=len(sequence)`: Keras then begins to iterate once an epoch

@@ -16,9 +16,10 @@ import tensorflow as tf
 
 from loaders.contract import Pixels, Rows
 from loaders.cores import usable_cores
+from loaders.head_start import SHORTEST_US
 from loaders.page_cache import ReadAdvice, has_room_for
 from loaders.source import ImageSource
-from loaders.tf_stages import mapped, with_head_start
+from loaders.tf_stages import mapped, waiting
 
 BATCHES_AHEAD = 2
 """How long before it is gathered the kernel is told of a batch."""
@@ -61,7 +62,7 @@ class MappedSource:
             num_parallel_calls: batches that are made at the same time, and ahead.
         """
         return mapped(
-            with_head_start(self._advised(batches_of_rows)),
+            self._advised(batches_of_rows),
             lambda rows: self.batch(rows, pixels),
             num_parallel_calls=num_parallel_calls,
         )
@@ -78,7 +79,8 @@ class MappedSource:
             asked_for = tf.numpy_function(weakly(self._ask), [rows], rows.dtype)
             return tf.ensure_shape(asked_for, rows.shape)
 
-        return mapped(batches_of_rows, asked).prefetch(BATCHES_AHEAD)
+        # These are ahead of the head start that they had.
+        return waiting(mapped(batches_of_rows, asked).prefetch(BATCHES_AHEAD), SHORTEST_US)
 
     def _ask(self, rows: Rows) -> Rows:
         if self._advice.cold:

@@ -1,4 +1,4 @@
-"""The bridge on TensorFlow: a dataset whose graph calls Python once a batch, or not at all.
+"""The bridge on TensorFlow: a dataset whose graph calls Python once a batch, or less often.
 
 Keras hands a `PyDataset` to `tf.data.Dataset.from_generator`, whose graph calls Python several
 times a batch and copies what it returns.
@@ -17,10 +17,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from loaders.contract import Pixels, Rows
+from loaders.head_start import GROUP, HeadStart
 from loaders.mapped_tensors import MappedSource, half_of_the_cores, tuned, weakly
 from loaders.py_dataset_bridge import Passes
 from loaders.source import ImageSource
-from loaders.tf_stages import flat_mapped, mapped
+from loaders.tf_stages import flat_mapped, mapped, waiting
 
 AHEAD = 2
 """Batches that a dataset which is read by one thread may be ahead."""
@@ -57,8 +58,8 @@ def rows_dataset(
 ) -> Any:
     """Return the batches of a mapped source; Python is called once a pass, for the rows.
 
-    It is called for each batch, to let the kernel read ahead, where the source is too large for
-    half of the available memory.
+    It is called once in `head_start.GROUP` batches for the time that they wait, and for each one,
+    to let the kernel read ahead, where the source is too large for half of the available memory.
 
     Args:
         source: the stored images.
@@ -90,21 +91,31 @@ def rows_dataset(
         stored.begin(rows, batch_size)
         return rows
 
+    head_start = HeadStart()
+    rows_of_group = batch_size * GROUP
+    num_groups = -(-num_samples // rows_of_group)
+
     def begin(_: Any) -> Any:
         rows = tf.numpy_function(weakly(rows_of_pass), [], dtype)
         rows.set_shape((num_samples,))
-        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        again = tf.data.Dataset.from_tensors(rows).repeat()
+        return tf.data.Dataset.zip((tf.data.Dataset.range(num_groups), again))
 
+    def group(index: Any, rows: Any) -> Any:
+        microseconds = tf.numpy_function(weakly(head_start.of_group), [index], tf.int64)
+        part = rows[index * rows_of_group : (index + 1) * rows_of_group]
+        batches = tf.data.Dataset.from_tensor_slices(part).batch(batch_size)
+        return waiting(batches, tf.ensure_shape(microseconds, ()))
+
+    batches_of_rows = flat_mapped(flat_mapped(tf.data.Dataset.range(1), begin), group)
     # One call more than threads: it waits for its head start while they work.
     dataset = (
-        stored.batches(
-            flat_mapped(tf.data.Dataset.range(1), begin), pixels, num_parallel_calls=in_parallel + 1
-        )
+        stored.batches(batches_of_rows, pixels, num_parallel_calls=in_parallel + 1)
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
         .prefetch(max(1, prefetch_batches - 1))
     )
     dataset = tuned(dataset, in_parallel)
-    dataset.calls_back = rows_of_pass
+    dataset.calls_back = rows_of_pass, head_start
     return dataset
 
 

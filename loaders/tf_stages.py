@@ -10,9 +10,6 @@ from typing import Any
 
 import tensorflow as tf
 
-HEAD_START_US = 100
-"""How long a training step is left alone when it has taken a batch."""
-
 
 def mapped(dataset: Any, function: Callable[..., Any], *, num_parallel_calls: int = 0) -> Any:
     """Return what a function makes of each element, in the order of the elements.
@@ -39,17 +36,18 @@ def mapped(dataset: Any, function: Callable[..., Any], *, num_parallel_calls: in
     )
 
 
-def flat_mapped(dataset: Any, function: Callable[[Any], Any]) -> Any:
+def flat_mapped(dataset: Any, function: Callable[..., Any]) -> Any:
     """Return the elements of the datasets that a function makes of each element, one by one.
 
     Args:
-        dataset: of tensors.
-        function: takes a tensor and returns a dataset of tensors, without Python's control flow.
+        dataset: of tensors, or of tuples of them.
+        function: takes an element's tensors and returns a dataset of tensors, without Python's
+            control flow.
     """
     specs = []
 
-    def variant_of(element: Any) -> Any:
-        made = function(element)
+    def variant_of(*element: Any) -> Any:
+        made = function(*element)
         specs.append(made.element_spec)
         return tf.data.experimental.to_variant(made)
 
@@ -57,20 +55,18 @@ def flat_mapped(dataset: Any, function: Callable[[Any], Any]) -> Any:
     return _stage(tf.raw_ops.FlatMapDataset, dataset, specs[0], traced)
 
 
-def with_head_start(dataset: Any) -> Any:
-    """Return a dataset that waits `HEAD_START_US` before each element.
-
-    A batch that is taken makes room for another one. Were that begun in the same moment, it would
-    compete with the training step that begins: on two cores it took a fifth off the rate.
+def waiting(dataset: Any, microseconds: Any) -> Any:
+    """Return a dataset that waits before each element.
 
     Args:
         dataset: of tensors.
+        microseconds: how long, an int64 or a tensor of one.
     """
     return _stage(
         tf.raw_ops.SleepDataset,
         dataset,
         dataset.element_spec,
-        sleep_microseconds=HEAD_START_US,
+        sleep_microseconds=tf.cast(microseconds, tf.int64),
     )
 
 
@@ -82,9 +78,10 @@ def _traced(function: Callable[..., Any], dataset: Any) -> Any:
     that integers may stay on any device; with it, tf.data takes one device and leaves them as they
     are (`FunctionMetadata::Create` in TensorFlow's `core/data/captured_function.cc`).
     """
+    spec = dataset.element_spec
     return tf.function(
         function,
-        input_signature=[dataset.element_spec],
+        input_signature=spec if isinstance(spec, tuple) else (spec,),
         autograph=False,
         experimental_attributes={"experimental_ints_on_device": True},
     ).get_concrete_function()

@@ -17,7 +17,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from loaders import tf_stages
+from loaders import head_start
 from loaders.mapped_tensors import MappedSource, tuned
 from loaders.tf_bridge import AHEAD
 
@@ -73,7 +73,7 @@ def test_the_step_has_a_head_start(sequence, monkeypatch):
             return batch(self, tf.identity(rows), pixels)
 
     monkeypatch.setattr(MappedSource, "batch", timed)
-    monkeypatch.setattr(tf_stages, "HEAD_START_US", 20_000)
+    monkeypatch.setattr(head_start.HeadStart, "of_group", lambda self, index: 20_000)
     iterator = iter(sequence.as_tf_dataset())
     waited = []
     for _ in range(5):
@@ -85,6 +85,23 @@ def test_the_step_has_a_head_start(sequence, monkeypatch):
         assert eventually(lambda there=there: len(begun) > there)
         waited.append(begun[there] - taken)
     assert min(waited) >= 0.02
+
+
+def test_the_head_start_follows_the_step(sequence, monkeypatch):
+    waits = []
+    of_group = head_start.HeadStart.of_group
+
+    def kept(self, index):
+        waits.append(of_group(self, index))
+        return waits[-1]
+
+    monkeypatch.setattr(head_start.HeadStart, "of_group", kept)
+    for num_batches, _ in enumerate(sequence.as_tf_dataset()):
+        if num_batches < 5 * head_start.GROUP:
+            time.sleep(0.002)
+    assert waits[0] == head_start.SHORTEST_US
+    assert max(waits[:6]) >= 400  # a fifth of 2 ms
+    assert waits[-1] < max(waits)
 
 
 def test_to_begin_a_pass_costs_little(sequence):
