@@ -17,7 +17,7 @@ from loaders import bridge
 from loaders.contract import Loader, LoaderOptions
 from loaders.read_ahead import ReadAhead
 
-pytestmark = pytest.mark.each_backend
+pytestmark = [pytest.mark.each_backend, pytest.mark.measures]
 
 BATCH = 2
 BATCHES = 25

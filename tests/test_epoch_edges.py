@@ -45,6 +45,7 @@ def test_a_boundary_has_what_comes_before_the_first_batch(model):
 
 
 @pytest.mark.each_backend
+@pytest.mark.measures
 def test_a_boundary_has_nothing_of_the_middle_of_an_epoch(model):
     times = Boundaries()
     model.fit(Pauses(at=3), epochs=5, shuffle=False, verbose=0, callbacks=[times])

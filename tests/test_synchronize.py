@@ -12,7 +12,7 @@ from bench.cases import Case
 from bench.models import NullModel, SampleCounter
 from bench.worker import Worker
 
-pytestmark = pytest.mark.each_backend
+pytestmark = [pytest.mark.each_backend, pytest.mark.measures]
 
 SIZE = 1000
 STEPS = 30
