@@ -7,7 +7,7 @@ on purpose. Must not know: any framework, any particular loader.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,19 @@ from typing import Any
 import numpy as np
 
 from loaders.audit import BatchRecord, PassResult, Recorder, compare, record_batch
+from loaders.audit.fingerprint import BatchPrint, compare_fingerprints, fingerprint
 from loaders.audit.records import Arrays
 from loaders.contract import Loader, LoaderOptions, Rows
 from loaders.source import ImageSource
 
-AUDIT_BATCHES = 64
-"""Full batches of an audit; half a batch follows, as the last batch of an epoch may be smaller."""
+AUDIT_BATCHES = 8, 64
+"""The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
+the last batch of an epoch may be smaller."""
+
+AUDIT_SAMPLES = 8192
+"""About how many samples such a pass has where that is more than `AUDIT_BATCHES` allow."""
+
+WHOLE_EPOCH = "fit, whole epoch by fingerprint"
 
 # Each quotient is rounded twice here, to float64 and to float32; a test compares all 256 with exact
 # fractions.
@@ -56,9 +63,17 @@ class Reference:
     @cached_property
     def batches(self) -> list[BatchRecord]:
         """The batches, in order."""
+        return [record_batch(batch) for batch in self._each()]
+
+    @cached_property
+    def fingerprints(self) -> list[BatchPrint]:
+        """Those of the batches, in order."""
+        return [fingerprint(batch) for batch in self._each()]
+
+    def _each(self) -> Iterator[Arrays]:
         size = self._options.batch_size
-        starts = range(0, len(self._rows), size)
-        return [record_batch(self._arrays(self._rows[start : start + size])) for start in starts]
+        for start in range(0, len(self._rows), size):
+            yield self._arrays(self._rows[start : start + size])
 
     @cached_property
     def samples(self) -> frozenset[bytes]:
@@ -76,22 +91,34 @@ class Reference:
 
 
 def audit_rows(order: Rows, batch_size: int) -> Rows:
-    """Return the first rows of an order: `AUDIT_BATCHES` full batches and half of one more."""
-    return order[: AUDIT_BATCHES * batch_size + batch_size // 2]
+    """Return the first rows of an order, those that are compared byte for byte."""
+    fewest, most = AUDIT_BATCHES
+    full = min(max(AUDIT_SAMPLES // batch_size, fewest), most)
+    return order[: full * batch_size + batch_size // 2]
 
 
 def audit_loader(
-    loader: Loader, rows: Rows, other_rows: Rows, *, steps_per_execution: int = 1
+    loader: Loader,
+    rows: Rows,
+    other_rows: Rows,
+    *,
+    epoch_rows: Rows | None = None,
+    steps_per_execution: int = 1,
+    jit_compile: bool | str = "auto",
 ) -> dict[str, Any]:
     """Let fresh models record what a loader gives them, and compare it with the reference.
 
-    The passes: two epochs of a first `fit`, a first `evaluate` and a first `predict`.
+    The passes: two epochs of a first `fit`, a first `evaluate` and a first `predict`, of which
+    every batch is read back and compared byte for byte; and one epoch of which the fingerprint of
+    every batch is compared, see `loaders.audit.fingerprint`, so that nothing waits for a batch.
 
     Args:
         loader: the loader.
         rows: those that `fit` is to train on.
         other_rows: those of `evaluate` and `predict`: they show a loader that keeps an old order.
+        epoch_rows: those of the pass by fingerprint; `None`: there is none.
         steps_per_execution: of the rounds, because it changes how Keras draws batches.
+        jit_compile: of the rounds, for the pass by fingerprint.
 
     Returns:
         The audit as it stands in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
@@ -99,6 +126,7 @@ def audit_loader(
         `passes`.
     """
     from loaders.audit import recording
+    from loaders.audit.fingerprint_model import fingerprint_fit
 
     source, options = loader.source, loader.options
     training = Reference(source, rows, options)
@@ -128,6 +156,15 @@ def audit_loader(
         others.compare("evaluate", evaluated),
         predict,
     ]
+    if epoch_rows is not None:
+        expected = Reference(source, epoch_rows, options).fingerprints
+        got = fingerprint_fit(
+            loader.fit_args(epoch_rows),
+            most_batches=len(expected),
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+        passes.append(compare_fingerprints(WHOLE_EPOCH, expected, got))
     wrong = [result for result in passes if not result.identical]
     return {
         "verdict": wrong[0].verdict if wrong else "identical",

@@ -33,31 +33,39 @@ def synchronize(model: Any) -> None:
     _WAITS[keras.backend.backend()](model)
 
 
-def peak_memory() -> dict[str, Any]:
-    """Return the peak of the framework's own allocator on the first accelerator.
+def device_memory() -> dict[str, Any]:
+    """Return what the framework's own allocators have handed out for the first accelerator.
 
     `tf.config.experimental.get_memory_info`, `torch.cuda.max_memory_allocated` and JAX'
     `Device.memory_stats`: what the framework handed out, not what it holds in reserve. TensorFlow
     and torch count from `reset_peak_memory` on, JAX from the start of the process.
 
     Returns:
-        `peak_device_bytes`, and `reason` why it is `None` where it is not available.
+        In bytes, `peak_device_bytes` and `device_bytes_in_use` now; `pinned_peak_bytes`, the peak
+        of memory of the host that is pinned for transfers, of torch alone (`None`: another
+        backend). `reason` says why the first two are `None` where they are not available.
     """
+    record = {
+        "peak_device_bytes": None,
+        "device_bytes_in_use": None,
+        "pinned_peak_bytes": None,
+        "reason": None,
+    }
     backend = keras.backend.backend()
     if _DEVICES[backend]() == "cpu":
-        return {"peak_device_bytes": None, "reason": "the backend runs on the CPU"}
+        return {**record, "reason": "the backend runs on the CPU"}
     try:
-        peak = _PEAKS[backend]()
+        found = _MEMORIES[backend]()
     except Exception as error:  # whatever a driver or an allocator raises: a missing column
-        return {"peak_device_bytes": None, "reason": f"{type(error).__name__}: {error}"}
-    if peak is None:
-        return {"peak_device_bytes": None, "reason": "its allocator keeps no statistics"}
-    return {"peak_device_bytes": int(peak), "reason": None}
+        return {**record, "reason": f"{type(error).__name__}: {error}"}
+    if found is None:
+        return {**record, "reason": "its allocator keeps no statistics"}
+    return {**record, **found}
 
 
 def reset_peak_memory() -> None:
-    """Let `peak_memory` count from now on, where the backend can."""
-    with contextlib.suppress(Exception):  # `peak_memory` says what is wrong
+    """Let `device_memory` count from now on, where the backend can."""
+    with contextlib.suppress(Exception):  # `device_memory` says what is wrong
         _RESETS[keras.backend.backend()]()
 
 
@@ -124,24 +132,39 @@ def _wait_torch(model: Any) -> None:
         torch.mps.synchronize()
 
 
-def _peak_tensorflow() -> int | None:
+def _memory_tensorflow() -> dict[str, int] | None:
     import tensorflow as tf
 
-    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    info = tf.config.experimental.get_memory_info("GPU:0")
+    return {"peak_device_bytes": int(info["peak"]), "device_bytes_in_use": int(info["current"])}
 
 
-def _peak_jax() -> int | None:
+def _memory_jax() -> dict[str, int] | None:
     import jax
 
     stats = jax.devices()[0].memory_stats()
-    return None if stats is None else int(stats["peak_bytes_in_use"])
+    if stats is None:
+        return None
+    return {
+        "peak_device_bytes": int(stats["peak_bytes_in_use"]),
+        "device_bytes_in_use": int(stats["bytes_in_use"]),
+    }
 
 
-def _peak_torch() -> int | None:
+def _memory_torch() -> dict[str, int] | None:
     import torch
 
     device = _torch_device()
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    found = {
+        "peak_device_bytes": torch.cuda.max_memory_allocated(device),
+        "device_bytes_in_use": torch.cuda.memory_allocated(device),
+    }
+    with contextlib.suppress(AttributeError, KeyError):  # torch before 2.7
+        stats = torch.cuda.host_memory_stats()
+        found["pinned_peak_bytes"] = int(stats["allocated_bytes.peak"])
+    return found
 
 
 def _reset_tensorflow() -> None:
@@ -154,9 +177,10 @@ def _reset_torch() -> None:
     import torch
 
     torch.cuda.reset_peak_memory_stats(_torch_device())
+    torch.cuda.reset_peak_host_memory_stats()
 
 
 _DEVICES = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
 _WAITS = {"jax": _wait_jax, "tensorflow": _wait_tensorflow, "torch": _wait_torch}
-_PEAKS = {"jax": _peak_jax, "tensorflow": _peak_tensorflow, "torch": _peak_torch}
+_MEMORIES = {"jax": _memory_jax, "tensorflow": _memory_tensorflow, "torch": _memory_torch}
 _RESETS = {"jax": lambda: None, "tensorflow": _reset_tensorflow, "torch": _reset_torch}

@@ -41,11 +41,17 @@ def fit(
 
     Returns:
         How many samples the model saw in all epochs.
+
+    Raises:
+        RuntimeError: that is not how many the rows are.
     """
     history = model.fit(
         **loader.fit_args(rows), shuffle=False, epochs=epochs, verbose=0, callbacks=list(callbacks)
     )
-    return int(sum(history.history["samples"]))
+    seen, expected = int(sum(history.history["samples"])), epochs * len(rows)
+    if seen != expected and not model.stop_training:  # a callback may end it early
+        raise RuntimeError(f"The model saw {seen} samples; the loader was to deliver {expected}.")
+    return seen
 
 
 class NullModel(keras.Model):
@@ -124,6 +130,10 @@ MODELS: dict[str, Callable[..., Any]] = {"cnn": cnn, "null": null}
 options that are given."""
 
 
+JIT_COMPILE: dict[str, bool | str] = {"auto": "auto", "on": True, "off": False}
+"""A case's `jit_compile` -> what `keras.Model.compile` takes."""
+
+
 def make_model(
     name: str, pixels: Pixels, *, precision: str, jit_compile: str, steps_per_execution: int
 ) -> Any:
@@ -141,7 +151,7 @@ def make_model(
     try:
         return MODELS[name](
             pixels,
-            jit_compile={"auto": "auto", "on": True, "off": False}[jit_compile],
+            jit_compile=JIT_COMPILE[jit_compile],
             steps_per_execution=steps_per_execution,
         )
     finally:

@@ -10,7 +10,8 @@ from typing import get_args
 
 import pytest
 
-from bench.cases import BACKENDS, Device, JitCompile, PageCache, Precision, Protocol
+from bench.cases import BACKENDS, Device, JitCompile, PageCache, Precision
+from bench.protocol import Protocol
 from loaders import LOADERS
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
@@ -108,7 +109,8 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
     add(
         "--round-seconds",
         "SECONDS",
-        f"About how long a round lasts (default: {default.round_seconds:g}).",
+        f"About how long a round lasts (default: {default.round_seconds:g}; on an accelerator at "
+        f"least {default.accelerator_round_seconds:g}).",
         type=float,
     )
     add(
@@ -119,6 +121,11 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         default=default.seed,
     )
     add("--results-dir", "PATH", "For this run's files (default: results/<UTC time>).", type=Path)
+    group.addoption(
+        "--no-report",
+        action="store_true",
+        help="Write run.json alone; `python -m bench.report FOLDER` makes the report, anywhere.",
+    )
     add(
         "--case-timeout",
         "SECONDS",

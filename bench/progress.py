@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from bench.cases import Case, Protocol
+from bench.cases import Case
+from bench.protocol import Protocol
 
 PLAIN_PERIOD_S = 10.0
 START_SECONDS = 12.0

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.card_monitor import CardMonitor, open_card
-from bench.cases import Case, Protocol
+from bench.cases import Case
 from bench.child import LOG_TAIL_BYTES, CaseError, Child
 from bench.footprint import footprint_bytes
 from bench.machine import swapped_bytes
 from bench.memory_case import sample_memory
 from bench.nvml import CardError
 from bench.progress import Progress
+from bench.protocol import Protocol
 from bench.results import RunFile, new_case_record
 from bench.timed_case import time_rounds
 from bench.visible_devices import environment_of_case
@@ -91,7 +92,8 @@ class CaseRun:
             else:
                 time_rounds(self, child, card, benchmark)
             self.progress.step("audit")
-            self.record["audit"] = audit = child.call("audit")
+            # A probe for a breaking point has the batches of the sizes beside it.
+            self.record["audit"] = audit = child.call("audit", whole_epoch=self.planned)
             benchmark.extra_info.update(identical=audit["identical"], digest=audit["digest"])
             if not audit["identical"]:
                 raise CaseError("audit_failed", "AuditFailed", audit["first_difference"])

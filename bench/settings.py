@@ -6,7 +6,7 @@ Must not know: how options are declared, how cases are run or shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,14 +14,17 @@ from typing import Any, TypeVar
 import pytest
 
 from bench.budget import parse_size
-from bench.cases import BENCHES, Case, Protocol, plan
+from bench.cases import BENCHES, Case, plan
 from bench.environment import configured_backend
 from bench.options import ALL_SAMPLES, DEFAULT_LOADERS
+from bench.protocol import Protocol
 from bench.resume import planned_cases, read_unfinished, unfinished_cases
 from loaders import LOADERS
 from loaders.registry import missing_package
 
-QUICK = Protocol(rounds=3, round_seconds=0.2, memory_rounds=1, quick=True)
+QUICK = Protocol(
+    rounds=3, round_seconds=0.2, accelerator_round_seconds=0.2, memory_rounds=1, quick=True
+)
 QUICK_SAMPLES = "5000"
 
 Number = TypeVar("Number", int, float)
@@ -104,7 +107,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     )
 
 
-_FREE = {"--resume", "--dry-run", "--source", "--data-dir"}
+_FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir"}
 """Options that say nothing about what is measured, or that a run does not keep."""
 
 
@@ -135,14 +138,17 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
 
 def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
     get = config.getoption
-    return Protocol(
-        rounds=base.rounds if get("rounds") is None else get("rounds"),
-        round_seconds=base.round_seconds if get("round_seconds") is None else get("round_seconds"),
+    given: dict[str, Any] = {
+        "rounds": get("rounds"),
+        "round_seconds": get("round_seconds"),
+        "accelerator_round_seconds": get("round_seconds"),
+    }
+    return replace(
+        base,
+        **{name: value for name, value in given.items() if value is not None},
         seed=get("seed"),
-        memory_rounds=base.memory_rounds,
         memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),
-        quick=base.quick,
     )
 
 

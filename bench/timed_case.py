@@ -41,15 +41,21 @@ def time_rounds(run: CaseRun, child: Child, card: CardMonitor | None, benchmark:
     for request in ("make_model", "make_ceiling", "make_loader"):
         child.call(request)
     run.progress.step("calibrate")
-    samples = child.call("calibrate", seconds=run.protocol.round_seconds)
-    _rounds(run, child, card if run.on_accelerator else None, benchmark, samples)
+    size = child.call(
+        "calibrate",
+        seconds=run.protocol.round_seconds,
+        accelerator_seconds=run.protocol.accelerator_round_seconds,
+    )
+    _rounds(run, child, card if run.on_accelerator else None, benchmark, size)
     if run.on_accelerator:
         run.record["device_memory"] = child.call("device_memory")
     rounds = run.record["rounds"]
     # On a CPU the CNN's first step would hide the batch.
     if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):
         run.record["time_to_first_batch_s"] = [
-            child.call("time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=samples)
+            child.call(
+                "time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=size["samples"]
+            )
             for repeat in range(FIRST_BATCH_REPEATS)
         ]
         run.record["epoch_boundary_s"] = child.call(
@@ -62,7 +68,7 @@ def time_rounds(run: CaseRun, child: Child, card: CardMonitor | None, benchmark:
 
 
 def _rounds(
-    run: CaseRun, child: Child, card: CardMonitor | None, benchmark: Any, samples: int
+    run: CaseRun, child: Child, card: CardMonitor | None, benchmark: Any, size: dict[str, int]
 ) -> None:
     rounds: list[dict[str, Any]] = run.record["rounds"]
     measured: dict[str, Any] = {}
@@ -72,7 +78,7 @@ def _rounds(
         epoch = len(rounds) + 1
         if card is not None:
             measured["ceiling_start"] = card.read()["t"]
-        child.call("prepare_round", loader="ceiling", epoch=epoch, samples=samples)
+        child.call("prepare_round", loader="ceiling", epoch=epoch, **size)
         ceiling = child.call("round")
         if "steady_seconds" in ceiling:
             measured["ceiling_steady_seconds"] = ceiling["steady_seconds"]
@@ -81,7 +87,7 @@ def _rounds(
             ceiling_seconds=ceiling["seconds"],
             ceiling_cpu_seconds=child.call("cpu_of_round"),
         )
-        child.call("prepare_round", loader="loader", epoch=epoch, samples=samples)
+        child.call("prepare_round", loader="loader", epoch=epoch, **size)
         if card is not None:
             before.update(card.read())
 

@@ -6,6 +6,7 @@ Must not know: how requests reach it, pytest, results, reports.
 from __future__ import annotations
 
 import gc
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from typing import Any
 from bench.budget import lift_limit, limit_allocations
 from bench.cpu_time import own_cpu_seconds
 from bench.heap import trim_heap
-
-CALIBRATION_ROUNDS = 8
 
 
 class Worker:
@@ -35,6 +34,7 @@ class Worker:
         self._seed = seed
         self._loader: Any = None
         self._round_rows: Any = None
+        self._round_epochs = 1
         self._resident: float | None = None
         self._on_accelerator = False
         self._emulated: Any = None
@@ -80,14 +80,16 @@ class Worker:
         reset_peak_memory()
         self._loader = make_loader(self._case["loader"], self._source, self._options())
 
-    def prepare_round(self, *, loader: str, epoch: int, samples: int) -> None:
+    def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
         """Do what a round needs and what its clock and its caller's must not see.
 
         Args:
             loader: `ceiling` or `loader`.
             epoch: number of the order.
-            samples: the round has so many of the order's first rows.
+            samples: an epoch of the round has so many of the order's first rows.
+            epochs: of the one `fit` that the round is; each has the same rows.
         """
+        self._round_epochs = epochs
         self._round_loader = self._ceiling if loader == "ceiling" else self._loader
         self._round_rows = None  # or two orders would be in memory at once
         self._round_rows = self._rows(epoch)[:samples]
@@ -102,21 +104,29 @@ class Worker:
         The clock runs from `fit_args` until `fit` has returned and the device has done its work.
 
         Returns:
-            `samples` delivered, `seconds` and `resident_before`, the share of the source's pages
-            that were in memory (`None`: unknown); also `steady_seconds` of an `EmulatedStep`.
-
-        Raises:
-            RuntimeError: the model saw another number of samples.
+            `samples` delivered in all `epochs`, `seconds` and `resident_before`, the share of the
+            source's pages that were in memory (`None`: unknown); also `steady_seconds` of an
+            `EmulatedStep`.
         """
         from bench.device import synchronize
         from bench.models import fit
 
         start = time.perf_counter()
-        seen = fit(self._model, self._round_loader, self._round_rows, self._callbacks())
+        seen = fit(
+            self._model,
+            self._round_loader,
+            self._round_rows,
+            self._callbacks(),
+            epochs=self._round_epochs,
+        )
         synchronize(self._model)
         seconds = time.perf_counter() - start
-        _check_seen(seen, len(self._round_rows))
-        reply = {"samples": seen, "seconds": seconds, "resident_before": self._resident}
+        reply = {
+            "samples": seen,
+            "epochs": self._round_epochs,
+            "seconds": seconds,
+            "resident_before": self._resident,
+        }
         if self._emulated is not None:
             reply["steady_seconds"] = self._emulated.steady_seconds
         return reply
@@ -150,31 +160,27 @@ class Worker:
         """Return the CPU seconds of this process and its descendants since `prepare_round`."""
         return own_cpu_seconds() - self._cpu_before
 
-    def calibrate(self, *, seconds: float) -> int:
-        """Return how many samples the loader delivers in about that time, and warm up.
+    def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
+        """Warm up; return the `samples` of an epoch of a round, and its `epochs`.
 
-        At most one epoch; less than one is a whole number of batches. On an accelerator it is one
-        epoch, unless its steps are emulated: they are so short there that less would be over before
-        clocks have settled.
+        On a CPU, and with emulated steps, a round lasts about `seconds`, one epoch at most. On an
+        accelerator it is whole epochs of at least `accelerator_seconds`.
         """
-        samples = self._whole_batches(2 * self._case["steps_per_execution"])
-        self._fit_once("loader", samples)  # traces: its time says nothing
+        from bench.calibration import batches_of_round, epochs_of_round
+
+        def fit(batches: int) -> float:
+            return self._fit_once("loader", self._whole_batches(batches))
+
+        every = math.ceil(self._source.num_samples / self._case["batch_size"])
+        least = min(2 * self._case["steps_per_execution"], every)
+        fit(least)  # traces: its time says nothing
         if self._on_accelerator and self._case["step_ms"] is None:
-            samples = self._source.num_samples
-            self._fit_once("loader", samples)
-            self._fit_once("ceiling", samples)
-            return samples
-        for _ in range(CALIBRATION_ROUNDS):
-            # Of two: one slow round alone would make all rounds too short.
-            elapsed = sum(self._fit_once("loader", samples) for _ in range(2)) / 2
-            # A short round is mostly the start of `fit`: it promises too little for a long one.
-            wanted = samples * min(seconds / elapsed, 8)
-            enough = self._whole_batches(int(wanted / self._case["batch_size"]))
-            if enough == samples or seconds / 1.5 < elapsed < seconds * 1.5:
-                break
-            samples = enough
+            batches, epochs = every, epochs_of_round(lambda: fit(every), accelerator_seconds)
+        else:
+            batches, epochs = batches_of_round(fit, seconds, least=least, most=every), 1
+        samples = self._whole_batches(batches)
         self._fit_once("ceiling", samples)
-        return samples
+        return {"samples": samples, "epochs": epochs}
 
     def _fit_once(self, loader: str, samples: int) -> float:
         self.prepare_round(loader=loader, epoch=0, samples=samples)
@@ -196,36 +202,37 @@ class Worker:
         return step.end - start
 
     def epoch_boundaries(self, *, epochs: int, batches: int) -> list[float]:
-        """Return the seconds between the epochs of one `fit`, see `bench.epoch_edges.Boundaries`.
-
-        Raises:
-            RuntimeError: the model saw another number of samples.
-        """
+        """Return the seconds between the epochs of one `fit`; see `bench.epoch_edges`."""
         from bench.epoch_edges import Boundaries
         from bench.models import fit
 
         rows = self._rows(0)[: self._whole_batches(batches)]
         gc.collect()
         times = Boundaries()
-        seen = fit(self._model, self._loader, rows, [*self._callbacks(), times], epochs=epochs)
-        _check_seen(seen, epochs * len(rows))
+        fit(self._model, self._loader, rows, [*self._callbacks(), times], epochs=epochs)
         return times.seconds
 
     def device_memory(self) -> dict[str, Any]:
-        """Return the allocator's peak on the accelerator; see `bench.device.peak_memory`."""
-        from bench.device import peak_memory
+        """Return what allocators took for the accelerator; see `bench.device.device_memory`."""
+        from bench.device import device_memory
 
-        return peak_memory()
+        return device_memory()
 
-    def audit(self) -> dict[str, Any]:
+    def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
         """Let fresh models record what the loader gives them; see `bench.audit.audit_loader`."""
         from bench.audit import audit_loader, audit_rows
+        from bench.models import JIT_COMPILE
 
         if self._loader is None:
             self.make_loader()
         rows = [audit_rows(self._rows(epoch), self._case["batch_size"]) for epoch in (0, 1)]
-        steps = self._case["steps_per_execution"]
-        return audit_loader(self._loader, *rows, steps_per_execution=steps)
+        return audit_loader(
+            self._loader,
+            *rows,
+            epoch_rows=self._rows(2) if whole_epoch else None,
+            steps_per_execution=self._case["steps_per_execution"],
+            jit_compile=JIT_COMPILE[self._case["jit_compile"]],
+        )
 
     def close_loader(self) -> None:
         """Close the loader and collect what it leaves."""
@@ -251,8 +258,3 @@ class Worker:
         """Return the samples of that many batches, at least one; a whole epoch at most."""
         batch_size: int = self._case["batch_size"]
         return min(max(1, count) * batch_size, self._source.num_samples)
-
-
-def _check_seen(seen: int, expected: int) -> None:
-    if seen != expected:
-        raise RuntimeError(f"The model saw {seen} samples; the loader was to deliver {expected}.")

@@ -21,8 +21,8 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
 
     - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once a batch, one batch ahead, instead
       of Keras' `from_generator`; see `loaders.tf_bridge`.
-    - torch: a `DataLoader` of tensors that share the batch's memory, where Keras copies it; on CUDA
-      they are pinned and sent one batch ahead; see `loaders.torch_bridge`.
+    - torch: a `DataLoader` of tensors that share the batch's memory, where Keras copies it; with an
+      accelerator, of tensors on it; see `loaders.torch_bridge`.
     - JAX: the dataset, which is read without a copy as it is, or one that reads it ahead.
 
     `dataset.workers` threads call `dataset[i]`, as with Keras, but every batch is delivered once

@@ -31,10 +31,6 @@ class Bridged(IterableDataset[Any]):
         self._device = device
 
     def __iter__(self) -> Iterator[Any]:
-        batches = self._batches()
-        return one_ahead(batches) if self._device.type == "cuda" else batches
-
-    def _batches(self) -> Iterator[Any]:
         num_batches = self._passes.begin()
         batches = read_ahead(self._dataset)
         index = 0
@@ -56,10 +52,9 @@ class Bridged(IterableDataset[Any]):
     def _tensor(self, array: Any) -> torch.Tensor:
         # `as_tensor` would let go of Python's lock, and a thread that reads ahead would take it.
         tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-        if self._device.type == "cuda":
-            # The pinned copy lives until the device has it: torch's allocator sees to that.
-            tensor = tensor.pin_memory().to(self._device, non_blocking=True)
-        return tensor
+        # From memory that is not pinned, which is copied before this returns: nobody reads the
+        # batch's memory later.
+        return tensor if self._device.type == "cpu" else tensor.to(self._device)
 
 
 class BridgedWithLength(Bridged):
@@ -94,13 +89,3 @@ def torch_data_loader(dataset: keras.utils.PyDataset) -> DataLoader[Any]:
     form = Bridged if dataset.num_batches is None else BridgedWithLength
     device = keras.ops.convert_to_tensor(0).device
     return BridgedLoader(form(dataset, device))
-
-
-def one_ahead(batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield batches, each when the next one has been begun to be sent to the device."""
-    waiting = []
-    for batch in batches:
-        waiting.append(batch)
-        if len(waiting) > 1:
-            yield waiting.pop(0)
-    yield from waiting

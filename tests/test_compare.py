@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from conftest import TESTS
 
-from bench.cases import Protocol
 from bench.compare.__main__ import main
 from bench.compare.markdown import verdict_text
 from bench.compare.pairs import Pair, pair_cases
@@ -20,6 +19,7 @@ from bench.compare.verdict import (
     TOO_FEW_ROUNDS,
     judge,
 )
+from bench.protocol import Protocol
 from bench.report import read_run
 
 ROUNDS = Protocol().rounds

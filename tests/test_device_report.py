@@ -34,14 +34,15 @@ def report(run, tmp_path):
         result["case"] |= {"bench": "train", "loader": "sequence"}
         result["rounds"] = [
             {
-                "samples": 50_000,
-                "ceiling_seconds": 0.9,
-                "seconds": 1.0 + 0.01 * number,
+                "samples": 100_000,
+                "epochs": 2,
+                "ceiling_seconds": 1.8,
+                "seconds": 2.0 + 0.02 * number,
                 "cpu_seconds": 1.0,
                 "ceiling_start": 10.0 * number - 2,
                 "card_start": 10.0 * number,
-                "card_end": 10.0 * number + 1.2,
-                "energy_j": 250.0,
+                "card_end": 10.0 * number + 2.4,
+                "energy_j": 500.0,
                 "energy_source": "counter",
             }
             for number in range(1, 8)
@@ -50,7 +51,12 @@ def report(run, tmp_path):
             "id": "train-on-a-card",
             "known_failure": None,
             "device": "Test 100",
-            "device_memory": {"peak_device_bytes": 700 * MIB, "reason": None},
+            "device_memory": {
+                "peak_device_bytes": 700 * MIB,
+                "device_bytes_in_use": 300 * MIB,
+                "pinned_peak_bytes": None,
+                "reason": None,
+            },
             "time_to_first_batch_s": [0.05] * 7,
             "memory": None,
             "card": {
@@ -94,12 +100,32 @@ def test_a_row_has_every_figure_of_the_card(report):
         "data stall": "0.13 (0.11 - 0.16)",
         "time to first batch (ms)": "50.0 (50.0 - 50.0)",
         "device memory (MiB)": "700",
+        "in use after the rounds (MiB)": "300",
         "card over idle (MiB)": "1,500",
         "energy (J per 1,000 samples)": "5.00 (5.00 - 5.00)",
         "power (W)": "300",
         "card busy": "0.80",
         "clock (MHz)": "1,500",
     }
+
+
+def test_rounds_that_are_too_short_for_the_counter_are_marked(report, run):
+    short = [
+        {"samples": 100, "seconds": 1.0, "ceiling_seconds": 0.9, "cpu_seconds": 1.0}
+        | {"card_start": 10.0 * n, "card_end": 10.0 * n + 1.2, "energy_j": 0.5}
+        for n in range(1, 8)
+    ]
+    text = report(rounds=short)
+    row = row_of(text)
+    assert row["energy (J per 1,000 samples)"] == "5.00 (5.00 - 5.00) (coarse)"
+    assert row["card busy"] == "0.80 (coarse)"
+    assert "*Coarse*: rounds of less than 2 s." in text
+    assert "Coarse" not in report()
+
+
+def test_torch_tells_what_it_pinned(report):
+    memory = {"peak_device_bytes": 5 * MIB, "pinned_peak_bytes": 24 * MIB, "reason": None}
+    assert row_of(report(device_memory=memory))["pinned on the host (MiB)"] == "24"
 
 
 def test_what_happens_outside_of_rounds_is_no_throttling(report):

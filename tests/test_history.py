@@ -10,9 +10,9 @@ import pytest
 from test_compare import jax_like, measured, tensorflow_like
 from test_report import GOLDEN
 
-from bench.cases import Protocol
 from bench.history.__main__ import main
 from bench.history.series import CHANGED, POSSIBLE, NamedRun, read_history
+from bench.protocol import Protocol
 from bench.report import read_run
 
 ROUNDS = Protocol().rounds

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from bench.cases import Protocol, plan
+from bench.cases import plan
 from bench.progress import Progress, plan_text
+from bench.protocol import Protocol
 
 
 class Terminal(io.StringIO):

@@ -3,7 +3,7 @@
 import pytest
 from conftest import INVENTED_RUN
 
-from bench.cases import Protocol
+from bench.protocol import Protocol
 from bench.report import read_run, write_report
 from bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
 from bench.report.memory_plots import scaling_figure, timeline_figure

@@ -14,6 +14,12 @@ from bench.worker import Worker
 
 pytestmark = [pytest.mark.each_backend, pytest.mark.measures]
 
+NO_MEMORY = {
+    "peak_device_bytes": None,
+    "device_bytes_in_use": None,
+    "pinned_peak_bytes": None,
+}
+
 SIZE = 1000
 STEPS = 30
 
@@ -154,9 +160,19 @@ def test_an_accelerator_gets_whole_epochs(source):
     """On a CPU rounds are as long as they are wanted; see `Worker.calibrate`."""
     worker = ready_worker(source, batch_size=8)
     worker.make_loader()
-    assert worker.calibrate(seconds=1e-4) < 230
+    wanted = {"seconds": 1e-4, "accelerator_seconds": 0.5}
+    size = worker.calibrate(**wanted)
+    assert size["samples"] < 230
+    assert size["epochs"] == 1
     worker._on_accelerator = True
-    assert worker.calibrate(seconds=1e-4) == 230
+    size = worker.calibrate(**wanted)
+    assert size["samples"] == 230
+    assert size["epochs"] > 1, "an epoch of this source is much shorter"
+    worker.prepare_round(loader="loader", epoch=1, **size)
+    reply = worker.round()
+    assert reply["samples"] == 230 * size["epochs"]
+    assert reply["epochs"] == size["epochs"]
+    assert reply["seconds"] > 0.2
 
 
 def test_jax_is_asked_for_all_that_a_step_has_made(source, monkeypatch):
@@ -177,10 +193,7 @@ def test_a_cpu_has_no_device_memory():
     if device.describe_backend()["device"] != "cpu":
         pytest.skip("this process has an accelerator")
     device.reset_peak_memory()
-    assert device.peak_memory() == {
-        "peak_device_bytes": None,
-        "reason": "the backend runs on the CPU",
-    }
+    assert device.device_memory() == NO_MEMORY | {"reason": "the backend runs on the CPU"}
 
 
 def test_an_allocator_that_fails_costs_a_figure(monkeypatch):
@@ -188,5 +201,5 @@ def test_an_allocator_that_fails_costs_a_figure(monkeypatch):
         raise RuntimeError("no driver")
 
     monkeypatch.setitem(device._DEVICES, BACKEND, lambda: "Test 100")
-    monkeypatch.setitem(device._PEAKS, BACKEND, broken)
-    assert device.peak_memory() == {"peak_device_bytes": None, "reason": "RuntimeError: no driver"}
+    monkeypatch.setitem(device._MEMORIES, BACKEND, broken)
+    assert device.device_memory() == NO_MEMORY | {"reason": "RuntimeError: no driver"}

@@ -26,8 +26,12 @@ class Pass:
     """What one pass over the rows was given: an epoch of `fit`, `evaluate` or `predict`."""
 
     name: str
+    compared: str = "bytes"
+    """`bytes`: batches were read back; `fingerprint`: nothing waited for them."""
+
     verdict: str
-    """`identical`, `other_order`, `missing_or_repeated`, `other_values`, `other_dtype_or_shape`."""
+    """`identical`, `other_order`, `missing_or_repeated`, `other_values`, `other_dtype_or_shape`,
+    `other_fingerprint`."""
 
     batches: int
     expected_batches: int

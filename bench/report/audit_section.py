@@ -6,7 +6,7 @@ Must not know: how batches are compared, figures, files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -71,11 +71,37 @@ def audit_summary(rows: Sequence[Row]) -> list[Markdown]:
             f"{count} of {all_of} audited rows {'is' if count == 1 else 'are'} identical to the "
             f"reference{passes}. Rows that are not are never ranked."
         ]
+    sentences += _coverage(right)
     if surprising := [row for row in right if row.known_failure]:
         sentences.append(
             f"Expected to fail, and identical all the same: {_named(surprising, differing(rows))}."
         )
     return [Markdown(sentence) for sentence in sentences]
+
+
+def _coverage(rows: Sequence[Row]) -> list[str]:
+    """Say how many batches of these rows were compared, and in which way."""
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        for each in row.passes:
+            found.setdefault(each.compared, set()).add(each.expected_batches)
+    if "fingerprint" not in found:
+        return []
+    whole, first = _span(found["fingerprint"]), _span(found.get("bytes", {0}))
+    return [
+        f"Every batch of an epoch ({whole}) by a fingerprint that the step takes while nothing "
+        f"waits for it; the first {first} of each other pass byte for byte."
+    ]
+
+
+def _span(counts: Collection[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,} to {most:,}" if least < most else f"{least:,}"
+
+
+def by_fingerprint(rows: Sequence[Row]) -> bool:
+    """Return whether any row has a pass that was compared by fingerprint."""
+    return any(each.compared == "fingerprint" for row in rows for each in row.passes)
 
 
 def audit_blocks(rows: Sequence[Row]) -> list[Block]:

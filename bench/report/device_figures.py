@@ -12,6 +12,10 @@ from typing import Any
 
 from bench.statistics import Estimate, estimate_ratio
 
+FINE_ROUND_S = 2.0
+"""NVML's energy counter moves every 100 ms, and its busy share is that of up to a second: from
+shorter rounds both are coarse."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceUse:
@@ -27,6 +31,12 @@ class DeviceUse:
     """Peak of the framework's own allocator since the loader was made (on JAX, since the process
     began): model, batches on the device, and what steps need."""
 
+    bytes_in_use: int | None = None
+    """What the framework's allocator had handed out when the rounds were over."""
+
+    pinned_peak_bytes: int | None = None
+    """Peak of the host's memory that torch pinned for transfers; other backends do not tell."""
+
     over_idle_bytes: int | None = None
     """Most memory in use on the card in rounds, by whomever, minus that before the case. It
     includes what the driver and the framework keep for themselves."""
@@ -41,6 +51,9 @@ class DeviceUse:
     joules_per_1000_samples: Estimate | None = None
     energy_source: str | None = None
     """`counter`: the card's own; `power`: power readings, integrated."""
+
+    coarse: bool = False
+    """Whether rounds were shorter than `FINE_ROUND_S`."""
 
     clock_hz: float | None = None
     """Median clock of the multiprocessors."""
@@ -83,9 +96,12 @@ def read_device_use(result: Mapping[str, Any]) -> DeviceUse | None:
     idle = (card.get("idle") or {}).get("memory_used_bytes")
     busy, clocks = known("utilization", during), known("sm_clock_hz", during)
     sources = {source for r in rounds if (source := r.get("energy_source"))}
+    lengths = [r["card_end"] - r["card_start"] for r in rounds if _was_watched(r)]
     return DeviceUse(
         name=str(name),
         peak_bytes=memory.get("peak_device_bytes"),
+        bytes_in_use=memory.get("device_bytes_in_use"),
+        pinned_peak_bytes=memory.get("pinned_peak_bytes"),
         over_idle_bytes=max(used) - idle if used and idle is not None else None,
         utilization=fmean(busy) if busy else None,
         power_w=fmean(powers) if powers else None,
@@ -95,11 +111,16 @@ def read_device_use(result: Mapping[str, Any]) -> DeviceUse | None:
             scale=1000,
         ),
         energy_source=" and ".join(sorted(sources)) or None,
+        coarse=bool(lengths) and median(lengths) < FINE_ROUND_S,
         clock_hz=median(clocks) if clocks else None,
         throttled=tuple(sorted({name for names in known("throttle", in_pairs) for name in names})),
         other_processes=card.get("other_processes"),
         missing={figure: why for figure, why in missing.items() if not known(figure, during)},
     )
+
+
+def _was_watched(measured: Mapping[str, Any]) -> bool:
+    return None not in (measured.get("card_start"), measured.get("card_end"))
 
 
 def _in_a_round(

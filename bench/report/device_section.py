@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bench.report import cells
 from bench.report.cells import Markdown
-from bench.report.device_figures import DeviceUse
+from bench.report.device_figures import FINE_ROUND_S, DeviceUse
 from bench.report.figures import Throughput
 from bench.report.options import HEADINGS, differing, value
 from bench.report.rows import Row
@@ -48,14 +48,22 @@ _RATES: Mapping[str, Callable[[Throughput], str]] = {
 
 _USES: Mapping[str, Callable[[DeviceUse], str | None]] = {
     "device memory (MiB)": lambda use: _written(use.peak_bytes, cells.mebibytes),
+    "in use after the rounds (MiB)": lambda use: _written(use.bytes_in_use, cells.mebibytes),
+    "pinned on the host (MiB)": lambda use: _written(use.pinned_peak_bytes, cells.mebibytes),
     "card over idle (MiB)": lambda use: _written(use.over_idle_bytes, cells.mebibytes),
-    "energy (J per 1,000 samples)": lambda use: _written(
-        use.joules_per_1000_samples, lambda energy: cells.interval(energy, cells.significant)
+    "energy (J per 1,000 samples)": lambda use: _marked(
+        use,
+        _written(
+            use.joules_per_1000_samples, lambda energy: cells.interval(energy, cells.significant)
+        ),
     ),
     "power (W)": lambda use: _written(use.power_w, cells.significant),
-    "card busy": lambda use: _written(use.utilization, cells.fraction),
+    "card busy": lambda use: _marked(use, _written(use.utilization, cells.fraction)),
     "clock (MHz)": lambda use: _written(use.clock_hz, lambda clock: f"{clock / 1e6:,.0f}"),
 }
+
+_WHERE_KNOWN = {"in use after the rounds (MiB)", "pinned on the host (MiB)"}
+"""Columns that are left out where no row has them: not every backend or older run tells."""
 
 
 def device_tables(rows: Sequence[Row]) -> list[Table]:
@@ -70,20 +78,24 @@ def device_tables(rows: Sequence[Row]) -> list[Table]:
 
 def _table(rows: Sequence[Row], bench: str, title: str) -> Table:
     names = differing(rows)
-    lines = [[*(HEADINGS[name] for name in names), "loader", *_RATES, *_USES]]
-    for row in rows:
+    all_uses = [getattr(row, bench).device_use for row in rows]
+    uses = {
+        name: write
+        for name, write in _USES.items()
+        if name not in _WHERE_KNOWN or any(write(use) for use in all_uses)
+    }
+    lines = [[*(HEADINGS[name] for name in names), "loader", *_RATES, *uses]]
+    for row, use in zip(rows, all_uses, strict=True):
         case: Throughput = getattr(row, bench)
         rates = list(_RATES.values())
         first = cells.measured(case, rates[0])
-        use = case.device_use
-        assert use is not None
         lines.append(
             [
                 *(value(row, name) for name in names),
                 cells.code(row.label),
                 first,
                 *(write(case) for write in rates[1:]),
-                *(write(use) or NOT_AVAILABLE for write in _USES.values()),
+                *(write(use) or NOT_AVAILABLE for write in uses.values()),
             ]
         )
     return Table(text=f"{title} on {_names(rows, bench)}.", lines=lines)
@@ -120,16 +132,22 @@ def device_disturbances(rows: Sequence[Row]) -> list[Markdown]:
 def device_notes(rows: Sequence[Row]) -> list[Markdown]:
     """Say what could not be read of a card and why, and what is coarse."""
     missing: dict[str, set[str]] = {}
-    integrated = False
+    integrated = coarse = False
     for _, _, use in _uses(rows):
+        coarse |= use.coarse
         for figure, reason in use.missing.items():
             missing.setdefault(reason, set()).add(_FIGURES.get(figure, figure))
         integrated |= "power" in (use.energy_source or "")
     said = []
     if integrated:
         said.append(
-            "Energy is integrated from power readings where the card's counter is missing or too "
-            "slow; such a figure is coarse for rounds of less than a few seconds."
+            "Energy is integrated from power readings where the card's counter is missing or did "
+            "not move in a round."
+        )
+    if coarse:
+        said.append(
+            f"*Coarse*: rounds of less than {FINE_ROUND_S:g} s. The card's energy counter moves "
+            "every 100 ms, and its busy share is an average of up to a second."
         )
     said += [
         f"Not available: {cells.enumeration(sorted(figures))} ({cells.prose(reason)})."
@@ -149,6 +167,11 @@ def _uses(rows: Sequence[Row]) -> Iterator[tuple[Row, str, DeviceUse]]:
 
 def _unique(labels: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(labels))
+
+
+def _marked(use: DeviceUse, text: str | None) -> str | None:
+    """Mark a figure that rounds were too short for."""
+    return f"{text} (coarse)" if text and use.coarse else text
 
 
 def _written(figure: Figure | None, write: Callable[[Figure], str]) -> str | None:

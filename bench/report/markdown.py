@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from bench.report import cells
-from bench.report.audit_section import audit_blocks, audit_summary
+from bench.report.audit_section import audit_blocks, audit_summary, by_fingerprint
 from bench.report.cells import Markdown
 from bench.report.comparison_section import TEXT_COLUMNS, comparison_table
 from bench.report.device_section import device_disturbances, device_notes, device_tables
@@ -68,6 +68,7 @@ def report_markdown(
             device_notes=device_notes(shown),
             emulation=emulation_tables(emulations(shown)),
             audit=audit_summary(shown),
+            fingerprints=by_fingerprint(shown),
             blocks=audit_blocks(shown),
             plots=plots,
             captions=CAPTIONS,

@@ -79,7 +79,11 @@ _PASS = {
     "missing_samples": int,
     "repeated_samples": int,
 }
-_PASS_OPTIONAL = {"max_ulps": (int, _NONE), "difference": (str, _NONE)}
+_PASS_OPTIONAL = {
+    "compared": (str, _NONE),
+    "max_ulps": (int, _NONE),
+    "difference": (str, _NONE),
+}
 _KNOWN_FAILURE = {"reason": str, "link": str}
 _MEMORY_OPTIONAL = {
     "metric": (str, _NONE),
@@ -88,7 +92,12 @@ _MEMORY_OPTIONAL = {
     "budget_bytes": (int, _NONE),
     "enforcement": (str, _NONE),
 }
-_DEVICE_MEMORY_OPTIONAL = {"peak_device_bytes": (int, _NONE), "reason": (str, _NONE)}
+_DEVICE_MEMORY_OPTIONAL = {
+    "peak_device_bytes": (int, _NONE),
+    "device_bytes_in_use": (int, _NONE),
+    "pinned_peak_bytes": (int, _NONE),
+    "reason": (str, _NONE),
+}
 _CARD_OPTIONAL = {
     "reason": (str, _NONE),
     "idle": (dict, _NONE),

@@ -18,7 +18,12 @@ import numpy.typing as npt
 from loaders.audit.records import Arrays, BatchRecord
 
 Verdict = Literal[
-    "identical", "other_order", "missing_or_repeated", "other_values", "other_dtype_or_shape"
+    "identical",
+    "other_order",
+    "missing_or_repeated",
+    "other_values",
+    "other_dtype_or_shape",
+    "other_fingerprint",
 ]
 
 MAX_CANDIDATES = 256
@@ -30,6 +35,8 @@ class PassResult:
     """The verdict on one pass over the data: an epoch of `fit`, `evaluate` or `predict`."""
 
     name: str
+    compared: Literal["bytes", "fingerprint"] = "bytes"
+    """Whether batches were read back, or their fingerprints were taken inside the step."""
     verdict: Verdict
     batches: int
     """Batches that the model was given."""

@@ -9,6 +9,13 @@ import bench.card_monitor
 import bench.worker
 from bench.nvml import Card
 
+MEMORY = {
+    "peak_device_bytes": 700 * 2**20,
+    "device_bytes_in_use": 300 * 2**20,
+    "pinned_peak_bytes": None,
+    "reason": None,
+}
+
 
 class RunningCard(FakeCard):
     @property
@@ -28,7 +35,7 @@ class WorkerWithCard(bench.worker.Worker):
         return {**description, "device": "Test 100"}
 
     def device_memory(self):
-        return {"peak_device_bytes": 700 * 2**20, "reason": None}
+        return MEMORY
 
 
 bench.card_monitor.Card = lambda which: Card(which, FakeNvml(RunningCard()))
