@@ -1,95 +1,216 @@
 #!/usr/bin/env bash
-# Everything about one GPU machine in one folder, in nine minutes at most:
+# Everything about one GPU machine, in nine minutes at most:
 #
-#     bench/gpu_check.sh results/gpu [options of pytest or of the suite]
+#     bench/gpu_check.sh FOLDER [--wheels WHEELS] [--rehearse]
 #
-# FOLDER/environment.txt and, for each backend that sees an accelerator, an audit of every loader
-# (BACKEND-audit/), training with three batch sizes as float32 and as bytes (BACKEND-train/), feeding
-# (BACKEND-feed/) and memory (BACKEND-memory/). Each backend has the same share of the time. What it
-# does not suffice for is cut short as by Ctrl-C: it keeps what it measured, and its report says so.
+# leaves two files. FOLDER/gpu_check.tar.gz has a folder with run.json for each part; it is renewed
+# after every part, so that a machine that goes away costs one part. FOLDER/gpu_check.log is what was
+# printed. Reports are made elsewhere: unpack the archive, then `python -m bench.report PART`.
+#
+# The suite need not be installed. For a machine without network or Keras, but with a backend, pandas,
+# scipy, matplotlib, psutil, pytest and nvidia-ml-py,
+#
+#     bench/gpu_check.sh --pack WHEELS
+#
+# fetches the rest for Python ${PYTHON_VERSION:-3.12} on x86-64 Linux into WHEELS, to be carried over.
+# --rehearse runs every part on the CPU, with one small case each: it shows that all of this works.
 set -uo pipefail
 
-usage="usage: bench/gpu_check.sh FOLDER [OPTIONS]: FOLDER must not exist; options go to pytest."
-if [ $# -lt 1 ] || [ "${1#-}" != "$1" ]; then
-    echo "$usage" >&2
+usage="usage: bench/gpu_check.sh FOLDER [--wheels WHEELS] [--rehearse], or --pack WHEELS"
+refuse() {
+    echo "$1 $usage" >&2
     exit 2
-fi
-if [ -e "$1" ]; then
-    echo "\`$1\` exists already. $usage" >&2
-    exit 2
-fi
-mkdir -p "$1" || exit 2
-folder=$(cd "$1" && pwd)
-shift
-cd "$(dirname "$0")/.."
+}
+
 python=${PYTHON:-python3}
-seconds=${GPU_CHECK_SECONDS:-500}
-device=gpu
-for option in "$@"; do
-    [ "$option" != cpu ] || device=cpu # of `--device cpu`: a rehearsal
+folder='' wheels='' pack='' rehearse=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --rehearse) rehearse=1 ;;
+    --wheels | --pack)
+        [ $# -gt 1 ] || refuse "\`$1\` needs a folder."
+        [ "$1" = --pack ] && pack=$2 || wheels=$2
+        shift
+        ;;
+    -*) refuse "There is no option \`$1\`." ;;
+    *)
+        [ -z "$folder" ] || refuse "\`$folder\` and \`$1\` are two folders."
+        folder=$1
+        ;;
+    esac
+    shift
 done
 
-"$python" - >"$folder/environment.txt" <<'END' || exit 1
-import json
+if [ -n "$pack" ]; then
+    platforms=()
+    for version in 2_28 2_27 2_24 2_17 2014 1; do
+        platforms+=(--platform "manylinux${version/#2_/_2_}_x86_64")
+    done
+    exec "$python" -m pip download -q --no-deps --only-binary=:all: "${platforms[@]}" \
+        --implementation cp --python-version "${PYTHON_VERSION:-3.12}" -d "$pack" \
+        keras namex optree grain array-record portpicker pytest-benchmark py-cpuinfo2
+fi
 
-from bench.environment import describe
+[ -n "$folder" ] || refuse ""
+[ ! -e "$folder/gpu_check.tar.gz" ] || refuse "\`$folder/gpu_check.tar.gz\` exists already."
+[ -z "$wheels" ] || ls "$wheels"/*.whl >/dev/null 2>&1 || refuse "\`$wheels\` has no wheels."
+mkdir -p "$folder" || exit 2
+folder=$(cd "$folder" && pwd)
+[ -z "$wheels" ] || wheels=$(cd "$wheels" && pwd)
+cd "$(dirname "$0")/.." || exit 2
 
-print(json.dumps(describe(), indent=1))
-END
-query=name,driver_version,memory.total,power.limit,clocks.max.sm,temperature.gpu,pstate
-nvidia-smi --query-gpu="$query" --format=csv >>"$folder/environment.txt" 2>&1 ||
-    echo "nvidia-smi: not available" >>"$folder/environment.txt"
-cat "$folder/environment.txt"
+work=$(mktemp -d)
+results=$work/results
+mkdir "$results"
+exec > >(tee -i "$folder/gpu_check.log") 2>&1
+log=$!
+trap 'exec >&- 2>&-; wait "$log"; rm -rf "$work"' EXIT
+
+end=${GPU_CHECK_SECONDS:-540}
+device=gpu batch=1024 small=64 samples=51200 rounds=(--rounds 6)
+peers=sequence,torch contrast=stock_sequence pixels=float32,uint8 workers=0,4
+controls='too_early or compiled_step'
+audited=eager_sequence,grain,numpy,stock_sequence,tf_data audited_workers=0,2
+if [ -n "$rehearse" ]; then
+    device=cpu batch=32 small=16 samples=128 rounds=(--rounds 1 --round-seconds 0.05)
+    peers=sequence contrast='' pixels=uint8 workers=0
+    controls=too_early audited=stock_sequence audited_workers=0
+fi
+
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
+export KERAS_HOME=$work/keras MPLCONFIGDIR=$work/matplotlib
+# Plugins of the machine's own would bring their options and warnings.
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+# Every process takes its kernels from here, so that all loaders run the same ones, and the peak of the
+# allocator holds no tuning.
+export JAX_COMPILATION_CACHE_DIR=$work/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
+export XLA_PYTHON_CLIENT_PREALLOCATE=false
+
+if [ -n "$wheels" ]; then
+    "$python" -m pip install -q --no-index --no-deps --no-compile --target "$work/site" \
+        "$wheels"/*.whl || exit 1
+    export PYTHONPATH=$work/site${PYTHONPATH:+:$PYTHONPATH}
+fi
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+"$python" -m compileall -q -j 0 bench loaders ${wheels:+"$work/site"} >/dev/null 2>&1
+
+keep() {
+    tar -C "$results" -czf "$folder/.gpu_check.tar.gz" . &&
+        mv "$folder/.gpu_check.tar.gz" "$folder/gpu_check.tar.gz"
+}
+
+child='' stopped=''
+stop() { # Ctrl-C, or a machine that is taken away
+    stopped=1
+    [ -z "$child" ] || kill -INT "$child" 2>/dev/null
+}
+trap stop INT TERM
+
+failed=0
+# part NAME SECONDS COMMAND...: at most so long, never beyond the end; what it leaves goes to the next.
+part() {
+    local name=$1 most=$2 status
+    local left=$((end - SECONDS))
+    shift 2
+    [ -z "$stopped" ] || return
+    if [ "$left" -lt 15 ]; then
+        echo "== $name: no time is left"
+        failed=1
+        return
+    fi
+    [ "$most" -le "$left" ] || most=$left
+    echo "== $name: at most $most s"
+    # What a shell starts in the background ignores SIGINT, and Python then would too.
+    timeout --signal=INT --kill-after=15 "$most" env --default-signal=INT "$@" \
+        >"$results/$name.log" 2>&1 &
+    child=$!
+    wait "$child"
+    status=$?
+    [ -z "$stopped" ] || wait "$child" # a trap ends the first one
+    child=''
+    tail -n "${TAIL:-12}" "$results/$name.log"
+    echo "== $name: exit status $status, $SECONDS s so far"
+    [ "$status" -eq 0 ] || failed=1
+    keep
+}
+
+# suite NAME SECONDS ARGUMENTS...: a part that is a run of the suite.
+suite() {
+    local name=$1 most=$2
+    shift 2
+    # Plugins load before this project's own settings, under which warnings are errors.
+    part "$name" "$most" "$python" -W default -m pytest -p pytest_benchmark.plugin \
+        -p no:cacheprovider -W default --benchmark-only --no-report --device "$device" \
+        --source synthetic --case-timeout 90 --results-dir "$results/$name" "$@"
+}
+
+{
+    nvidia-smi --format=csv --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm,temperature.gpu,pstate ||
+        echo "nvidia-smi: not available"
+    df -h /dev/shm "$work"
+    "$python" -c 'import json; from bench.environment import describe; print(json.dumps(describe(), indent=1))'
+} 2>&1 | tee "$results/environment.txt"
+keep
 
 backends=()
-for backend in ${GPU_CHECK_BACKENDS:-jax tensorflow torch}; do
-    found=$(KERAS_BACKEND=$backend "$python" -c \
-        'from bench.device import describe_backend as d; print(d()["device"])' 2>/dev/null) || found=
-    echo "$backend: ${found:-not installed}"
-    if [ -n "$found" ] && { [ "$device" = cpu ] || [ "$found" != cpu ]; }; then
-        backends+=("$backend")
+for backend in ${GPU_CHECK_BACKENDS:-jax torch tensorflow}; do
+    if "$python" -c "import importlib.util as i, sys; sys.exit(not i.find_spec('$backend'))"; then
+        found=$(KERAS_BACKEND=$backend "$python" -c \
+            'from bench.device import describe_backend as d; print("device:", d()["device"])' 2>&1)
+        case $(tail -n 1 <<<"$found") in
+        "device: cpu") [ -z "$rehearse" ] || backends+=("$backend") ;;
+        "device: "*) backends+=("$backend") ;;
+        esac
+        echo "$backend: $(tail -n 3 <<<"$found")"
+    else
+        echo "$backend: not installed"
     fi
 done
 if [ ${#backends[@]} -eq 0 ]; then
     echo "no backend sees an accelerator: install a GPU build and check CUDA_VISIBLE_DEVICES" >&2
     exit 1
 fi
+first=${backends[0]}
 
-failed=0
-# part NAME UNTIL BACKEND ARGUMENTS...: one run that ends when UNTIL seconds are over, at the latest.
-part() {
-    local name=$1 share=$(($2 - SECONDS)) backend=$3
-    shift 3
-    if [ "$share" -lt 10 ]; then
-        echo "== $name: no time is left"
-        failed=1
-        return
-    fi
-    printf '\n== %s: at most %s s\n' "$name" "$share"
-    timeout --signal=INT --kill-after=10 "$share" "$python" -m pytest --benchmark-only \
-        -p no:cacheprovider --device gpu --keras-backends "$backend" --source synthetic \
-        --results-dir "$folder/$name" "$@"
-    local status=$?
-    [ "$status" -eq 0 ] || failed=1
-    echo "== $name: exit status $status"
-}
-
-start=$SECONDS
-share=$(((seconds - start) / ${#backends[@]}))
+# In the order of their value.
+TAIL=20 part copies 30 "$python" -m bench.device_copies
 for backend in "${backends[@]}"; do
-    part "$backend-audit" $((start + share * 20 / 100)) "$backend" \
-        bench/bench_feed.py --quick --samples 2000 "$@"
-    part "$backend-train" $((start + share * 70 / 100)) "$backend" \
-        bench/bench_train.py --rounds 6 --samples 20000 --loaders sequence,torch \
-        --batch-sizes 256,1024,64 --pixels float32,uint8 "$@"
-    part "$backend-feed" $((start + share * 90 / 100)) "$backend" \
-        bench/bench_feed.py --rounds 6 --samples 20000 --loaders sequence,torch \
-        --batch-sizes 256 --pixels float32,uint8 "$@"
-    part "$backend-memory" $((start + share)) "$backend" \
-        bench/bench_memory.py --samples 20000 --loaders sequence "$@"
-    start=$((start + share))
+    # Also the control: a pool of buffers that is broken on purpose must be caught on this card.
+    part "control-$backend" 60 env KERAS_BACKEND="$backend" "$python" -W default -m pytest \
+        -p no:cacheprovider -W default -q --disable-warnings tests/test_fingerprint.py \
+        -m each_backend -k "$controls"
+done
+if [ "$first" = jax ] && [ -z "$rehearse" ]; then
+    suite warm-jax 60 bench/bench_train.py --keras-backends jax --quick --rounds 1 \
+        --batch-sizes "$batch" --samples "$samples" --loaders sequence --pixels "$pixels"
+fi
+for backend in "${backends[@]}"; do
+    suite "train-$backend" 240 bench/bench_train.py --keras-backends "$backend" "${rounds[@]}" \
+        --batch-sizes "$batch" --samples "$samples" --pixels "$pixels" --num-workers "$workers" \
+        --loaders "$peers" -k "sequence-w0 or torch-w4 or (sequence-w4 and float32)"
+done
+# Verdicts alone: figures of --quick mean little.
+for backend in "${backends[@]}"; do
+    suite "audit-$backend" 80 bench/bench_feed.py --keras-backends "$backend" --quick \
+        --batch-sizes "$small" --samples $((small * 40 + small / 2)) \
+        --loaders "$audited" --num-workers "$audited_workers"
+done
+for backend in "${backends[@]}"; do
+    suite "feed-$backend" 120 bench/bench_feed.py --keras-backends "$backend" "${rounds[@]}" \
+        --batch-sizes "$batch" --samples "$samples" --num-workers "$workers" \
+        --loaders "$peers" -k "sequence or torch-w4"
+done
+suite "bfloat16-$first" 60 bench/bench_train.py --keras-backends "$first" "${rounds[@]}" \
+    --batch-sizes "$batch" --samples "$samples" --pixels uint8 --loaders sequence \
+    --precision mixed_bfloat16
+for backend in "${backends[@]}"; do
+    suite "small-$backend" 120 bench/bench_train.py --keras-backends "$backend" "${rounds[@]}" \
+        --batch-sizes "$small" --samples $((samples / 2)) --num-workers "$workers" \
+        --loaders "$peers${contrast:+,$contrast}" -k "sequence-w0 or torch-w4"
 done
 
-printf '\n%s:\n' "$folder"
-du -sk "$folder"
+[ -z "$stopped" ] || failed=130
+echo "== all: $SECONDS s; $(du -k "$folder/gpu_check.tar.gz" | cut -f1) KiB"
 exit "$failed"

@@ -1,14 +1,11 @@
 """Devices and options of a step, from the command line to the report."""
 
-import json
 import os
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 import suite
-from conftest import PROJECT, TESTS
+from conftest import TESTS
 
 from bench.cases import Case, plan
 from bench.report import read_run
@@ -148,54 +145,3 @@ def test_a_backend_that_sees_no_accelerator_is_skipped_where_one_is_asked_for(tm
     (case,) = done.run["cases"]
     assert case["outcome"] == "skipped"
     assert "tensorflow sees no accelerator" in case["error"]["message"]
-
-
-def test_the_gpu_check_leaves_everything_in_one_folder(tmp_path):
-    """On a CPU here, and of every part one case: that it works, not what it finds."""
-    done = subprocess.run(
-        [
-            *("bench/gpu_check.sh", str(tmp_path / "gpu"), "--device", "cpu"),
-            *("--samples", "512", "--loaders", "sequence", "--batch-sizes", "64"),
-            *("--pixels", "float32", "--rounds", "1", "--round-seconds", "0.05"),
-        ],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHON": sys.executable, "GPU_CHECK_BACKENDS": "tensorflow absent"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "tensorflow: " in done.stdout
-    assert "absent: not installed" in done.stdout
-    for name in ("audit", "train", "feed", "memory"):
-        folder = tmp_path / "gpu" / f"tensorflow-{name}"
-        run = json.loads((folder / "run.json").read_text())
-        assert [case["outcome"] for case in run["cases"]] == ["ok"], name
-        assert (folder / "report.md").exists()
-    environment = (tmp_path / "gpu" / "environment.txt").read_text()
-    assert '"cores"' in environment
-    files = [path for path in (tmp_path / "gpu").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 4 * 2**20
-
-
-def test_the_gpu_check_says_that_there_is_no_gpu(tmp_path):
-    done = subprocess.run(
-        ["bench/gpu_check.sh", str(tmp_path / "gpu")],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHON": sys.executable, "GPU_CHECK_BACKENDS": "absent"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert "no backend sees an accelerator: install a GPU build" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [((), "usage:"), (("--rounds", "3"), "usage:"), ((".",), "`.` exists already")],
-)
-def test_the_gpu_check_says_what_it_needs(arguments, message):
-    done = subprocess.run(
-        ["bench/gpu_check.sh", *arguments], cwd=PROJECT, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert message in done.stderr

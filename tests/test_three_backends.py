@@ -3,6 +3,7 @@
 import pytest
 import suite
 
+from bench.audit import WHOLE_EPOCH
 from bench.cases import BACKENDS
 from loaders.registry import missing_package
 
@@ -44,8 +45,8 @@ def test_batches_do_not_depend_on_the_backend(finished):
     assert len({audit["digest"] for audit in audits}) == 1
 
 
-def test_every_case_is_audited_in_four_passes(finished):
-    names = ["fit, epoch 1", "fit, epoch 2", "evaluate", "predict"]
+def test_every_case_is_audited_in_five_passes(finished):
+    names = ["fit, epoch 1", "fit, epoch 2", "evaluate", "predict", WHOLE_EPOCH]
     for case in cases(finished, "sequence").values():
         assert [result["name"] for result in case["audit"]["passes"]] == names
 

@@ -1,0 +1,39 @@
+"""What torch does with batches where Keras runs on a card, as far as it shows without one."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+from registered import BACKEND
+
+from loaders import LoaderOptions, make_loader
+
+torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.each_backend
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batches_are_pinned_where_keras_runs_on_torch_with_cuda(device, monkeypatch, source):
+    """On another backend, pinning would open a second context on the card."""
+    tensor = types.SimpleNamespace(device=types.SimpleNamespace(type=device))
+    monkeypatch.setattr(keras.ops, "convert_to_tensor", lambda value: tensor)
+    with make_loader("torch", source, LoaderOptions()) as loader:
+        data_loader = loader.fit_args(np.arange(8))["x"]
+        assert data_loader.pin_memory == (BACKEND == "torch" and device == "cuda")
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="torch's bridge")
+def test_bridged_batches_lie_on_the_device_of_the_model():
+    from loaders.torch_bridge import Bridged
+
+    class Numbers(keras.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return np.zeros((4, 3), np.float32), np.zeros(4, np.int32)
+
+    for batch in Bridged(Numbers(), torch.device("meta")):
+        assert [part.device.type for part in batch] == ["meta", "meta"]
