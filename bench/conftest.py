@@ -9,17 +9,24 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
-from bench.cases import BENCHES, Case
-from bench.options import add_options
-from bench.progress import plan_text
-from bench.run import Run
-from bench.settings import Settings, read_options
-from bench.step_summary import append_step_summary
-from loaders.source import SourceError
+from keras_loader_bench.bench.parent.progress import plan_text
+from keras_loader_bench.bench.parent.session import Run
+from keras_loader_bench.bench.parent.settings import Settings, read_options
+from keras_loader_bench.bench.plan.case import BENCHES, Case
+from keras_loader_bench.bench.plan.command_line import add_options
+from keras_loader_bench.bench.report.github_summary import append_step_summary
+from keras_loader_bench.loaders.sources.image_source import SourceError
+
+# A checkout that is not installed has its package there; cases are processes that need it too.
+PACKAGE = Path(__file__).parents[1] / ".package"
+if PACKAGE.is_dir():
+    paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
 
 SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Run]()
@@ -169,11 +176,11 @@ def pytest_terminal_summary(
     if config.getoption("no_report"):
         folder = run.settings.folder
         terminalreporter.section("loaders compared")
-        terminalreporter.write_line(f"`python -m bench.report {folder}` makes the report.")
+        terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")
         return
     # Only now: a machine without what reports need can measure all the same.
-    from bench.report import write_report
-    from bench.report.terminal import terminal_table
+    from keras_loader_bench.bench.report import write_report
+    from keras_loader_bench.bench.report.terminal import terminal_table
 
     write_report(run.settings.folder)
     append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)

@@ -5,7 +5,7 @@
 #
 # leaves two files. FOLDER/gpu_check.tar.gz has a folder with run.json for each part; it is renewed
 # after every part, so that a machine that goes away costs one part. FOLDER/gpu_check.log is what was
-# printed. Reports are made elsewhere: unpack the archive, then `python -m bench.report PART`.
+# printed. Reports are made elsewhere: unpack the archive, then `keras-loader-bench report PART`.
 #
 # The suite need not be installed. For a machine without network or Keras, but with a backend, pandas,
 # scipy, matplotlib, psutil, pytest and nvidia-ml-py,
@@ -93,7 +93,7 @@ if [ -n "$wheels" ]; then
         "$wheels"/*.whl || exit 1
     export PYTHONPATH=$work/site${PYTHONPATH:+:$PYTHONPATH}
 fi
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH=$PWD/.package${PYTHONPATH:+:$PYTHONPATH}
 "$python" -m compileall -q -j 0 bench loaders ${wheels:+"$work/site"} >/dev/null 2>&1
 
 keep() {
@@ -150,7 +150,7 @@ suite() {
     nvidia-smi --format=csv --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm,temperature.gpu,pstate ||
         echo "nvidia-smi: not available"
     df -h /dev/shm "$work"
-    "$python" -c 'import json; from bench.environment import describe; print(json.dumps(describe(), indent=1))'
+    "$python" -c 'import json; from keras_loader_bench.bench.sensors.environment import describe; print(json.dumps(describe(), indent=1))'
 } 2>&1 | tee "$results/environment.txt"
 keep
 
@@ -158,7 +158,7 @@ backends=()
 for backend in ${GPU_CHECK_BACKENDS:-jax torch tensorflow}; do
     if "$python" -c "import importlib.util as i, sys; sys.exit(not i.find_spec('$backend'))"; then
         found=$(KERAS_BACKEND=$backend "$python" -c \
-            'from bench.device import describe_backend as d; print("device:", d()["device"])' 2>&1)
+            'from keras_loader_bench.bench.child.device import describe_backend as d; print("device:", d()["device"])' 2>&1)
         case $(tail -n 1 <<<"$found") in
         "device: cpu") [ -z "$rehearse" ] || backends+=("$backend") ;;
         "device: "*) backends+=("$backend") ;;
@@ -175,7 +175,7 @@ fi
 first=${backends[0]}
 
 # In the order of their value.
-TAIL=20 part copies 30 "$python" -m bench.device_copies
+TAIL=20 part copies 30 "$python" -m keras_loader_bench.bench.child.device_copies
 for backend in "${backends[@]}"; do
     # Also the control: a pool of buffers that is broken on purpose must be caught on this card.
     part "control-$backend" 60 env KERAS_BACKEND="$backend" "$python" -W default -m pytest \

@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from loaders.contract import Batch, Loader, LoaderOptions
-from loaders.order import sample_order
-from loaders.registry import LOADERS
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions
+from keras_loader_bench.loaders.order import sample_order
+from keras_loader_bench.loaders.registry import LOADERS
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 __all__ = [
     "LOADERS",
@@ -42,22 +42,22 @@ def make_loader(name: str, source: ImageSource, options: LoaderOptions) -> Loade
     if name not in LOADERS:
         raise ValueError(f"Unknown loader `{name}`; the loaders are {', '.join(sorted(LOADERS))}.")
     module, _, attribute = LOADERS[name].target.partition(":")
-    loader: Loader = getattr(importlib.import_module(module), attribute)(source, options)
+    loader: Loader = getattr(importlib.import_module(module, __name__), attribute)(source, options)
     return loader
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs Keras when it is asked for."""
     if name == "CIFAR10Sequence":
-        from loaders.cifar10_sequence import CIFAR10Sequence
+        from keras_loader_bench.loaders.sequence.cifar10_sequence import CIFAR10Sequence
 
         return CIFAR10Sequence
     if name == "ScalePixels":
-        from loaders.scale_pixels_layer import ScalePixels
+        from keras_loader_bench.loaders.layers import ScalePixels
 
         return ScalePixels
     if name == "bridge":
-        from loaders.py_dataset_bridge import bridge
+        from keras_loader_bench.loaders.bridges.py_dataset_bridge import bridge
 
         return bridge
     raise AttributeError(f"module `{__name__}` has no attribute `{name}`.")

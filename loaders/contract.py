@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
 """`(x, y)`: x float32 or uint8 `(n, 32, 32, 3)`, y float32 one-hot `(n, 10)`."""

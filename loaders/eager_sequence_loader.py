@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class EagerSequence(keras.utils.PyDataset):

@@ -11,7 +11,7 @@ from typing import Any
 
 import grain
 
-from loaders.contract import Batches, Loader, Rows
+from keras_loader_bench.loaders.contract import Batches, Loader, Rows
 
 
 class GrainLoader(Loader):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loaders.contract import Loader, LoaderOptions, Rows, one_hot, scale_pixels
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, one_hot, scale_pixels
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class NumpyLoader(Loader):

@@ -31,7 +31,7 @@ class LoaderEntry:
     """What the suite knows of a loader without importing it."""
 
     target: str
-    """`module:Class`."""
+    """`module:Class`; a module that begins with a dot is one of this package."""
 
     packages: tuple[str, ...] = ()
     """Packages that it needs beyond NumPy and Keras with its backend."""
@@ -81,28 +81,28 @@ _REASON = (
 )
 
 LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes to the end
-    "eager_sequence": LoaderEntry("loaders.eager_sequence_loader:EagerSequenceLoader"),
-    "grain": LoaderEntry("loaders.grain_loader:GrainLoader", packages=("grain",), has_workers=True),
-    "numpy": LoaderEntry("loaders.numpy_loader:NumpyLoader"),
-    "sequence": LoaderEntry("loaders.sequence_loader:SequenceLoader", has_workers=True),
+    "eager_sequence": LoaderEntry(".eager_sequence_loader:EagerSequenceLoader"),
+    "grain": LoaderEntry(".grain_loader:GrainLoader", packages=("grain",), has_workers=True),
+    "numpy": LoaderEntry(".numpy_loader:NumpyLoader"),
+    "sequence": LoaderEntry(".sequence_loader:SequenceLoader", has_workers=True),
     "stock_sequence": LoaderEntry(
-        "loaders.stock_sequence_loader:StockSequenceLoader",
+        ".stock_sequence_loader:StockSequenceLoader",
         has_workers=True,
         known_failure=KnownFailure(
             backends=("jax", "torch"), min_workers=2, reason=_REASON, link=_LINK
         ),
     ),
     "tf_data": LoaderEntry(
-        "loaders.tf_data_loader:TfDataLoader", packages=("tensorflow",), has_workers=True
+        ".tf_data_loader:TfDataLoader", packages=("tensorflow",), has_workers=True
     ),
     "torch": LoaderEntry(
-        "loaders.torch_loader:TorchLoader",
+        ".torch_loader:TorchLoader",
         packages=("torch",),
         has_workers=True,
         worker_processes=True,
     ),
     "stock_sequence_processes": LoaderEntry(
-        "loaders.stock_sequence_loader:StockSequenceProcessesLoader",
+        ".stock_sequence_loader:StockSequenceProcessesLoader",
         has_workers=True,
         worker_processes=True,
         known_failure=KnownFailure(

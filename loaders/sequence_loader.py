@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from loaders.contract import Loader, LoaderOptions, Rows
-from loaders.lazy_sequence import LazySequence
-from loaders.py_dataset_bridge import bridge
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.bridges.py_dataset_bridge import bridge
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class SequenceLoader(Loader):

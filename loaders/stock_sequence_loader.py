@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from loaders.contract import Batch, Batches, Loader, LoaderOptions, Rows
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.contract import Batch, Batches, Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class StockSequence(keras.utils.PyDataset):

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from loaders.contract import Loader, LoaderOptions, Rows
-from loaders.source import ImageSource
-from loaders.tf_bridge import rows_dataset
+from keras_loader_bench.loaders.bridges.tf_bridge import rows_dataset
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class TfDataLoader(Loader):

@@ -16,8 +16,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, make_batch
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.contract import (
+    Batch,
+    Loader,
+    LoaderOptions,
+    Pixels,
+    Rows,
+    make_batch,
+)
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class RowsDataset(Dataset[Any]):

@@ -22,9 +22,9 @@ with contextlib.suppress(ModuleNotFoundError):
 import numpy as np
 import pytest
 
-from loaders import ImageSource
-from loaders.cache import write_source
-from loaders.cifar10 import prepare_source
+from keras_loader_bench.loaders import ImageSource
+from keras_loader_bench.loaders.sources.cache import write_source
+from keras_loader_bench.loaders.sources.cifar10 import prepare_source
 
 # Garbage is collected by the thread that runs the tests, and by no other. Whichever thread begins a
 # collection also ends the pools that it finds, such as those that Keras leaves behind. The thread
@@ -34,6 +34,12 @@ gc.disable()
 
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
+PACKAGE = PROJECT / ".package"
+
+# Processes that tests start get the checkout too, whatever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 INVENTED_RUN = TESTS / "data" / "invented_run"
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loaders.cache import write_source
+from keras_loader_bench.loaders.sources.cache import write_source
 
 INPUTS = {"file": "0" * 64}
 ROWS = 10

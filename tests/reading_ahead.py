@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from loaders.lazy_sequence import LazySequence
-from loaders.read_ahead import THREAD_NAME
+from keras_loader_bench.loaders.bridges.read_ahead import THREAD_NAME
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 
 ROWS = np.random.default_rng(5).permutation(230)
 

@@ -7,8 +7,8 @@ may hang in a process as full of threads as that of a test.
 import keras
 import pytest
 
-from loaders import LOADERS
-from loaders.registry import missing_package
+from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.registry import missing_package
 
 BACKEND = keras.backend.backend()
 

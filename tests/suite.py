@@ -18,9 +18,9 @@ from typing import ClassVar
 
 import psutil
 import pytest
-from conftest import PROJECT, TESTS
+from conftest import PACKAGE, PROJECT, TESTS
 
-from loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import missing_package
 
 TINY = ("--quick", "--samples", "512", "--source", "synthetic")
 
@@ -38,10 +38,11 @@ def readme_command(comment: str) -> list[str]:
 
 def start(*options: str, results: Path, **environment: str) -> subprocess.Popen:
     """Start the main job; its output is text, with standard error in it."""
+    path = [environment.get("PYTHONPATH", str(PACKAGE)), str(PACKAGE)]
     return subprocess.Popen(
         [*readme_command("the main job"), "--results-dir", str(results), *TINY, *options],
         cwd=PROJECT,
-        env=os.environ | environment,
+        env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

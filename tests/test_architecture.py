@@ -1,4 +1,4 @@
-"""The rules of the folder listing: who may import whom, and what an import may load."""
+"""The rules of the folder listing: which part may import which, and what an import may load."""
 
 import ast
 import importlib
@@ -10,18 +10,41 @@ from functools import cache
 import pytest
 from conftest import PROJECT
 
-from bench.cases import BACKENDS
-from loaders import LOADERS, Loader
-from loaders.registry import missing_package
+from keras_loader_bench.bench.plan.case import BACKENDS
+from keras_loader_bench.loaders import LOADERS, Loader
+from keras_loader_bench.loaders.registry import missing_package
 
 FRAMEWORKS = {"grain", "jax", "keras", "tensorflow", "torch"}
-PURE = ("bench.report", "bench.footprint", "bench.statistics")
 MODULES = sorted([*PROJECT.glob("loaders/**/*.py"), *PROJECT.glob("bench/**/*.py")])
 LOADER_FILES = sorted(PROJECT.glob("loaders/*_loader.py"))
 
+PREFIX = "keras_loader_bench."
+
+MAY_IMPORT = {
+    "statistics": set(),
+    "plan": {"loaders"},
+    "record": {"loaders"},
+    "sensors": {"plan", "record", "loaders"},
+    "child": {"plan", "sensors", "loaders"},
+    "parent": {"plan", "record", "sensors", "statistics", "loaders"},
+    "report": {"record", "statistics"},
+    "compare": {"record", "report", "statistics"},
+    "history": {"record", "report", "compare", "statistics"},
+    "conftest": {"plan", "parent", "report", "loaders"},
+    "__main__": {"report", "compare", "history", "loaders"},
+}
+"""Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
+
 
 def name_of(path):
+    """The name of a module without that of the package around both folders."""
     return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def part_of(name):
+    """`bench.plan.case` -> `plan`, `loaders.order` -> `loaders`."""
+    top, _, rest = name.partition(".")
+    return rest.partition(".")[0] if top == "bench" else top
 
 
 @cache
@@ -35,12 +58,17 @@ def imports(path, *, lazy: bool):
     nodes = ast.walk(tree) if lazy else tree.body
     for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (alias.name.removeprefix(PREFIX) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = node.module.removeprefix(PREFIX)
+            names = [f"{module}.{alias.name}" for alias in node.names]
+            yield from names
+            if not all(name in NAMES for name in names):  # else they are modules of a folder
+                yield module
 
+
+NAMES = {name_of(path) for path in MODULES}
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
 
@@ -54,7 +82,7 @@ def test_loaders_never_import_bench(path):
 @every_module
 def test_bench_names_no_loader(path):
     if path.is_relative_to(PROJECT / "bench"):
-        loaders = ("loaders.cifar10_sequence", *(name_of(path) for path in LOADER_FILES))
+        loaders = ("loaders.sequence.cifar10_sequence", *map(name_of, LOADER_FILES))
         assert not [name for name in imports(path, lazy=True) if name.startswith(loaders)]
         packages = {"grain", "numpy", "torch"}  # loaders that are named after what they use
         strings = {
@@ -66,19 +94,44 @@ def test_bench_names_no_loader(path):
 
 
 @every_module
-@pytest.mark.parametrize(
-    ("folder", "own"),
-    [
-        ("report", ()),
-        ("compare", ("bench.compare", "bench.step_summary")),
-        ("history", ("bench.history", "bench.compare")),
-    ],
-)
-def test_reports_read_only_result_files(path, folder, own):
-    if path.is_relative_to(PROJECT / "bench" / folder):
-        ours = {n for n in imports(path, lazy=True) if n.split(".")[0] in {"bench", "loaders"}}
-        assert not [name for name in ours if not name.startswith((*PURE, *own)) and name != "bench"]
+def test_arrows_between_the_parts_of_bench_go_down(path):
+    if not path.is_relative_to(PROJECT / "bench"):
+        return
+    part = part_of(name_of(path))
+    if part in {"", "bench_emulated", "bench_feed", "bench_memory", "bench_train"}:
+        allowed = set()
+    else:
+        allowed = MAY_IMPORT[part] | {part}
+    ours = {name for name in imports(path, lazy=True) if name.split(".")[0] in {"bench", "loaders"}}
+    assert {part_of(name) for name in ours} - {""} <= allowed
+
+
+def test_there_is_no_circle_of_imports():
+    """Of those that run when a module is loaded; a function may import what imports its module."""
+    paths = {name_of(path): path for path in MODULES}
+    waiting = {
+        name: {other for other in imports(path, lazy=False) if other in paths} - {name}
+        for name, path in paths.items()
+    }
+    while free := [name for name, needs in waiting.items() if not needs & waiting.keys()]:
+        for name in free:
+            del waiting[name]
+    assert not waiting, "each of these imports another one of them"
+
+
+@every_module
+def test_only_child_and_loaders_import_frameworks(path):
+    if part_of(name_of(path)) not in {"child", "loaders"}:
         assert not {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
+
+
+@every_module
+def test_every_import_of_our_own_names_the_package(path):
+    """Other projects have modules called `bench` and `loaders`."""
+    for node in ast.walk(tree_of(path)):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not {name.split(".")[0] for name in names} & {"bench", "loaders"}
 
 
 @every_module
@@ -101,15 +154,10 @@ def test_every_module_says_what_it_owns(path):
 
 def test_importing_loads_no_framework():
     """Neither the packages, nor what the pytest process of a run imports."""
-    names = [
-        "loaders",
-        "loaders.audit",
-        "loaders.cifar10",
-        "bench",
-        "bench.conftest",
-        "bench.report",
-    ]
+    names = ["loaders", "loaders.audit", "loaders.sources.cifar10", "bench", "bench.conftest"]
+    names += ["bench.__main__", "bench.report"]
     names += [name_of(path) for path in PROJECT.glob("bench/bench_*.py")]
+    names = [f"{PREFIX}{name}" for name in names]
     code = f"import sys, {', '.join(names)}; print(*{FRAMEWORKS} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, cwd=PROJECT, text=True
@@ -118,7 +166,7 @@ def test_importing_loads_no_framework():
 
 
 def test_every_loader_file_is_registered_and_every_entry_has_a_file():
-    registered = {entry.target.partition(":")[0] for entry in LOADERS.values()}
+    registered = {f"loaders{entry.target.partition(':')[0]}" for entry in LOADERS.values()}
     assert registered == {name_of(path) for path in LOADER_FILES}
 
 
@@ -128,7 +176,7 @@ def test_a_loader_is_documented_and_final(name):
     if reason := missing_package(entry.packages):
         pytest.skip(reason)
     module, _, attribute = entry.target.partition(":")
-    loader = getattr(importlib.import_module(module), attribute)
+    loader = getattr(importlib.import_module(module, f"{PREFIX}loaders"), attribute)
     assert loader.__mro__[1] is Loader
     assert "num_workers" in loader.__doc__ or "workers" in loader.__doc__
 
@@ -138,7 +186,7 @@ def test_the_registry_names_every_package_that_a_loader_needs(name):
     """Or a case would fail where it should be skipped."""
     entry = LOADERS[name]
     paths = {name_of(path): path for path in MODULES}
-    module = entry.target.partition(":")[0]
+    module = f"loaders{entry.target.partition(':')[0]}"
     named = set(imports(paths[module], lazy=True))
     reached: set[str] = set()
     while ours := (named & paths.keys()) - reached:  # and what those import that it imports

@@ -11,11 +11,11 @@ import urllib.request
 import fake_cifar10 as fake
 import pytest
 
-from loaders import cifar10_archive, cifar10_download
-from loaders.cache import cache_folder
-from loaders.cifar10 import prepare_cifar10
-from loaders.cifar10_download import download_cifar10, open_https
-from loaders.source import SourceError
+from keras_loader_bench.loaders.sources import cifar10_archive, cifar10_download
+from keras_loader_bench.loaders.sources.cache import cache_folder
+from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
+from keras_loader_bench.loaders.sources.cifar10_download import download_cifar10, open_https
+from keras_loader_bench.loaders.sources.image_source import SourceError
 
 FOLDER = "cifar-10-batches-py"
 
@@ -43,7 +43,7 @@ def test_an_archive_gives_what_its_folder_gives(archive, split):
 
 def test_a_second_call_unpacks_nothing(archive, monkeypatch):
     first = prepare(archive)
-    monkeypatch.setattr("loaders.cifar10.unpack", None)
+    monkeypatch.setattr("keras_loader_bench.loaders.sources.cifar10.unpack", None)
     assert prepare(archive) == first
 
 

@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bench import audit
-from loaders import LoaderOptions, sample_order
-from loaders.audit import Recorder, compare, record_batch
-from loaders.audit.compare import ulps
+from keras_loader_bench.bench.child import audit
+from keras_loader_bench.loaders import LoaderOptions, sample_order
+from keras_loader_bench.loaders.audit import Recorder, compare, record_batch
+from keras_loader_bench.loaders.audit.verdict import ulps
 
 OPTIONS = LoaderOptions(batch_size=64)
 

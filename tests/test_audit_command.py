@@ -1,4 +1,4 @@
-"""`python -m loaders.audit` finds what is wrong with any input, and nothing where nothing is."""
+"""`keras-loader-bench audit` finds what is wrong with any input, and nothing where nothing is."""
 
 import json
 import os
@@ -10,13 +10,15 @@ from functools import cache
 
 import keras
 import pytest
-from conftest import PROJECT, TESTS
+from conftest import PACKAGE, PROJECT, TESTS
 from suite import processes_of
 
-from loaders.audit import process, report, subject
-from loaders.audit.__main__ import main
-from loaders.audit.process import Run
-from loaders.registry import missing_package
+from keras_loader_bench.loaders.audit import child as subject
+from keras_loader_bench.loaders.audit import parent as process
+from keras_loader_bench.loaders.audit import terminal as report
+from keras_loader_bench.loaders.audit.__main__ import main
+from keras_loader_bench.loaders.audit.parent import Run
+from keras_loader_bench.loaders.registry import missing_package
 
 AUDITED = TESTS / "audited"
 # Keras says so of every input that does not tell its length.
@@ -25,9 +27,9 @@ RUNS_OUT = pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWar
 
 def start(*arguments, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "loaders.audit", *arguments],
+        [sys.executable, "-m", "keras_loader_bench.loaders.audit", *arguments],
         cwd=AUDITED,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+        env={**os.environ, "PYTHONPATH": str(PACKAGE), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -228,7 +230,7 @@ def test_what_cannot_be_loaded_is_named(audited, name, steps, said):
 
 
 def test_a_generator_without_an_end_is_given_up(audited, monkeypatch):
-    monkeypatch.setattr("loaders.audit.passes.MAX_BATCHES", 50)
+    monkeypatch.setattr("keras_loader_bench.loaders.audit.passes.MAX_BATCHES", 50)
     text, status = audited("inputs:endless_generator")
     assert status == 2
     assert "did not end within 50 batches; say how many batches an epoch has" in text
@@ -254,7 +256,7 @@ def test_wrong_arguments_are_named(monkeypatch, capsys, arguments, said):
 
 
 def test_a_backend_that_is_not_installed_is_named_with_the_remedy(monkeypatch, capsys):
-    monkeypatch.setattr("loaders.registry.find_spec", lambda name: None)
+    monkeypatch.setattr("keras_loader_bench.loaders.registry.find_spec", lambda name: None)
     monkeypatch.syspath_prepend(AUDITED)
     with pytest.raises(SystemExit, match="2"):
         main(["inputs:x", "--keras-backend", "jax"])
@@ -292,7 +294,7 @@ def test_ctrl_c_ends_all_processes(keras_home):
 
 
 def test_a_run_out_of_time_ends_with_its_children(monkeypatch, keras_home):
-    monkeypatch.setenv("PYTHONPATH", str(AUDITED))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(AUDITED), str(PACKAGE)]))
     run = process.run("sleeper", {}, environment={}, timeout_s=3)
     assert run.timed_out
     assert run.event("stage") == {"event": "stage", "name": "fit"}
@@ -301,7 +303,10 @@ def test_a_run_out_of_time_ends_with_its_children(monkeypatch, keras_home):
 
 
 def test_the_command_imports_no_framework():
-    code = "import sys, loaders.audit.__main__; print({'keras', 'tensorflow'} & set(sys.modules))"
+    code = (
+        "import sys, keras_loader_bench.loaders.audit.__main__;"
+        "print({'keras', 'tensorflow'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )

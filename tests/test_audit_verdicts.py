@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from loaders.audit import explain, report, target
-from loaders.audit.judge import judge
-from loaders.audit.reading import Reading, promise
-from loaders.audit.records import Recorder
+from keras_loader_bench.loaders.audit import explain, target
+from keras_loader_bench.loaders.audit import terminal as report
+from keras_loader_bench.loaders.audit.judge import judge
+from keras_loader_bench.loaders.audit.reading import Reading, promise
+from keras_loader_bench.loaders.audit.records import Recorder
 
 
 def reading(*numbers, dtype="float32", keep_bytes=2**20):

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 from test_recommend import row
 
-from bench.report.badges import Badge, report_badges
+from keras_loader_bench.bench.report.badges import Badge, report_badges
 
 SVG = "{http://www.w3.org/2000/svg}"
 

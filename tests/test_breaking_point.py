@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bench.breaking_point import TOLERANCE, Trial, bracket_of, next_size
+from keras_loader_bench.bench.parent.breaking_point import TOLERANCE, Trial, bracket_of, next_size
 
 GIB = 2**30
 SIZES = (50_000, 100_000, 200_000, 400_000, 800_000)

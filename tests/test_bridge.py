@@ -10,10 +10,10 @@ import pytest
 import reading_ahead as kit
 from reading_ahead import ROWS, eventually, threads
 
-from loaders import bridge
-from loaders.audit.recording import record_evaluate, record_fit, record_predict
-from loaders.contract import make_batch
-from loaders.lazy_sequence import LazySequence
+from keras_loader_bench.loaders import bridge
+from keras_loader_bench.loaders.audit.recording import record_evaluate, record_fit, record_predict
+from keras_loader_bench.loaders.contract import make_batch
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 
 pytestmark = pytest.mark.each_backend
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import INVENTED_RUN
 
-from bench.compare.__main__ import main as compare
-from bench.report import write_report
+from keras_loader_bench.bench.compare.__main__ import main as compare
+from keras_loader_bench.bench.report import write_report
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed; `pip install -e '.[test]'`"

@@ -6,10 +6,16 @@ import time
 
 import pytest
 
-from bench.budget import RLIMIT_DATA, WATCHDOG, enforcement, is_refused_allocation, parse_size
-from bench.memory import MemorySampler
-from bench.watchdog import Watchdog
-from loaders.process_tree import kill_tree
+from keras_loader_bench.bench.plan.sizes import parse_size
+from keras_loader_bench.bench.sensors.budget import (
+    RLIMIT_DATA,
+    WATCHDOG,
+    enforcement,
+    is_refused_allocation,
+)
+from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler
+from keras_loader_bench.bench.sensors.watchdog import Watchdog
+from keras_loader_bench.loaders.system.process_tree import kill_tree
 
 MIB = 2**20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps RLIMIT_DATA")
@@ -39,7 +45,8 @@ def test_anything_else_is_refused(text):
 
 LIMITED = """
 import sys
-from bench.budget import is_refused_allocation, lift_limit, limit_allocations
+from keras_loader_bench.bench.sensors.budget import is_refused_allocation
+from keras_loader_bench.bench.sensors.budget import lift_limit, limit_allocations
 limit = limit_allocations(64 << 20)
 assert limit["limit_bytes"] - limit["data_bytes"] == 64 << 20, limit
 held = bytearray(48 << 20)

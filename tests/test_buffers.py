@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from loaders.buffers import ALIGNMENT_BYTES, BufferPool
+from keras_loader_bench.loaders.sequence.buffers import ALIGNMENT_BYTES, BufferPool
 
 SHAPE = (64, 32, 32, 3)
 

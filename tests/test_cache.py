@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from fake_source import INPUTS, ROWS, chunks, flip_last_byte, write
 
-from loaders import cache
-from loaders.cache import cache_folder, find_source
-from loaders.source import SourceError
+from keras_loader_bench.loaders.sources import cache
+from keras_loader_bench.loaders.sources.cache import cache_folder, find_source
+from keras_loader_bench.loaders.sources.image_source import SourceError
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,13 +59,14 @@ def test_a_disk_that_fills_up_is_one_clear_error(target, number):
 def test_a_write_that_fails_is_one_clear_error(target):
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
-        "from loaders.synthetic import prepare_synthetic; prepare_synthetic(1000, 'train')"
+        "from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic as p; "
+        "p(1000, 'train')"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
     )
     message = result.stderr.splitlines()[-1]
-    assert message.startswith("loaders.source.SourceError")
+    assert message.startswith("keras_loader_bench.loaders.sources.image_source.SourceError")
     assert str(cache_folder()) in message
     assert "File too large" in message
     assert list(cache_folder().iterdir()) == []
@@ -145,7 +146,8 @@ def test_who_comes_second_replaces_what_is_unusable(target):
 
 def test_two_processes_prepare_the_same_source_at_once():
     program = (
-        "import sys, time; from loaders.synthetic import prepare_synthetic; "
+        "import sys, time; "
+        "from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic; "
         "time.sleep(max(0, float(sys.argv[1]) - time.time())); "
         "s = prepare_synthetic(20_000, 'train'); s.verify(); print(s.images_sha256, s.folder)"
     )

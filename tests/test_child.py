@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.child import CaseError, Child
-from loaders.process_tree import kill_tree, members
+from keras_loader_bench.bench.parent.process import CaseError, Child
+from keras_loader_bench.loaders.system.process_tree import kill_tree, members
 
 CASE = {"backend": "tensorflow", "loader": "sequence", "model": "null", "bench": "feed",
         "batch_size": 64, "pixels": "float32", "samples": 230, "num_workers": 0}  # fmt: skip

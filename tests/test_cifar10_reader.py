@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from fake_cifar10 import ROWS
 
-from loaders import cifar10, cifar10_files
-from loaders.cache import cache_folder
-from loaders.cifar10 import find_cifar10, prepare_cifar10, prepare_source
-from loaders.source import SourceError
+from keras_loader_bench.loaders.sources import cifar10, cifar10_files
+from keras_loader_bench.loaders.sources.cache import cache_folder
+from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10, prepare_source
+from keras_loader_bench.loaders.sources.image_source import SourceError
 
 SPLITS = {"train": fake.BATCHES[:5], "test": fake.BATCHES[5:]}
 

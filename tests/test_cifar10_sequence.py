@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from fake_cifar10 import ROWS, write_folder
 
-from bench import models
-from loaders import CIFAR10Sequence, bridge, sample_order
-from loaders.audit.recording import recording_model
-from loaders.cifar10 import prepare_cifar10
-from loaders.source import SourceError
+from keras_loader_bench.bench.child import models
+from keras_loader_bench.loaders import CIFAR10Sequence, bridge, sample_order
+from keras_loader_bench.loaders.audit.recording import recording_model
+from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
+from keras_loader_bench.loaders.sources.image_source import SourceError
 
 TRAIN_ROWS = 5 * ROWS
 
@@ -26,7 +26,9 @@ TRAIN_ROWS = 5 * ROWS
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """CIFAR-10 with batch files of 20 rows, in the working directory of a training script."""
     prepare = partial(prepare_cifar10, rows_per_batch=ROWS)
-    monkeypatch.setattr("loaders.cifar10_sequence.prepare_cifar10", prepare)
+    monkeypatch.setattr(
+        "keras_loader_bench.loaders.sequence.cifar10_sequence.prepare_cifar10", prepare
+    )
     monkeypatch.chdir(tmp_path)
     return write_folder(tmp_path)
 

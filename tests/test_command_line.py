@@ -8,8 +8,8 @@ import pytest
 import suite
 from conftest import PROJECT
 
-from bench.environment import configured_backend
-from loaders import LOADERS
+from keras_loader_bench.bench.plan.default_backend import configured_backend
+from keras_loader_bench.loaders import LOADERS
 
 # The README's main job on a tiny source, through all benchmarks, for two loaders.
 finished = suite.Job(

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from conftest import TESTS
 
-from bench.compare.__main__ import main
-from bench.compare.markdown import verdict_text
-from bench.compare.pairs import Pair, pair_cases
-from bench.compare.ratio import Ratio
-from bench.compare.verdict import (
+from keras_loader_bench.bench.compare.__main__ import main
+from keras_loader_bench.bench.compare.compare_markdown import verdict_text
+from keras_loader_bench.bench.compare.pairs import Pair, pair_cases
+from keras_loader_bench.bench.compare.ratio import Ratio
+from keras_loader_bench.bench.compare.verdict import (
     FASTER,
     NO_CLEAR_DIFFERENCE,
     SLOWER,
     TOO_FEW_ROUNDS,
     judge,
 )
-from bench.protocol import Protocol
-from bench.report import read_run
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.report import read_run
 
 ROUNDS = Protocol().rounds
 GOLDEN = TESTS / "data" / "invented_run"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from registered import BACKEND, every_loader
 
-from bench.audit import audit_loader
-from loaders import LoaderOptions, make_loader, sample_order
-from loaders.cache import write_source
+from keras_loader_bench.bench.child.audit import audit_loader
+from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders.sources.cache import write_source
 
 pytestmark = pytest.mark.each_backend
 

@@ -7,9 +7,9 @@ import pytest
 import suite
 from conftest import TESTS
 
-from bench.cases import Case, plan
-from bench.report import read_run
-from bench.report.rows import rows_from_run
+from keras_loader_bench.bench.plan.case import Case, plan
+from keras_loader_bench.bench.report import read_run
+from keras_loader_bench.bench.report.rows import rows_from_run
 
 OPTIONS = {
     "backends": ["tensorflow"],

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from bench.report import RunFileError, read_run, write_report
+from keras_loader_bench.bench.report import RunFileError, read_run, write_report
 
 MIB = 2**20
 

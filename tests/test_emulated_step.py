@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from registered import BACKEND
 
-from bench.cases import Case
-from bench.emulated_step import emulated_step
-from bench.worker import Worker
-from loaders import bridge
-from loaders.contract import Loader, LoaderOptions
-from loaders.read_ahead import ReadAhead
+from keras_loader_bench.bench.child.emulated_step import emulated_step
+from keras_loader_bench.bench.child.worker import Worker
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.loaders import bridge
+from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions
 
 pytestmark = [pytest.mark.each_backend, pytest.mark.measures]
 

@@ -6,12 +6,12 @@ import json
 import pandas as pd
 import pytest
 
-from bench.report import read_run, write_report
-from bench.report.emulation import emulations
-from bench.report.emulation_plot import emulation_figure
-from bench.report.plot_layout import loader_styles
-from bench.report.rows import rows_from_run
-from bench.report.terminal import terminal_table
+from keras_loader_bench.bench.report import read_run, write_report
+from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.emulation_plot import emulation_figure
+from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.terminal import terminal_table
 
 
 def emulated_case(run, loader, step_ms, utilization, *, busy=False, outcome="ok", identical=True):

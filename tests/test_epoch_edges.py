@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from bench.epoch_edges import Boundaries, FirstStep
-from bench.models import make_model
+from keras_loader_bench.bench.child.epoch_timing import Boundaries, FirstStep
+from keras_loader_bench.bench.child.models import make_model
 
 PAUSE_S = 0.08
 

@@ -11,8 +11,8 @@ import keras
 import pytest
 from conftest import PROJECT, TESTS
 
-from bench.cases import BACKENDS
-from loaders.registry import missing_package
+from keras_loader_bench.bench.plan.case import BACKENDS
+from keras_loader_bench.loaders.registry import missing_package
 
 OTHERS = [backend for backend in BACKENDS if backend != keras.backend.backend()]
 """This process runs those of its own backend."""

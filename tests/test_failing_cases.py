@@ -5,7 +5,7 @@ import re
 import pytest
 import suite
 
-from bench.report import write_report
+from keras_loader_bench.bench.report import write_report
 
 OUTCOMES = {
     "raises": "failed",

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from bench.audit import audit_loader
-from loaders import Loader, LoaderOptions, sample_order
-from loaders.contract import make_batch
+from keras_loader_bench.bench.child.audit import audit_loader
+from keras_loader_bench.loaders import Loader, LoaderOptions, sample_order
+from keras_loader_bench.loaders.contract import make_batch
 
 pytestmark = pytest.mark.each_backend
 

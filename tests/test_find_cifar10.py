@@ -7,9 +7,9 @@ import fake_cifar10 as fake
 import pytest
 from fake_cifar10 import ROWS
 
-from loaders import cifar10
-from loaders.cifar10 import find_cifar10, prepare_cifar10, prepare_source
-from loaders.source import SourceError
+from keras_loader_bench.loaders.sources import cifar10
+from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10, prepare_source
+from keras_loader_bench.loaders.sources.image_source import SourceError
 
 
 @pytest.fixture

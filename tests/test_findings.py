@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from bench.report import terminal_table
-from bench.report.findings import findings
-from bench.report.ranking import best_loaders
-from bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report import terminal_table
+from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.ranking import best_loaders
+from keras_loader_bench.bench.report.rows import rows_from_run
 
 COUNTS = ("batches", "expected_batches", "samples", "expected_samples")
 

@@ -5,13 +5,17 @@ import numpy as np
 import pytest
 from registered import BACKEND, every_loader
 
-from bench.audit import WHOLE_EPOCH, Reference, audit_loader
-from loaders import LoaderOptions, make_loader, sample_order
-from loaders.audit import Recorder, compare, record_batch
-from loaders.audit.fingerprint import BatchPrint, compare_fingerprints, fingerprint
-from loaders.audit.fingerprint_model import FingerprintModel, fingerprint_fit
-from loaders.audit.recording import record_fit
-from loaders.buffers import ALIGNMENT_BYTES, _Buffer
+from keras_loader_bench.bench.child.audit import WHOLE_EPOCH, Reference, audit_loader
+from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders.audit import Recorder, compare, record_batch
+from keras_loader_bench.loaders.audit.fingerprint import (
+    BatchPrint,
+    compare_fingerprints,
+    fingerprint,
+)
+from keras_loader_bench.loaders.audit.fingerprint_model import FingerprintModel, fingerprint_fit
+from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.sequence.buffers import ALIGNMENT_BYTES, _Buffer
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
@@ -215,7 +219,9 @@ class SlowModel(FingerprintModel):
 
 @pytest.fixture
 def slow(monkeypatch):
-    monkeypatch.setattr("loaders.audit.fingerprint_model.FingerprintModel", SlowModel)
+    monkeypatch.setattr(
+        "keras_loader_bench.loaders.audit.fingerprint_model.FingerprintModel", SlowModel
+    )
 
 
 class Reusing(keras.utils.PyDataset):

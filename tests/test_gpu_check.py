@@ -14,8 +14,8 @@ import psutil
 import pytest
 from conftest import PROJECT
 
-from bench.report import write_report
-from loaders.registry import missing_package
+from keras_loader_bench.bench.report import write_report
+from keras_loader_bench.loaders.registry import missing_package
 
 SCRIPT = "bench/gpu_check.sh"
 BACKEND = "torch" if not missing_package(("torch",)) else "tensorflow"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from loaders import head_start
-from loaders.head_start import GROUP, LONGEST_US, SHORTEST_US, HeadStart
+from keras_loader_bench.loaders.bridges import head_start
+from keras_loader_bench.loaders.bridges.head_start import GROUP, LONGEST_US, SHORTEST_US, HeadStart
 
 
 @pytest.fixture

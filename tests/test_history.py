@@ -10,10 +10,10 @@ import pytest
 from test_compare import jax_like, measured, tensorflow_like
 from test_report import GOLDEN
 
-from bench.history.__main__ import main
-from bench.history.series import CHANGED, POSSIBLE, NamedRun, read_history
-from bench.protocol import Protocol
-from bench.report import read_run
+from keras_loader_bench.bench.history.__main__ import main
+from keras_loader_bench.bench.history.series import CHANGED, POSSIBLE, NamedRun, read_history
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.report import read_run
 
 ROUNDS = Protocol().rounds
 CASE = "feed-tensorflow-numpy-w0-b64-float32-n50000"

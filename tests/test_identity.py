@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from registered import BACKEND, VARIANTS, every_loader
 
-from bench.audit import Reference, total_digest
-from bench.models import fit, null
-from loaders import ImageSource, LoaderOptions, make_loader, sample_order
-from loaders.audit.recording import record_evaluate, record_fit, record_predict
+from keras_loader_bench.bench.child.audit import Reference, total_digest
+from keras_loader_bench.bench.child.models import fit, null
+from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders.audit.recording import record_evaluate, record_fit, record_predict
 
 pytestmark = pytest.mark.each_backend
 
@@ -165,8 +165,8 @@ DIGESTS = """
 import contextlib, json, sys
 with contextlib.suppress(ModuleNotFoundError):
     import torch
-from bench.audit import audit_loader
-from loaders import ImageSource, LoaderOptions, make_loader, sample_order
+from keras_loader_bench.bench.child.audit import audit_loader
+from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
 if __name__ == "__main__":
     source = ImageSource.open(sys.argv[1])
     rows = sample_order(source.num_samples, seed=1, epoch=1)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import suite
 
-from bench.report import write_report
+from keras_loader_bench.bench.report import write_report
 
 
 def start_and_wait_for(text: str, results):

@@ -11,10 +11,10 @@ import pytest
 import reading_ahead as kit
 from reading_ahead import ROWS, eventually, threads
 
-from loaders import buffers
-from loaders.contract import make_batch
-from loaders.lazy_sequence import LazySequence
-from loaders.read_ahead import WORTH_IT_S
+from keras_loader_bench.loaders.bridges.read_ahead import WORTH_IT_S
+from keras_loader_bench.loaders.contract import make_batch
+from keras_loader_bench.loaders.sequence import buffers
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 sequence_of = pytest.fixture(kit.maker_of_sequences)

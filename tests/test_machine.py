@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.machine import cpu_quota_cores, cpu_seconds
+from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, cpu_seconds
 
 
 @pytest.mark.parametrize(

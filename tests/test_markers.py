@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from bench.report.__main__ import main
-from bench.report.excerpts import EXCERPTS
-from bench.report.markers import MarkerError, refreshed
+from keras_loader_bench.bench.report.__main__ import main
+from keras_loader_bench.bench.report.excerpts import EXCERPTS
+from keras_loader_bench.bench.report.markers import MarkerError, refreshed
 
 
 @pytest.fixture

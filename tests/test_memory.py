@@ -10,10 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import memory_metrics
-from bench.memory import MemorySampler, read_tree
-from bench.memory_metrics import MemorySplit, available_metric, read_pss, read_rss_split
-from loaders.process_tree import kill_tree, members
+from keras_loader_bench.bench.sensors import memory_metrics
+from keras_loader_bench.bench.sensors.memory_metrics import (
+    MemorySplit,
+    available_metric,
+    read_pss,
+    read_rss_split,
+)
+from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler, read_tree
+from keras_loader_bench.loaders.system.process_tree import kill_tree, members
 
 MIB = 2**20
 SIZE = 64 * MIB

@@ -2,7 +2,7 @@
 
 import suite
 
-from bench.footprint import DEATHS
+from keras_loader_bench.bench.record.footprint import DEATHS
 
 OUTCOMES = {
     "fails": "failed",

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from bench import models
-from bench.ceiling import CeilingLoader
-from bench.device import describe_backend
-from loaders import LoaderOptions, make_loader, sample_order
-from loaders.audit.recording import record_fit
-from loaders.synthetic import prepare_synthetic
+from keras_loader_bench.bench.child import models
+from keras_loader_bench.bench.child.ceiling import CeilingLoader
+from keras_loader_bench.bench.child.device import describe_backend
+from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic
 
 each_backend = pytest.mark.each_backend
 

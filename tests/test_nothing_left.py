@@ -13,9 +13,9 @@ import psutil
 import pytest
 from registered import every_loader
 
-from loaders import LoaderOptions, make_loader, sample_order
-from loaders.audit.recording import record_fit
-from loaders.registry import missing_package
+from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.registry import missing_package
 
 pytestmark = pytest.mark.each_backend
 
@@ -74,8 +74,8 @@ def test_closing_ends_every_thread_and_process(loader_name, workers, error, sour
 INTERRUPTED = """
 import sys
 import torch
-from loaders import ImageSource, LoaderOptions, make_loader, sample_order
-from loaders.audit.recording import record_fit
+from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders.audit.recording import record_fit
 if __name__ == "__main__":
     source = ImageSource.open(sys.argv[1])
     with make_loader("torch", source, LoaderOptions(batch_size=8, num_workers=2)) as loader:

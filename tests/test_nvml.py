@@ -6,9 +6,9 @@ import pynvml
 import pytest
 from fake_nvml import FakeCard, FakeNvml
 
-from bench import card_monitor
-from bench.card_monitor import CardMonitor, describe_card, open_card
-from bench.nvml import Card, CardError
+from keras_loader_bench.bench.sensors import card_monitor
+from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, describe_card, open_card
+from keras_loader_bench.bench.sensors.nvml import Card, CardError
 
 NOT_SUPPORTED = pynvml.NVML_ERROR_NOT_SUPPORTED
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from loaders import sample_order
-from loaders.order import MAX_SAMPLES_IN_MEMORY
+from keras_loader_bench.loaders import sample_order
+from keras_loader_bench.loaders.order import MAX_SAMPLES_IN_MEMORY
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 1000])
@@ -41,8 +41,8 @@ def grown(num_samples):
     """Private memory and page cache that a large order takes in a fresh process, in bytes."""
     code = f"""
 import os, numpy.random
-from bench.memory_metrics import read_pss
-from loaders import sample_order
+from keras_loader_bench.bench.sensors.memory_metrics import read_pss
+from keras_loader_bench.loaders import sample_order
 sample_order(70_000, seed=0, epoch=0)
 before = read_pss(os.getpid())
 rows = sample_order({num_samples}, seed=0, epoch=0)

@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 import pytest
 from conftest import INVENTED_RUN
 
-from bench.report import write_report
-from bench.report.page import Plot, html_page
-from bench.report.page.svg import inline_svg
-from bench.report.plots import figures, svg_text
-from bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report import write_report
+from keras_loader_bench.bench.report.page import Plot, html_page
+from keras_loader_bench.bench.report.page.svg import inline_svg
+from keras_loader_bench.bench.report.plots import figures, svg_text
+from keras_loader_bench.bench.report.rows import rows_from_run
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> [a](javascript:alert(3)) & \"'"
 

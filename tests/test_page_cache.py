@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import suite
 
-from bench.cases import plan
-from bench.page_cache import drop_pages, prepare_pages
-from loaders import page_cache
-from loaders.buffered_batches import BufferedBatches
-from loaders.buffers import BufferPool
-from loaders.contract import make_batch
-from loaders.page_cache import ReadAdvice, resident_fraction
+from keras_loader_bench.bench.child.cold_pages import drop_pages, prepare_pages
+from keras_loader_bench.bench.plan.case import plan
+from keras_loader_bench.loaders.contract import make_batch
+from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
+from keras_loader_bench.loaders.sequence.buffers import BufferPool
+from keras_loader_bench.loaders.sources import page_cache
+from keras_loader_bench.loaders.sources.page_cache import ReadAdvice, resident_fraction
 
 SAMPLES = 6_000
 
@@ -174,7 +174,7 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize("loader", ["sequence", "tf_data"])
 def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatch, loader):
     pytest.importorskip("tensorflow")
-    from loaders import LoaderOptions, make_loader, mapped_tensors
+    from keras_loader_bench.loaders import LoaderOptions, make_loader, mapped_tensors
 
     monkeypatch.setattr(mapped_tensors, "has_room_for", lambda num_bytes: False)
     asked = []

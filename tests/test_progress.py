@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from bench.cases import plan
-from bench.progress import Progress, plan_text
-from bench.protocol import Protocol
+from keras_loader_bench.bench.parent.progress import Progress, plan_text
+from keras_loader_bench.bench.plan.case import plan
+from keras_loader_bench.bench.plan.protocol import Protocol
 
 
 class Terminal(io.StringIO):

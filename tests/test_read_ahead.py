@@ -16,7 +16,12 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import eventually, threads
 
-from loaders.read_ahead import ENOUGH_AHEAD, THREAD_NAME, WORTH_IT_S, ReadAhead
+from keras_loader_bench.loaders.bridges.read_ahead import (
+    ENOUGH_AHEAD,
+    THREAD_NAME,
+    WORTH_IT_S,
+    ReadAhead,
+)
 
 no_thread_stays = pytest.fixture(autouse=True)(kit.no_thread_stays)
 
@@ -217,7 +222,7 @@ def test_closing_waits_for_the_batch_that_is_being_read():
 
 FORK = """
 import os, signal, time
-from loaders.read_ahead import ReadAhead
+from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead
 
 begun, go_on = [], []
 

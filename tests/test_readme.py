@@ -7,17 +7,17 @@ import sys
 import pytest
 from conftest import PROJECT
 
-from bench.cases import BACKENDS
-from bench.page_cache import MOST_RESIDENT
-from bench.report import read_run
-from bench.report.markdown import report_markdown
-from bench.report.markers import refreshed
-from bench.report.plots import CAPTIONS
-from bench.report.rows import rows_from_run
-from bench.report.scaling import scalings
-from bench.report.summary import tables, write_tables
-from loaders import LOADERS
-from loaders.registry import missing_package
+from keras_loader_bench.bench.child.cold_pages import MOST_RESIDENT
+from keras_loader_bench.bench.plan.case import BACKENDS
+from keras_loader_bench.bench.report import read_run
+from keras_loader_bench.bench.report.markers import refreshed
+from keras_loader_bench.bench.report.plots import CAPTIONS
+from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.summary import tables, write_tables
+from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.registry import missing_package
 
 REFERENCE = PROJECT / "results" / "reference"
 REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/run.json"))
@@ -33,7 +33,7 @@ def reference_rows():
 
 
 def test_the_readmes_parts_are_those_of_the_reference_reports():
-    """After a change that was meant: `python -m bench.report --readme`."""
+    """After a change that was meant: `keras-loader-bench report --readme`."""
     assert refreshed(README, PROJECT) == README
 
 

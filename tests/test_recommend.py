@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report.figures import Throughput
-from bench.report.memory_figures import Memory
-from bench.report.recommend import recommend
-from bench.report.recommendation_section import recommendation_text
-from bench.report.rows import Row
-from bench.statistics import Estimate
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.recommendation_section import recommendation_text
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.statistics import Estimate
 
 MIB = 2**20
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from fake_source import ROWS, write
 
-from loaders.cache import cache_folder
-from loaders.cifar10 import prepare_source
-from loaders.repeated import repeat_source
-from loaders.source import SourceError
+from keras_loader_bench.loaders.sources.cache import cache_folder
+from keras_loader_bench.loaders.sources.cifar10 import prepare_source
+from keras_loader_bench.loaders.sources.image_source import SourceError
+from keras_loader_bench.loaders.sources.repeated import repeat_source
 
 
 @pytest.fixture

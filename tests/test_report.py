@@ -17,13 +17,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.report import read_run, terminal_table, write_report
-from bench.report.bar_plots import footprint_figure, rates_figure
-from bench.report.findings import findings
-from bench.report.markdown import report_markdown
-from bench.report.plot_layout import loader_styles
-from bench.report.rows import rows_from_run
-from bench.report.scaling import scalings
+from keras_loader_bench.bench.report import read_run, terminal_table, write_report
+from keras_loader_bench.bench.report.bar_plots import footprint_figure, rates_figure
+from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.scaling import scalings
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "invented_run"
@@ -272,7 +272,8 @@ def test_the_command_rebuilds_a_report_and_loads_no_framework(run, written, tmp_
     text = written(run)
     (tmp_path / "report.md").unlink()
     program = (
-        "import sys; from bench.report.__main__ import main; status = main(sys.argv[1:]);"
+        "import sys; from keras_loader_bench.bench.report.__main__ import main;"
+        "status = main(sys.argv[1:]);"
         "print(sorted({'keras', 'tensorflow', 'torch', 'jax', 'loaders'} & sys.modules.keys()));"
         "sys.exit(status)"
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report.audit_section import audit_blocks, audit_summary
-from bench.report.endings import endings
-from bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.audit_section import audit_blocks, audit_summary
+from keras_loader_bench.bench.report.endings import endings
+from keras_loader_bench.bench.report.rows import rows_from_run
 
 
 @pytest.fixture

@@ -6,12 +6,22 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.report.bar_plots import footprint_figure, rates_figure, utilization_figure
-from bench.report.plot_layout import COLORS, HATCHES, MARKERS, Layout, loader_styles
-from bench.report.plots import CAPTIONS, figures, write_plots
-from bench.report.rows import rows_from_run
-from bench.report.trade_off_plots import pareto_figure, workers_figure
-from loaders import LOADERS
+from keras_loader_bench.bench.report.bar_plots import (
+    footprint_figure,
+    rates_figure,
+    utilization_figure,
+)
+from keras_loader_bench.bench.report.plot_layout import (
+    COLORS,
+    HATCHES,
+    MARKERS,
+    Layout,
+    loader_styles,
+)
+from keras_loader_bench.bench.report.plots import CAPTIONS, figures, write_plots
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.trade_off_plots import pareto_figure, workers_figure
+from keras_loader_bench.loaders import LOADERS
 
 
 def styles_of(run):

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report import terminal_table
-from bench.report.cells import fence, fraction, link, mebibytes, ranges, rate, significant
+from keras_loader_bench.bench.report import terminal_table
+from keras_loader_bench.bench.report.cells import (
+    fence,
+    fraction,
+    link,
+    mebibytes,
+    ranges,
+    rate,
+    significant,
+)
 
 HOSTILE = "a|b `c` ```\n```\n<script>x</script> \x1b[31mred\x1b[0m \u202e"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import INVENTED_RUN
 
-from bench.report import RunFileError, read_run
-from bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report import RunFileError, read_run
+from keras_loader_bench.bench.report.rows import rows_from_run
 
 SCHEMA_1 = INVENTED_RUN.with_name("invented_run_schema_1")
 ROOT = Path(__file__).parents[1]
@@ -50,7 +50,7 @@ def test_a_run_that_cannot_be_read_costs_one_line_and_no_file(tmp_path, content,
         read_run(tmp_path)
     before = list(tmp_path.iterdir())
     if content in (None, "{"):
-        command = [sys.executable, "-m", "bench.report", str(tmp_path)]
+        command = [sys.executable, "-m", "keras_loader_bench.bench.report", str(tmp_path)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("error: ")

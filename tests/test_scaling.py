@@ -3,16 +3,16 @@
 import pytest
 from conftest import INVENTED_RUN
 
-from bench.protocol import Protocol
-from bench.report import read_run, write_report
-from bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
-from bench.report.memory_plots import scaling_figure, timeline_figure
-from bench.report.memory_section import _count
-from bench.report.plot_layout import loader_styles
-from bench.report.rows import rows_from_run
-from bench.report.scaling import scalings
-from bench.report.terminal import terminal_table
-from bench.results import RunFile
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.writer import RunFile
+from keras_loader_bench.bench.report import read_run, write_report
+from keras_loader_bench.bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
+from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
+from keras_loader_bench.bench.report.memory_section import _count
+from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.terminal import terminal_table
 
 MIB, GIB = 2**20, 2**30
 BASELINE = 500 * MIB

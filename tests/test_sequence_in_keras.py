@@ -14,11 +14,11 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import ROWS, eventually, threads
 
-from loaders.audit.recording import recording_model
-from loaders.buffered_batches import BufferedBatches
-from loaders.contract import LoaderOptions, make_batch
-from loaders.read_ahead import THREAD_NAME
-from loaders.sequence_loader import SequenceLoader
+from keras_loader_bench.loaders.audit.recording import recording_model
+from keras_loader_bench.loaders.bridges.read_ahead import THREAD_NAME
+from keras_loader_bench.loaders.contract import LoaderOptions, make_batch
+from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
+from keras_loader_bench.loaders.sequence_loader import SequenceLoader
 
 pytestmark = pytest.mark.each_backend
 
@@ -196,9 +196,9 @@ def test_an_error_while_reading_reaches_the_caller_of_fit(
 EXIT_IN_MID_PASS = """
 import sys, threading
 import keras, numpy as np
-from loaders.audit.recording import recording_model
-from loaders.lazy_sequence import LazySequence
-from loaders.source import ImageSource
+from keras_loader_bench.loaders.audit.recording import recording_model
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 class Exit(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from fake_source import INPUTS, ROWS, chunks, flip_last_byte, write
 
-from loaders.cache import cache_folder, find_source
-from loaders.source import ImageSource, SourceError
+from keras_loader_bench.loaders.sources.cache import cache_folder, find_source
+from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.report.stability import stability_warnings, trend
+from keras_loader_bench.bench.report.stability import stability_warnings, trend
 
 CORES = 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics import (
+from keras_loader_bench.bench.statistics import (
     MIN_ROUNDS,
     Estimate,
     Slope,

@@ -2,7 +2,11 @@
 
 import pytest
 
-from bench.step_summary import LIMIT_BYTES, VARIABLE, append_step_summary
+from keras_loader_bench.bench.report.github_summary import (
+    LIMIT_BYTES,
+    VARIABLE,
+    append_step_summary,
+)
 
 REPORT = "# Report\n\n![rates](rates.png)\n\nline\n"
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from registered import BACKEND
 
-from bench import device
-from bench.cases import Case
-from bench.models import NullModel, SampleCounter
-from bench.worker import Worker
+from keras_loader_bench.bench.child import device
+from keras_loader_bench.bench.child.models import NullModel, SampleCounter
+from keras_loader_bench.bench.child.worker import Worker
+from keras_loader_bench.bench.plan.case import Case
 
 pytestmark = [pytest.mark.each_backend, pytest.mark.measures]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from loaders.cache import cache_folder
-from loaders.cifar10 import prepare_source
-from loaders.synthetic import prepare_synthetic
+from keras_loader_bench.loaders.sources.cache import cache_folder
+from keras_loader_bench.loaders.sources.cifar10 import prepare_source
+from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic
 
 CHUNK = 4096
 
@@ -73,7 +73,7 @@ def test_a_class_is_told_by_its_wave_and_not_by_its_pixels_or_colour():
 
 def test_a_second_call_makes_nothing(monkeypatch):
     first = prepare_synthetic(100, "train")
-    monkeypatch.setattr("loaders.synthetic.write_source", None)
+    monkeypatch.setattr("keras_loader_bench.loaders.sources.synthetic.write_source", None)
     assert prepare_synthetic(100, "train") == first
 
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from reading_ahead import ROWS, eventually
 
-from loaders import bridge
-from loaders.lazy_sequence import LazySequence
+from keras_loader_bench.loaders import bridge
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("needs TensorFlow's backend", allow_module_level=True)
 
 import tensorflow as tf
 
-from loaders import head_start
-from loaders.mapped_tensors import MappedSource, tuned
-from loaders.tf_bridge import AHEAD
+from keras_loader_bench.loaders.bridges import head_start
+from keras_loader_bench.loaders.bridges.mapped_tensors import MappedSource, tuned
+from keras_loader_bench.loaders.bridges.tf_bridge import AHEAD
 
 PREFETCH = 3
 

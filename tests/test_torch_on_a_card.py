@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from registered import BACKEND
 
-from loaders import LoaderOptions, make_loader
+from keras_loader_bench.loaders import LoaderOptions, make_loader
 
 torch = pytest.importorskip("torch")
 
@@ -26,7 +26,7 @@ def test_batches_are_pinned_where_keras_runs_on_torch_with_cuda(device, monkeypa
 
 @pytest.mark.skipif(BACKEND != "torch", reason="torch's bridge")
 def test_bridged_batches_lie_on_the_device_of_the_model():
-    from loaders.torch_bridge import Bridged
+    from keras_loader_bench.loaders.bridges.torch_bridge import Bridged
 
     class Numbers(keras.utils.PyDataset):
         def __len__(self):

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from bench.models import fit, make_model
-from loaders import LoaderOptions, ScalePixels, make_loader
-from loaders.contract import scale_pixels
+from keras_loader_bench.bench.child.models import fit, make_model
+from keras_loader_bench.loaders import LoaderOptions, ScalePixels, make_loader
+from keras_loader_bench.loaders.contract import scale_pixels
 
 pytestmark = pytest.mark.each_backend
 

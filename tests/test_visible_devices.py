@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.visible_devices import environment_of_case, first_card
+from keras_loader_bench.bench.sensors.visible_devices import environment_of_case, first_card
 
 
 @pytest.mark.parametrize(

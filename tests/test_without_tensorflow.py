@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import suite
-from conftest import PROJECT, TESTS
+from conftest import PACKAGE, PROJECT, TESTS
 
-from loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import missing_package
 
 WITHOUT = str(TESTS / "without_tensorflow")
 
@@ -40,7 +40,8 @@ def test_what_needs_it_is_skipped_and_all_else_works(finished):
 
 def environment(tmp_path, **variables):
     env = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    return env | {"PYTHONPATH": WITHOUT, "KERAS_HOME": str(tmp_path)} | variables
+    path = os.pathsep.join([WITHOUT, str(PACKAGE)])
+    return env | {"PYTHONPATH": path, "KERAS_HOME": str(tmp_path)} | variables
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -50,7 +51,10 @@ def test_the_default_backend_is_one_that_is_installed(written, tmp_path):
         pytest.skip(reason)
     if written:
         (tmp_path / "keras.json").write_text(json.dumps({"backend": "tensorflow"}))
-    code = "from bench.environment import configured_backend as c; print(c())"
+    code = (
+        "from keras_loader_bench.bench.plan.default_backend import configured_backend;"
+        "print(configured_backend())"
+    )
     for variables, expected in (({}, "jax"), ({"KERAS_BACKEND": "tensorflow"}, "tensorflow")):
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -75,9 +79,16 @@ def test_the_audit_of_any_input_works(tmp_path):
         "sequence = Numbers()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "loaders.audit", "seq:sequence", "--keras-backend", "jax"],
+        [
+            sys.executable,
+            "-m",
+            "keras_loader_bench.loaders.audit",
+            "seq:sequence",
+            "--keras-backend",
+            "jax",
+        ],
         cwd=tmp_path,
-        env=environment(tmp_path, PYTHONPATH=os.pathsep.join([WITHOUT, str(PROJECT)])),
+        env=environment(tmp_path, PYTHONPATH=os.pathsep.join([WITHOUT, str(PACKAGE)])),
         capture_output=True,
         text=True,
     )

@@ -1,4 +1,4 @@
-"""`python -m bench.compare results/A results/B`: what became faster or slower from A to B."""
+"""`keras-loader-bench compare results/A results/B`: what became faster or slower from A to B."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.compare.markdown import comparison_markdown
-from bench.compare.pairs import pair_cases
-from bench.compare.plot import ratio_figure
-from bench.compare.verdict import Change, judge, slower_by
-from bench.report import RunFileError, read_run
-from bench.report.cells import plain
-from bench.report.page import Plot, html_page
-from bench.report.plots import plot_style, svg_text
-from bench.step_summary import append_step_summary
+from keras_loader_bench.bench.compare.compare_markdown import comparison_markdown
+from keras_loader_bench.bench.compare.compare_plot import ratio_figure
+from keras_loader_bench.bench.compare.pairs import pair_cases
+from keras_loader_bench.bench.compare.verdict import Change, judge, slower_by
+from keras_loader_bench.bench.report import RunFileError, read_run
+from keras_loader_bench.bench.report.cells import plain
+from keras_loader_bench.bench.report.github_summary import append_step_summary
+from keras_loader_bench.bench.report.page import Plot, html_page
+from keras_loader_bench.bench.report.plots import plot_style, svg_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.compare",
+        prog="keras-loader-bench compare",
         description="Compare two runs case by case, each with its interval and a verdict.",
     )
     parser.add_argument("before", type=Path, help="folder of the first run, e.g. results/<run>")

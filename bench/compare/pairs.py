@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.audit import read_audit
-from bench.report.endings import case_outcome
+from keras_loader_bench.bench.report.audit_result import read_audit
+from keras_loader_bench.bench.report.endings import case_outcome
 
 Run = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from scipy import stats
 
-from bench.statistics import CONFIDENCE
+from keras_loader_bench.bench.statistics import CONFIDENCE
 
 
 @dataclass(frozen=True, kw_only=True)

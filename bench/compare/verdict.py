@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.compare.pairs import Pair
-from bench.compare.ratio import Ratio
-from bench.report.figures import round_figures
+from keras_loader_bench.bench.compare.pairs import Pair
+from keras_loader_bench.bench.compare.ratio import Ratio
+from keras_loader_bench.bench.report.figures import round_figures
 
 FASTER = "faster"
 SLOWER = "slower"

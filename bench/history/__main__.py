@@ -1,4 +1,4 @@
-"""`python -m bench.history results/*`: how each case went from run to run, and where it changed."""
+"""`keras-loader-bench history results/*`: each case over many runs, and where it changed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.history.markdown import CAPTION, history_markdown
-from bench.history.plot import history_figure
-from bench.history.series import NamedRun, read_history
-from bench.report import RunFileError, read_run
-from bench.report.cells import plain
-from bench.report.page import Plot, html_page
-from bench.report.plots import plot_style, svg_text
+from keras_loader_bench.bench.history.history_markdown import CAPTION, history_markdown
+from keras_loader_bench.bench.history.history_plot import history_figure
+from keras_loader_bench.bench.history.series import NamedRun, read_history
+from keras_loader_bench.bench.report import RunFileError, read_run
+from keras_loader_bench.bench.report.cells import plain
+from keras_loader_bench.bench.report.page import Plot, html_page
+from keras_loader_bench.bench.report.plots import plot_style, svg_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, or 2 where a run cannot be read or the page cannot be written.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m bench.history",
+        prog="keras-loader-bench history",
         description="Show how each case went over many runs, and mark the runs where it changed.",
     )
     parser.add_argument(

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.compare.pairs import Pair, differences, unfit
-from bench.compare.verdict import FASTER, SLOWER, Change, judge
-from bench.report.figures import Throughput, read_throughput
+from keras_loader_bench.bench.compare.pairs import Pair, differences, unfit
+from keras_loader_bench.bench.compare.verdict import FASTER, SLOWER, Change, judge
+from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 
 POOLED_RUNS = 3
 """Runs before a change whose rounds are compared with those after it: the last ones."""

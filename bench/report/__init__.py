@@ -10,15 +10,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.report.badges import report_badges
-from bench.report.markdown import report_markdown
-from bench.report.page import Plot, html_page
-from bench.report.plots import CAPTIONS, figures, svg_text, write_plots
-from bench.report.rows import rows_from_run
-from bench.report.run_file import RunFileError, read_run
-from bench.report.scaling import scalings
-from bench.report.summary import tables, write_tables
-from bench.report.terminal import terminal_table
+from keras_loader_bench.bench.record.reader import RunFileError, read_run
+from keras_loader_bench.bench.report.badges import report_badges
+from keras_loader_bench.bench.report.page import Plot, html_page
+from keras_loader_bench.bench.report.plots import CAPTIONS, figures, svg_text, write_plots
+from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.summary import tables, write_tables
+from keras_loader_bench.bench.report.terminal import terminal_table
 
 __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 

@@ -1,4 +1,4 @@
-"""`python -m bench.report results/<run>`: rebuild the reports of runs from their raw values."""
+"""`keras-loader-bench report results/<run>`: rebuild the reports of runs from their raw values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import RunFileError, write_report
-from bench.report.cells import plain
-from bench.report.markers import MarkerError, refresh
+from keras_loader_bench.bench.report import RunFileError, write_report
+from keras_loader_bench.bench.report.cells import plain
+from keras_loader_bench.bench.report.markers import MarkerError, refresh
 
 README = Path("README.md")
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         to be refreshed has no marker that can be filled.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m bench.report",
+        prog="keras-loader-bench report",
         description="Rebuild the reports, tables and plots of a run from its run.json.",
     )
     parser.add_argument(

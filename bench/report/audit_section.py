@@ -10,11 +10,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bench.report import cells
-from bench.report.audit import KnownFailure, Pass, short_verdict, verdict_words
-from bench.report.cells import Markdown
-from bench.report.options import describe, differing
-from bench.report.rows import Row
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.audit_result import (
+    KnownFailure,
+    Pass,
+    short_verdict,
+    verdict_words,
+)
+from keras_loader_bench.bench.report.cells import Markdown
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import jinja2
 
-from bench.report import cells
-from bench.report.recommend import recommend
-from bench.report.rows import Row, not_skipped
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.rows import Row, not_skipped
 
 GOOD, PLAIN, BAD = "#1a7f37", "#0b5cad", "#b3261e"
 """Colours on which white text has a contrast of 4.5 or more."""

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bench.report import cells
-from bench.report.figures import Throughput
-from bench.report.memory_figures import Memory
-from bench.report.plot_layout import (
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.report.plot_layout import (
     GREY,
     INK,
     Layout,
@@ -26,8 +26,8 @@ from bench.report.plot_layout import (
     lighter,
     page_cache_style,
 )
-from bench.report.rows import Row, not_skipped
-from bench.statistics import CONFIDENCE, Estimate
+from keras_loader_bench.bench.report.rows import Row, not_skipped
+from keras_loader_bench.bench.statistics import CONFIDENCE, Estimate
 
 DOTS = 0.45
 """How opaque single rounds are."""

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
-from bench.report.figures import Throughput
-from bench.report.memory_figures import Memory
-from bench.statistics import Estimate
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.statistics import Estimate
 
 NOT_RUN = "-"
 

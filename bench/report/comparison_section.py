@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from bench.report import cells
-from bench.report.audit_section import audit_verdict
-from bench.report.figures import Throughput
-from bench.report.memory_section import footprint
-from bench.report.options import HEADINGS, value
-from bench.report.ranking import apart, by_config, feed_case, train_case
-from bench.report.recommend import same_footprint_limit
-from bench.report.rows import Row
-from bench.statistics import Estimate
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.audit_section import audit_verdict
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.memory_section import footprint
+from keras_loader_bench.bench.report.ranking import apart, by_config, feed_case, train_case
+from keras_loader_bench.bench.report.recommend import same_footprint_limit
+from keras_loader_bench.bench.report.row_options import HEADINGS, value
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.statistics import Estimate
 
 BEST, FIRST = "★", "☆"
 """Marks of the best of a column: beyond doubt, and by its median alone."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from bench.statistics import Estimate, estimate_ratio
+from keras_loader_bench.bench.statistics import Estimate, estimate_ratio
 
 FINE_ROUND_S = 2.0
 """NVML's energy counter moves every 100 ms, and its busy share is that of up to a second: from

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from bench.report import cells
-from bench.report.cells import Markdown
-from bench.report.device_figures import FINE_ROUND_S, DeviceUse
-from bench.report.figures import Throughput
-from bench.report.options import HEADINGS, differing, value
-from bench.report.rows import Row
-from bench.report.table import Table
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.cells import Markdown
+from keras_loader_bench.bench.report.device_figures import FINE_ROUND_S, DeviceUse
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.row_options import HEADINGS, differing, value
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.report.table import Table
 
 Figure = TypeVar("Figure")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.report.figures import Throughput
-from bench.report.rows import Row
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.rows import Row
 
 BUSY_AU = 0.9
 """From this utilization on an accelerator counts as kept busy."""

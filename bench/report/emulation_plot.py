@@ -11,11 +11,19 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.emulation import BUSY_AU, Emulation
-from bench.report.options import describe, differing
-from bench.report.plot_layout import GREY, GRID, TITLE, Style, Styles, new_figure, short
-from bench.report.plot_parts import interval_line, shared_legend
-from bench.statistics import CONFIDENCE
+from keras_loader_bench.bench.report.emulation import BUSY_AU, Emulation
+from keras_loader_bench.bench.report.plot_layout import (
+    GREY,
+    GRID,
+    TITLE,
+    Style,
+    Styles,
+    new_figure,
+    short,
+)
+from keras_loader_bench.bench.report.plot_parts import interval_line, shared_legend
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.statistics import CONFIDENCE
 
 
 def emulation_figure(found: Sequence[Emulation], styles: Styles) -> Figure | None:

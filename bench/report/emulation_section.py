@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from bench.report import cells
-from bench.report.emulation import BUSY_AU, Emulation
-from bench.report.options import HEADINGS, describe, differing, value
-from bench.report.table import Table
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.emulation import BUSY_AU, Emulation
+from keras_loader_bench.bench.report.row_options import HEADINGS, describe, differing, value
+from keras_loader_bench.bench.report.table import Table
 
 SHORTEST = f"shortest step kept busy (AU {BUSY_AU:g}, ms)"
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.footprint import died_of_budget
-from bench.report.audit import read_audit, read_known_failure
+from keras_loader_bench.bench.record.footprint import died_of_budget
+from keras_loader_bench.bench.report.audit_result import read_audit, read_known_failure
 
 SKIPPED = "skipped"
 """Outcome of a case that could not be tried, because a package is missing. Not a failure."""

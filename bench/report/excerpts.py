@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from bench.report import cells
-from bench.report.audit_section import audit_verdict
-from bench.report.comparison_section import TEXT_COLUMNS, comparison_table
-from bench.report.emulation import emulations
-from bench.report.findings import findings
-from bench.report.memory_section import scaling_findings
-from bench.report.options import describe, differing
-from bench.report.plots import CAPTIONS
-from bench.report.ranking import apart, best_loaders, by_config, feed_case
-from bench.report.recommend import recommend
-from bench.report.recommendation_section import recommendation_text
-from bench.report.rows import Row, not_skipped, row_label, rows_from_run
-from bench.report.scaling import scalings
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.audit_section import audit_verdict
+from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
+from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.memory_section import scaling_findings
+from keras_loader_bench.bench.report.plots import CAPTIONS
+from keras_loader_bench.bench.report.ranking import apart, best_loaders, by_config, feed_case
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.recommendation_section import recommendation_text
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import Row, not_skipped, row_label, rows_from_run
+from keras_loader_bench.bench.report.scaling import scalings
 
 Run = Mapping[str, Any]
 

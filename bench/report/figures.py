@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.device_figures import DeviceUse, read_device_use
-from bench.report.endings import case_outcome, case_signal
-from bench.statistics import Estimate, estimate_ratio, ratios
+from keras_loader_bench.bench.report.device_figures import DeviceUse, read_device_use
+from keras_loader_bench.bench.report.endings import case_outcome, case_signal
+from keras_loader_bench.bench.statistics import Estimate, estimate_ratio, ratios
 
 
 @dataclass(frozen=True, kw_only=True)

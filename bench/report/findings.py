@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.report.audit_section import failure, known_mark
-from bench.report.cells import (
+from keras_loader_bench.bench.report.audit_section import failure, known_mark
+from keras_loader_bench.bench.report.cells import (
     Markdown,
     code,
     enumeration,
@@ -21,11 +21,10 @@ from bench.report.cells import (
     rate,
     significant,
 )
-from bench.report.emulation import emulations
-from bench.report.emulation_section import emulation_findings
-from bench.report.memory_section import growth, scaling_findings
-from bench.report.options import describe, differing
-from bench.report.ranking import (
+from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.emulation_section import emulation_findings
+from keras_loader_bench.bench.report.memory_section import growth, scaling_findings
+from keras_loader_bench.bench.report.ranking import (
     Best,
     CaseOf,
     apart,
@@ -36,9 +35,10 @@ from bench.report.ranking import (
     ranked_utilizations,
     train_case,
 )
-from bench.report.rows import Row, not_skipped
-from bench.report.scaling import Scaling, by_options
-from bench.statistics import Estimate, best, leaders, smallest_ranked_difference
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import Row, not_skipped
+from keras_loader_bench.bench.report.scaling import Scaling, by_options
+from keras_loader_bench.bench.statistics import Estimate, best, leaders, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
 """Feed rate / training rate from which on the model is the limit: even if nothing overlapped, the

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.cells import plain
-from bench.report.excerpts import EXCERPTS
-from bench.report.run_file import read_run
+from keras_loader_bench.bench.record.reader import read_run
+from keras_loader_bench.bench.report.cells import plain
+from keras_loader_bench.bench.report.excerpts import EXCERPTS
 
 _BEGIN = r"<!-- bench:(?P<part>[a-z-]+)(?P<words>[^<>\n]*?) -->"
 _END = "<!-- /bench -->"

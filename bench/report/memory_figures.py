@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.footprint import (
+from keras_loader_bench.bench.record.footprint import (
     CLOSED,
     counted_bytes,
     ends_of_phases,
@@ -17,8 +17,8 @@ from bench.footprint import (
     loader_readings,
     peak_reading,
 )
-from bench.report.endings import case_outcome, case_signal
-from bench.statistics import Slope
+from keras_loader_bench.bench.report.endings import case_outcome, case_signal
+from keras_loader_bench.bench.statistics import Slope
 
 GROWTH_CONFIDENCE = 0.99
 """Of intervals of growth: with 95%, one of twenty loaders would seem to leak by chance."""
@@ -42,7 +42,7 @@ class Memory:
     """Name of the signal that ended it, such as `SIGKILL`."""
 
     metric: str = "pss"
-    """What was read; see `bench.memory_metrics.METRICS`. Two metrics are never compared."""
+    """What was read; see `bench.sensors.memory_metrics.METRICS`. Two metrics are never compared."""
 
     anon_bytes: int | None = None
     """Private part of the footprint, at the moment of its peak."""

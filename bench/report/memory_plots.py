@@ -15,11 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bench.footprint import counted_bytes, died_of_budget
-from bench.report import cells
-from bench.report.memory_section import size_text
-from bench.report.options import describe
-from bench.report.plot_layout import (
+from keras_loader_bench.bench.record.footprint import counted_bytes, died_of_budget
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.memory_section import size_text
+from keras_loader_bench.bench.report.plot_layout import (
     GREY,
     GRID,
     TITLE,
@@ -29,9 +28,10 @@ from bench.report.plot_layout import (
     page_cache_style,
     short,
 )
-from bench.report.plot_parts import panel_grid, shared_legend
-from bench.report.rows import row_label
-from bench.report.scaling import Scaling, by_options
+from keras_loader_bench.bench.report.plot_parts import panel_grid, shared_legend
+from keras_loader_bench.bench.report.row_options import describe
+from keras_loader_bench.bench.report.rows import row_label
+from keras_loader_bench.bench.report.scaling import Scaling, by_options
 
 _COLUMNS = 4
 _MIB = 2**20

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bench.report import cells
-from bench.report.memory_figures import Memory
-from bench.report.options import HEADINGS, differing, value
-from bench.report.rows import Row
-from bench.report.scaling import Scaling, differing_options
-from bench.report.table import Table
-from bench.statistics import Slope
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.report.row_options import HEADINGS, differing, value
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.report.scaling import Scaling, differing_options
+from keras_loader_bench.bench.report.table import Table
+from keras_loader_bench.bench.statistics import Slope
 
 METRIC_NAMES = {
     "pss": "PSS",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.rows import Row
+from keras_loader_bench.bench.report.rows import Row
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Row]:

@@ -14,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 
-from bench.report import cells
-from bench.report.options import describe, differing
-from bench.report.ranking import by_config
-from bench.report.rows import Row
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.ranking import by_config
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import Row
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette, which stays apart under every common form of colour blindness."""

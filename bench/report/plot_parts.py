@@ -13,8 +13,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.plot_layout import Style, new_figure
-from bench.statistics import Estimate
+from keras_loader_bench.bench.report.plot_layout import Style, new_figure
+from keras_loader_bench.bench.statistics import Estimate
 
 _LEAST_WIDTH = 6.4
 

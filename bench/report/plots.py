@@ -15,14 +15,18 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.report.bar_plots import footprint_figure, rates_figure, utilization_figure
-from bench.report.emulation import emulations
-from bench.report.emulation_plot import emulation_figure
-from bench.report.memory_plots import scaling_figure, timeline_figure
-from bench.report.plot_layout import loader_styles
-from bench.report.rows import Row
-from bench.report.scaling import Scaling
-from bench.report.trade_off_plots import pareto_figure, workers_figure
+from keras_loader_bench.bench.report.bar_plots import (
+    footprint_figure,
+    rates_figure,
+    utilization_figure,
+)
+from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.emulation_plot import emulation_figure
+from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
+from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.report.scaling import Scaling
+from keras_loader_bench.bench.report.trade_off_plots import pareto_figure, workers_figure
 
 CAPTIONS = MappingProxyType(
     {

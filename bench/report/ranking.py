@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from bench.report.figures import Throughput
-from bench.report.rows import Row
-from bench.statistics import Estimate, best, leaders
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.statistics import Estimate, best, leaders
 
 CaseOf = Callable[[Row], Throughput | None]
 """Picks the case of a row that is compared."""

@@ -11,12 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bench.footprint import DEATHS
-from bench.report import cells
-from bench.report.figures import Throughput
-from bench.report.ranking import CASES, CaseOf, apart, by_config, ranked_utilizations
-from bench.report.rows import Row, not_skipped
-from bench.statistics import MIN_ROUNDS, Estimate
+from keras_loader_bench.bench.record.footprint import DEATHS
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.ranking import (
+    CASES,
+    CaseOf,
+    apart,
+    by_config,
+    ranked_utilizations,
+)
+from keras_loader_bench.bench.report.rows import Row, not_skipped
+from keras_loader_bench.bench.statistics import MIN_ROUNDS, Estimate
 
 SAME_FOOTPRINT = 0.10
 """Footprints that differ by less, or by less than `SAME_FOOTPRINT_BYTES`, count as the same."""

@@ -5,11 +5,11 @@ Must not know: the rule.
 
 from __future__ import annotations
 
-from bench.report import cells
-from bench.report.cells import Markdown, code, fraction, mebibytes, prose, rate
-from bench.report.options import describe
-from bench.report.ranking import CASES, ranked_rates, ranked_utilizations
-from bench.report.recommend import Recommendation, same_footprint_limit
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.cells import Markdown, code, fraction, mebibytes, prose, rate
+from keras_loader_bench.bench.report.ranking import CASES, ranked_rates, ranked_utilizations
+from keras_loader_bench.bench.report.recommend import Recommendation, same_footprint_limit
+from keras_loader_bench.bench.report.row_options import describe
 
 
 def recommendation_text(found: Recommendation) -> list[Markdown]:

@@ -11,18 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.report.audit import (
-    DIFFERENT,
+from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL
+from keras_loader_bench.bench.report.audit_result import (
     DIFFERENT_DIGESTS,
-    IDENTICAL,
     KnownFailure,
     Pass,
     read_audit,
     read_known_failure,
 )
-from bench.report.endings import SKIPPED, case_outcome
-from bench.report.figures import EmulatedStep, Throughput, read_throughput
-from bench.report.memory_figures import Memory, read_memory
+from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
+from keras_loader_bench.bench.report.figures import EmulatedStep, Throughput, read_throughput
+from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 
 CONFIG = (
     "backend",
@@ -76,7 +75,7 @@ class Row:
     """Whether every audit found the batches of the reference; `None`: never audited."""
 
     verdict: str | None = None
-    """What the audits found; see `bench.report.audit`."""
+    """What the audits found; see `bench.report.audit_result`."""
 
     passes: tuple[Pass, ...] = ()
     """The audit pass by pass: the first one that failed, otherwise the first one."""

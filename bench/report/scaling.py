@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.footprint import DEATHS, bracket
-from bench.report.memory_figures import Memory, read_memory
-from bench.report.options import describe, differing
-from bench.report.rows import CONFIG, Row
-from bench.statistics import Slope
+from keras_loader_bench.bench.record.footprint import DEATHS, bracket
+from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import CONFIG, Row
+from keras_loader_bench.bench.statistics import Slope
 
 BOUNDED_WITHIN = 0.10
 """A footprint that changes by less, from the smallest size to the largest, does not grow."""

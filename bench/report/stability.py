@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bench.report import cells
-from bench.report.cells import Markdown, code, enumeration
-from bench.report.figures import round_figures
-from bench.statistics import MIN_ROUNDS
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.cells import Markdown, code, enumeration
+from keras_loader_bench.bench.report.figures import round_figures
+from keras_loader_bench.bench.statistics import MIN_ROUNDS
 
 SPREAD = 0.10
 """Standard deviation of rounds / their mean, from which on they are called unsteady; pyperf's."""

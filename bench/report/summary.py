@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.device_figures import DeviceUse
-from bench.report.figures import Throughput, measured_rounds
-from bench.report.rows import Row
-from bench.statistics import Estimate, Slope
+from keras_loader_bench.bench.report.device_figures import DeviceUse
+from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
+from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.statistics import Estimate, Slope
 
 _KEY = (
     "backend",

@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.report import cells
-from bench.report.cells import Case
-from bench.report.emulation import emulations
-from bench.report.emulation_section import emulation_findings
-from bench.report.endings import endings, skipped_cases
-from bench.report.figures import Throughput
-from bench.report.memory_figures import Memory
-from bench.report.memory_section import scaling_findings
-from bench.report.options import describe
-from bench.report.ranking import by_config
-from bench.report.recommend import recommend
-from bench.report.recommendation_section import recommendation_text
-from bench.report.rows import Row, not_skipped, rows_from_run
-from bench.report.scaling import scalings
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.cells import Case
+from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.emulation_section import emulation_findings
+from keras_loader_bench.bench.report.endings import endings, skipped_cases
+from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.report.memory_section import scaling_findings
+from keras_loader_bench.bench.report.ranking import by_config
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.recommendation_section import recommendation_text
+from keras_loader_bench.bench.report.row_options import describe
+from keras_loader_bench.bench.report.rows import Row, not_skipped, rows_from_run
+from keras_loader_bench.bench.report.scaling import scalings
 
 _MIN_NAME = 8
 _GAP = "  "

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bench.report.options import describe, differing
-from bench.report.pareto import pareto_front
-from bench.report.plot_layout import GREY, GRID, INK, TITLE, Styles, short
-from bench.report.plot_parts import interval_line, panel_grid, shared_legend
-from bench.report.ranking import by_config
-from bench.report.rows import Row, not_skipped
-from bench.statistics import CONFIDENCE
+from keras_loader_bench.bench.report.pareto import pareto_front
+from keras_loader_bench.bench.report.plot_layout import GREY, GRID, INK, TITLE, Styles, short
+from keras_loader_bench.bench.report.plot_parts import interval_line, panel_grid, shared_legend
+from keras_loader_bench.bench.report.ranking import by_config
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import Row, not_skipped
+from keras_loader_bench.bench.statistics import CONFIDENCE
 
 _COLUMNS = 3
 _MIB = 2**20

@@ -1,13 +1,13 @@
 """The audit: what did `fit`, `evaluate` and `predict` really work on?
 
 Batches are identified by their content, so that any input of `fit` can be audited:
-`python -m loaders.audit mymodule:my_sequence --keras-backend jax`.
+`keras-loader-bench audit mymodule:my_sequence --keras-backend jax`.
 Must not know: any particular loader. Importing it loads no framework.
 """
 
 from __future__ import annotations
 
-from loaders.audit.compare import PassResult, Verdict, compare
-from loaders.audit.records import BatchRecord, Recorder, record_batch
+from keras_loader_bench.loaders.audit.records import BatchRecord, Recorder, record_batch
+from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare
 
 __all__ = ["BatchRecord", "PassResult", "Recorder", "Verdict", "compare", "record_batch"]

@@ -1,4 +1,4 @@
-"""`python -m loaders.audit mymodule:my_sequence --keras-backend jax`: audits any input of `fit`.
+"""`keras-loader-bench audit mymodule:my_sequence --keras-backend jax`: audits any input of `fit`.
 
 Owns: the command line. Imports no framework: each run is a process of its own.
 """
@@ -10,10 +10,10 @@ import os
 import sys
 import time
 
-from loaders.audit.process import Event, Run, run
-from loaders.audit.report import clean, render
-from loaders.audit.target import TargetError, check_module, split_name
-from loaders.registry import missing_package
+from keras_loader_bench.loaders.audit.parent import Event, Run, run
+from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
+from keras_loader_bench.loaders.audit.terminal import clean, render
+from keras_loader_bench.loaders.registry import missing_package
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -32,7 +32,7 @@ EPILOG = (
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the arguments; exit with status 2 where they are wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m loaders.audit", description=DESCRIPTION, epilog=EPILOG
+        prog="keras-loader-bench audit", description=DESCRIPTION, epilog=EPILOG
     )
     parser.add_argument(
         "target",
@@ -87,7 +87,7 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
         with _Progress(f"run {number} of 2") as progress:
             runs.append(
                 run(
-                    "loaders.audit.subject",
+                    "keras_loader_bench.loaders.audit.child",
                     settings,
                     environment=environment,
                     timeout_s=options.timeout,

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from loaders.audit.process import Event, Run
-from loaders.registry import LOADERS, KnownFailure
+from keras_loader_bench.loaders.audit.parent import Event, Run
+from keras_loader_bench.loaders.registry import LOADERS, KnownFailure
 
 STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it by hand"}
 """Stages of a run that are no calls of Keras."""

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from loaders.audit.compare import PassResult, Verdict
-from loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict
 
 Words = npt.NDArray[np.uint32]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from loaders.audit.fingerprint import MIX, STRIDE, WORD_DTYPES, BatchPrint, form
+from keras_loader_bench.loaders.audit.fingerprint import MIX, STRIDE, WORD_DTYPES, BatchPrint, form
 
 
 class FingerprintMetric(keras.metrics.Metric):

@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loaders.audit.compare import PassResult, Verdict, compare
-from loaders.audit.reading import Promise, Reading, largest, samples_of
-from loaders.audit.records import Arrays, BatchRecord, Recorder
+from keras_loader_bench.loaders.audit.reading import Promise, Reading, largest, samples_of
+from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder
+from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from loaders.audit.judge import Judged, judge
-from loaders.audit.reading import KEPT_BYTES, PROMISES, Promise, Reading, promise
-from loaders.audit.records import Arrays, BatchRecord, Recorder
-from loaders.audit.target import Length, Target, TargetError, kind_of, length_of, read_by_hand
+from keras_loader_bench.loaders.audit.judge import Judged, judge
+from keras_loader_bench.loaders.audit.reading import KEPT_BYTES, PROMISES, Promise, Reading, promise
+from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder
+from keras_loader_bench.loaders.audit.target import (
+    Length,
+    Target,
+    TargetError,
+    kind_of,
+    length_of,
+    read_by_hand,
+)
 
 MAX_BATCHES = 100_000
 MAX_SAMPLES = 10_000_000
@@ -102,7 +109,7 @@ class Subject:
         )
 
     def _read(self, reading: Reading) -> None:
-        from loaders.audit.recording import as_arrays  # imports Keras
+        from keras_loader_bench.loaders.audit.recording import as_arrays  # imports Keras
 
         wanted = None if self.steps is None else 2 * self.steps
         samples = 0
@@ -126,7 +133,7 @@ class Subject:
 
     def fit(self) -> None:
         """Fit a fresh model for two epochs."""
-        from loaders.audit.recording import record_fit
+        from keras_loader_bench.loaders.audit.recording import record_fit
 
         epochs = [Recorder(self.readings[0].samples()) for _ in self.parts]
         records = [_as_compiled(epoch.record) for epoch in epochs]
@@ -146,7 +153,7 @@ class Subject:
 
     def evaluate(self) -> None:
         """Evaluate a fresh model."""
-        from loaders.audit.recording import record_evaluate
+        from keras_loader_bench.loaders.audit.recording import record_evaluate
 
         got = Recorder(self.readings[0].samples())
         record_evaluate({"x": self.value(), **self._steps()}, _as_compiled(got.record))
@@ -154,7 +161,7 @@ class Subject:
 
     def predict(self) -> None:
         """Predict with a fresh model."""
-        from loaders.audit.recording import record_predict
+        from keras_loader_bench.loaders.audit.recording import record_predict
 
         got = Recorder(self.readings[0].samples(targets=False))
         in_order = record_predict({"x": self.value(), **self._steps()}, _as_compiled(got.record))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from loaders.audit.records import Arrays, BatchRecord, record_batch, split
+from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, record_batch, split
 
 Promise = Literal["ordered", "shuffled", "drops_last", "other_contents"]
 """What two readings have in common: the same batches in the same order; the same samples; the same

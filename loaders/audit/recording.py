@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.records import Arrays
 
 Record = Callable[[Arrays], None]
 

@@ -5,9 +5,9 @@ import time
 
 from fake_nvml import FakeCard, FakeNvml
 
-import bench.card_monitor
-import bench.worker
-from bench.nvml import Card
+from keras_loader_bench.bench.child import worker
+from keras_loader_bench.bench.sensors import card_monitor
+from keras_loader_bench.bench.sensors.nvml import Card
 
 MEMORY = {
     "peak_device_bytes": 700 * 2**20,
@@ -27,8 +27,8 @@ class RunningCard(FakeCard):
         pass
 
 
-class WorkerWithCard(bench.worker.Worker):
-    @functools.wraps(bench.worker.Worker.import_framework)
+class WorkerWithCard(worker.Worker):
+    @functools.wraps(worker.Worker.import_framework)
     def import_framework(self):
         description = super().import_framework()
         self._on_accelerator = True
@@ -38,5 +38,5 @@ class WorkerWithCard(bench.worker.Worker):
         return MEMORY
 
 
-bench.card_monitor.Card = lambda which: Card(which, FakeNvml(RunningCard()))
-bench.worker.Worker = WorkerWithCard
+card_monitor.Card = lambda which: Card(which, FakeNvml(RunningCard()))
+worker.Worker = WorkerWithCard

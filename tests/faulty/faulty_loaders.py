@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 
-from loaders.lazy_sequence import LazySequence
-from loaders.sequence_loader import SequenceLoader
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
+from keras_loader_bench.loaders.sequence_loader import SequenceLoader
 
 
 class FaultyLoader(SequenceLoader):

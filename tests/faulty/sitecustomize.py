@@ -1,6 +1,6 @@
 """On PYTHONPATH, adds loaders that fail to the registry of every process of a run."""
 
-from loaders.registry import LOADERS, KnownFailure, LoaderEntry
+from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry
 
 LOADERS.update(
     {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from bench.report.plot_layout import GREY, GRID
+from keras_loader_bench.bench.report.plot_layout import GREY, GRID
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "{http://www.w3.org/1999/xlink}href"

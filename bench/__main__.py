@@ -1,0 +1,71 @@
+"""The command `keras-loader-bench`: one word for each thing that the suite does."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+COMMANDS = {
+    "run": "measure loaders: `pytest bench/ --benchmark-only`, from any folder; options as there",
+    "audit": "find out what `fit` really trains on, with any input",
+    "report": "rebuild the report of a run from its run.json",
+    "compare": "compare two runs, case by case",
+    "history": "show each case over many runs",
+}
+
+_MODULES = {
+    "audit": "loaders.audit",
+    "report": "bench.report",
+    "compare": "bench.compare",
+    "history": "bench.history",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the command and its own arguments; `None`: those of the process.
+
+    Returns:
+        The exit status of the command; 2 where there is no such command.
+    """
+    command, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if command in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if command == "run":
+        return _run(rest)
+    if command not in _MODULES:
+        print(f"There is no command `{command}`.\n\n{_usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"keras_loader_bench.{_MODULES[command]}.__main__")
+    status: int = module.main(rest)
+    return status
+
+
+def _usage() -> str:
+    lines = [f"  {name:<9}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: keras-loader-bench COMMAND ...", "", *lines])
+
+
+def _run(options: list[str]) -> int:
+    import pytest
+
+    folder = Path(__file__).parent
+    chosen = [option for option in options if Path(option).name.startswith("bench_")]
+    return pytest.main(
+        [
+            # Where the user is, results go; no settings of that folder's own pytest apply.
+            f"--rootdir={Path.cwd()}",
+            *("-c", str(folder / "run.ini")),
+            "--benchmark-only",
+            *(str(folder / name) for name in chosen or [""]),
+            *(option for option in options if option not in chosen),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

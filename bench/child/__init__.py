@@ -1,0 +1,1 @@
+"""A case's own process: the only part of `bench` that imports a framework."""

@@ -1,0 +1,53 @@
+"""The process of one case: it answers requests until its parent has no more.
+
+Requests come on standard input and answers leave on what was standard output, one JSON object a
+line: `{"call": method, "args": {...}}` -> `{"ok": value}` or `{"error": {...}}`. Everything else
+that is printed goes to standard error, which the parent has made a file.
+Must not know: what the requests mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+from keras_loader_bench.bench.child.worker import Worker
+from keras_loader_bench.bench.sensors.budget import is_refused_allocation
+from keras_loader_bench.loaders.system.process_tree import die_first, end_with_parent
+
+
+def serve(worker: Worker, answers: Any) -> None:
+    """Answer requests until standard input ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"ok": getattr(worker, request["call"])(**request["args"])}
+        except Exception as error:
+            answer = {
+                "error": {
+                    "type": type(error).__name__,
+                    "message": str(error),
+                    "traceback": traceback.format_exc(),
+                    "refused": is_refused_allocation(error),
+                }
+            }
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    """Serve one case: its settings are the only argument, as JSON."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what frameworks print must not mix with the answers
+    # Line by line, or what a loader printed last would be lost with its process.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    end_with_parent()
+    die_first()
+    serve(Worker(**json.loads(sys.argv[1])), answers)
+
+
+if __name__ == "__main__":
+    main()

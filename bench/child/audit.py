@@ -1,0 +1,193 @@
+"""The audit of a registered loader, under the conditions of its timed rounds.
+
+Owns: the reference, computed from the source with NumPy alone. It shares no code with the loaders
+on purpose. Must not know: any framework, any particular loader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from keras_loader_bench.loaders.audit import (
+    BatchRecord,
+    PassResult,
+    Recorder,
+    compare,
+    record_batch,
+)
+from keras_loader_bench.loaders.audit.fingerprint import (
+    BatchPrint,
+    compare_fingerprints,
+    fingerprint,
+)
+from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.sources.image_source import ImageSource
+
+AUDIT_BATCHES = 8, 64
+"""The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
+the last batch of an epoch may be smaller."""
+
+AUDIT_SAMPLES = 8192
+"""About how many samples such a pass has where that is more than `AUDIT_BATCHES` allow."""
+
+WHOLE_EPOCH = "fit, whole epoch by fingerprint"
+
+# Each quotient is rounded twice here, to float64 and to float32; a test compares all 256 with exact
+# fractions.
+_SCALED = (np.arange(256) / 255.0).astype(np.float32)
+
+
+class Reference:
+    """What a pass over some rows must be given.
+
+    Args:
+        source: the stored images.
+        rows: the rows, in order.
+        options: batch size and the form of the pixels.
+        targets: whether `y` belongs to the batches; `predict` is given none.
+    """
+
+    def __init__(
+        self, source: ImageSource, rows: Rows, options: LoaderOptions, *, targets: bool = True
+    ) -> None:
+        self._source = source
+        self._rows = rows
+        self._options = options
+        self._targets = targets
+
+    def _arrays(self, rows: Rows) -> Arrays:
+        images = self._source.images[rows]
+        x = _SCALED[images] if self._options.pixels == "float32" else images
+        if not self._targets:
+            return {"x": x}
+        classes = np.arange(len(self._source.class_names))
+        return {"x": x, "y": (self._source.labels[rows][:, None] == classes).astype(np.float32)}
+
+    @cached_property
+    def batches(self) -> list[BatchRecord]:
+        """The batches, in order."""
+        return [record_batch(batch) for batch in self._each()]
+
+    @cached_property
+    def fingerprints(self) -> list[BatchPrint]:
+        """Those of the batches, in order."""
+        return [fingerprint(batch) for batch in self._each()]
+
+    def _each(self) -> Iterator[Arrays]:
+        size = self._options.batch_size
+        for start in range(0, len(self._rows), size):
+            yield self._arrays(self._rows[start : start + size])
+
+    @cached_property
+    def samples(self) -> frozenset[bytes]:
+        """The digests of all samples."""
+        return frozenset(sample for batch in self.batches for sample in batch.samples)
+
+    def values(self, position: int) -> Arrays:
+        """Return the sample at a position, without the batch's dimension."""
+        arrays = self._arrays(self._rows[position : position + 1])
+        return {name: array[0] for name, array in arrays.items()}
+
+    def compare(self, name: str, got: Recorder) -> PassResult:
+        """Return the verdict on one pass."""
+        return compare(name, self.batches, got.batches, strangers=got.strangers, values=self.values)
+
+
+def audit_rows(order: Rows, batch_size: int) -> Rows:
+    """Return the first rows of an order, those that are compared byte for byte."""
+    fewest, most = AUDIT_BATCHES
+    full = min(max(AUDIT_SAMPLES // batch_size, fewest), most)
+    return order[: full * batch_size + batch_size // 2]
+
+
+def audit_loader(
+    loader: Loader,
+    rows: Rows,
+    other_rows: Rows,
+    *,
+    epoch_rows: Rows | None = None,
+    steps_per_execution: int = 1,
+    jit_compile: bool | str = "auto",
+) -> dict[str, Any]:
+    """Let fresh models record what a loader gives them, and compare it with the reference.
+
+    The passes: two epochs of a first `fit`, a first `evaluate` and a first `predict`, of which
+    every batch is read back and compared byte for byte; and one epoch of which the fingerprint of
+    every batch is compared, see `loaders.audit.fingerprint`, so that nothing waits for a batch.
+
+    Args:
+        loader: the loader.
+        rows: those that `fit` is to train on.
+        other_rows: those of `evaluate` and `predict`: they show a loader that keeps an old order.
+        epoch_rows: those of the pass by fingerprint; `None`: there is none.
+        steps_per_execution: of the rounds, because it changes how Keras draws batches.
+        jit_compile: of the rounds, for the pass by fingerprint.
+
+    Returns:
+        The audit as it stands in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
+        over the batches of the first epoch, `batches` and `samples` in it, `first_difference`, and
+        `passes`.
+    """
+    from keras_loader_bench.loaders.audit import recording
+    from keras_loader_bench.loaders.audit.fingerprint_model import fingerprint_fit
+
+    source, options = loader.source, loader.options
+    training = Reference(source, rows, options)
+    others = Reference(source, other_rows, options)
+    images = Reference(source, other_rows, options, targets=False)
+
+    epochs = [Recorder(training.samples), Recorder(training.samples)]
+    recording.record_fit(
+        loader.fit_args(rows),
+        [epoch.record for epoch in epochs],
+        steps_per_execution=steps_per_execution,
+    )
+    evaluated, predicted = Recorder(others.samples), Recorder(images.samples)
+    steps = {"steps_per_execution": steps_per_execution}
+    recording.record_evaluate(loader.fit_args(other_rows), evaluated.record, **steps)
+    in_order = recording.record_predict(loader.fit_args(other_rows), predicted.record, **steps)
+
+    predict = images.compare("predict", predicted)
+    if predict.identical and not in_order:
+        predict = replace(
+            predict,
+            verdict="other_order",
+            difference="`predict` returned its outputs in another order than that of its steps",
+        )
+    passes = [
+        *(training.compare(f"fit, epoch {i}", epoch) for i, epoch in enumerate(epochs, start=1)),
+        others.compare("evaluate", evaluated),
+        predict,
+    ]
+    if epoch_rows is not None:
+        expected = Reference(source, epoch_rows, options).fingerprints
+        got = fingerprint_fit(
+            loader.fit_args(epoch_rows),
+            most_batches=len(expected),
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+        passes.append(compare_fingerprints(WHOLE_EPOCH, expected, got))
+    wrong = [result for result in passes if not result.identical]
+    return {
+        "verdict": wrong[0].verdict if wrong else "identical",
+        "identical": not wrong,
+        "digest": total_digest(epochs[0].batches),
+        "expected_digest": total_digest(training.batches),
+        "batches": len(epochs[0].batches),
+        "samples": len(rows),
+        "first_difference": f"{wrong[0].name}, {wrong[0].difference}" if wrong else None,
+        "passes": [result.to_dict() for result in passes],
+    }
+
+
+def total_digest(batches: Iterable[BatchRecord]) -> str:
+    """Return one SHA-256 over the digests of batches, in their order."""
+    return hashlib.sha256("".join(batch.digest for batch in batches).encode()).hexdigest()

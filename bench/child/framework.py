@@ -1,0 +1,45 @@
+"""Imports Keras and its backend, set as the contract asks.
+
+Must not know: models, loaders beyond their entry, what is measured.
+"""
+
+from __future__ import annotations
+
+from keras_loader_bench.loaders.registry import LOADERS
+
+
+def import_framework(*, backend: str, loader: str) -> dict[str, str]:
+    """Import Keras, its backend and what a loader needs before them.
+
+    Args:
+        backend: the Keras backend that the process was started for.
+        loader: a name of the registry.
+
+    Returns:
+        See `bench.child.device.describe_backend`.
+
+    Raises:
+        RuntimeError: Keras runs on another backend.
+    """
+    if "torch" in LOADERS[loader].packages:
+        import torch  # noqa: F401  # a process that needs both must import it before TensorFlow
+    import keras
+
+    if keras.backend.backend() != backend:
+        raise RuntimeError(
+            f"Keras runs on `{keras.backend.backend()}`, the case asks for `{backend}`; does "
+            "something set KERAS_BACKEND when Python starts?"
+        )
+    # Whatever the user's keras.json says: it is part of the contract.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    import keras_loader_bench.bench.child.models  # noqa: F401  # so that it does not count as the model's memory
+    from keras_loader_bench.bench.child.device import (
+        describe_backend,
+        hide_accelerators_from_tensorflow,
+    )
+
+    description = describe_backend()
+    if description["device"] != "cpu":
+        hide_accelerators_from_tensorflow()
+    return description

@@ -1,0 +1,173 @@
+"""The models that rounds fit, and the one call of `fit`. Imported in a case's own process only.
+
+A new model is one function here and one line in `MODELS`. Must not know: any particular loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from keras_loader_bench.loaders import ScalePixels
+from keras_loader_bench.loaders.contract import Loader, Pixels, Rows
+
+CNN_PARAMETERS = 550_570
+"""Weights of `cnn`: 287,008 in six convolutions, 262,272 and 1,290 in two dense layers."""
+
+
+class SampleCounter(keras.metrics.Metric):
+    """Counts the samples that reached the model, inside its graph."""
+
+    def __init__(self) -> None:
+        super().__init__(name="samples", dtype="int32")
+        # `int` is int64 on TensorFlow, which keeps int32 variables off a GPU, where XLA needs them.
+        self.count = self.add_variable(shape=(), initializer="zeros", name="count", dtype="int")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the length of one batch."""
+        self.count.assign_add(keras.ops.shape(y_true)[0])
+
+    def result(self) -> Any:
+        """Return the number of samples since the epoch began."""
+        return self.count + 0  # a tensor of its own: the variable changes before logs are read
+
+
+def fit(
+    model: Any, loader: Loader, rows: Rows, callbacks: Sequence[Any] = (), *, epochs: int = 1
+) -> int:
+    """Train on the given rows, in each epoch the same: the only training call of this suite.
+
+    Returns:
+        How many samples the model saw in all epochs.
+
+    Raises:
+        RuntimeError: that is not how many the rows are.
+    """
+    history = model.fit(
+        **loader.fit_args(rows), shuffle=False, epochs=epochs, verbose=0, callbacks=list(callbacks)
+    )
+    seen, expected = int(sum(history.history["samples"])), epochs * len(rows)
+    if seen != expected and not model.stop_training:  # a callback may end it early
+        raise RuntimeError(f"The model saw {seen} samples; the loader was to deliver {expected}.")
+    return seen
+
+
+class NullModel(keras.Model):
+    """Takes its batch, counts the samples and learns nothing: what is left is the loader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counter = SampleCounter()
+
+    def call(self, x: Any) -> Any:
+        """Return one value of every sample: Keras wants to see the shape of an output."""
+        return keras.ops.reshape(x, (keras.ops.shape(x)[0], -1))[:, :1]
+
+    def train_step(self, *args: Any) -> Any:
+        """Count one batch. The only argument is the batch; on JAX the state comes before it."""
+        x, y = args[-1]
+        if keras.backend.backend() == "torch":
+            # Keras' own step would move it to the device here.
+            x, y = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
+        if keras.backend.backend() != "jax":
+            return self._count(x, y)
+        *rest, metrics = args[0]
+        mapping = list(zip(self.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            logs = self._count(x, y)
+        counted = [scope.get_current_value(variable) for variable in self.metrics_variables]
+        return logs, (*rest, counted)
+
+    def _count(self, x: Any, y: Any) -> dict[str, Any]:
+        self.counter.update_state(y, None)
+        logs = {"samples": self.counter.result()}
+        if keras.backend.backend() == "jax":
+            # It would not even move a batch to its device that no result depends on. On torch this
+            # were a view, which keeps the batch while a callback of Keras' has its logs to read.
+            logs["value"] = x[0, 0, 0, 0]
+        return logs
+
+
+def null(pixels: Pixels, **compile_options: Any) -> Any:
+    """Return a model whose step costs next to nothing."""
+    model = NullModel()
+    model.compile(**compile_options)
+    return model
+
+
+def cnn(pixels: Pixels, **compile_options: Any) -> Any:
+    """Return the CNN that training rates are measured with.
+
+    Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
+    each pair, Dense 128 ReLU, Dense 10 softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
+    """
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((32, 32, 3), dtype=pixels)])
+    if pixels == "uint8":
+        model.add(ScalePixels())
+    for filters in (32, 64, 128):
+        for _ in range(2):
+            model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        model.add(layers.MaxPooling2D(2))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(128, activation="relu"))
+    # A softmax in half precision would not add up to 1.
+    model.add(layers.Dense(10, activation="softmax", dtype="float32"))
+    assert model.count_params() == CNN_PARAMETERS
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss="categorical_crossentropy",
+        metrics=["accuracy", SampleCounter()],
+        **compile_options,
+    )
+    return model
+
+
+MODELS: dict[str, Callable[..., Any]] = {"cnn": cnn, "null": null}
+"""Name of a model -> the function that makes it for one form of pixels and compiles it with the
+options that are given."""
+
+
+JIT_COMPILE: dict[str, bool | str] = {"auto": "auto", "on": True, "off": False}
+"""A case's `jit_compile` -> what `keras.Model.compile` takes."""
+
+
+def make_model(
+    name: str, pixels: Pixels, *, precision: str, jit_compile: str, steps_per_execution: int
+) -> Any:
+    """Return a model, compiled.
+
+    Args:
+        name: a key of `MODELS`.
+        pixels: the form in which it is given images.
+        precision: Keras' dtype policy, of this model alone.
+        jit_compile: `auto`, `on` or `off`.
+        steps_per_execution: see `keras.Model.compile`.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return MODELS[name](
+            pixels,
+            jit_compile=JIT_COMPILE[jit_compile],
+            steps_per_execution=steps_per_execution,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def learning_rate(epoch: int) -> float:
+    """Return the step-wise schedule for full training runs of `cnn`.
+
+    1e-3; after epoch 20, 40, 60 and 80 times 1e-1, 1e-2, 1e-3 and 0.5e-3. For
+    `keras.callbacks.LearningRateScheduler`.
+
+    Args:
+        epoch: number of the epoch, from 0.
+    """
+    for after, factor in ((80, 0.5e-3), (60, 1e-3), (40, 1e-2), (20, 1e-1)):
+        if epoch > after:
+            return 1e-3 * factor
+    return 1e-3

@@ -1,0 +1,260 @@
+"""What the process of one case does: the only place where framework, model and loader meet.
+
+Must not know: how requests reach it, pytest, results, reports.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
+from keras_loader_bench.bench.child.heap import trim_heap
+from keras_loader_bench.bench.sensors.budget import lift_limit, limit_allocations
+
+
+class Worker:
+    """Holds the model, the ceiling and the loader of one case. Requests are its methods.
+
+    Args:
+        source: folder of the `ImageSource`.
+        samples: how many of its rows exist for this case.
+        case: fields of the `Case` that a worker needs.
+        seed: of the orders.
+    """
+
+    def __init__(self, *, source: str, samples: int, case: dict[str, Any], seed: int) -> None:
+        from keras_loader_bench.loaders.sources.image_source import ImageSource
+
+        self._source = ImageSource.open(Path(source)).head(samples)
+        self._case = case
+        self._seed = seed
+        self._loader: Any = None
+        self._round_rows: Any = None
+        self._round_epochs = 1
+        self._resident: float | None = None
+        self._on_accelerator = False
+        self._emulated: Any = None
+
+    def import_framework(self) -> dict[str, str]:
+        """Import Keras, its backend and what the loader needs; see `bench.child.framework`."""
+        from keras_loader_bench.bench.child.framework import import_framework
+
+        description = import_framework(backend=self._case["backend"], loader=self._case["loader"])
+        self._on_accelerator = description["device"] != "cpu"
+        return description
+
+    def make_model(self) -> None:
+        """Make and compile the model, and what its steps wait for."""
+        import keras
+
+        from keras_loader_bench.bench.child.emulated_step import emulated_step
+        from keras_loader_bench.bench.child.models import make_model
+
+        keras.utils.set_random_seed(self._seed)
+        names = ("pixels", "precision", "jit_compile", "steps_per_execution")
+        self._model = make_model(self._case["model"], **{name: self._case[name] for name in names})
+        step_ms = self._case["step_ms"]
+        if step_ms is not None:
+            self._emulated = emulated_step(step_ms, busy=self._case["step_cpu"])
+
+    def make_ceiling(self) -> None:
+        """Make the ceiling and fit two of its batches, which builds and traces the model."""
+        from keras_loader_bench.bench.child.ceiling import CeilingLoader
+
+        self._ceiling = CeilingLoader(self._source, self._options())
+        self._fit_once("ceiling", self._whole_batches(2 * self._case["steps_per_execution"]))
+        # TensorFlow alone is 350,000 objects: without them the collection before each round takes
+        # a millisecond and not a fifth of a second.
+        gc.collect()
+        gc.freeze()
+
+    def make_loader(self) -> None:
+        """Make the loader of the case; the peak of device memory counts from now on."""
+        from keras_loader_bench.bench.child.device import reset_peak_memory
+        from keras_loader_bench.loaders import make_loader
+
+        reset_peak_memory()
+        self._loader = make_loader(self._case["loader"], self._source, self._options())
+
+    def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
+        """Do what a round needs and what its clock and its caller's must not see.
+
+        Args:
+            loader: `ceiling` or `loader`.
+            epoch: number of the order.
+            samples: an epoch of the round has so many of the order's first rows.
+            epochs: of the one `fit` that the round is; each has the same rows.
+        """
+        self._round_epochs = epochs
+        self._round_loader = self._ceiling if loader == "ceiling" else self._loader
+        self._round_rows = None  # or two orders would be in memory at once
+        self._round_rows = self._rows(epoch)[:samples]
+        gc.collect()  # a round pays for its own garbage only
+        if loader == "loader":
+            self._prepare_pages()
+        self._cpu_before = own_cpu_seconds()
+
+    def round(self) -> dict[str, Any]:
+        """Fit the prepared round.
+
+        The clock runs from `fit_args` until `fit` has returned and the device has done its work.
+
+        Returns:
+            `samples` delivered in all `epochs`, `seconds` and `resident_before`, the share of the
+            source's pages that were in memory (`None`: unknown); also `steady_seconds` of an
+            `EmulatedStep`.
+        """
+        from keras_loader_bench.bench.child.device import synchronize
+        from keras_loader_bench.bench.child.models import fit
+
+        start = time.perf_counter()
+        seen = fit(
+            self._model,
+            self._round_loader,
+            self._round_rows,
+            self._callbacks(),
+            epochs=self._round_epochs,
+        )
+        synchronize(self._model)
+        seconds = time.perf_counter() - start
+        reply = {
+            "samples": seen,
+            "epochs": self._round_epochs,
+            "seconds": seconds,
+            "resident_before": self._resident,
+        }
+        if self._emulated is not None:
+            reply["steady_seconds"] = self._emulated.steady_seconds
+        return reply
+
+    def _prepare_pages(self) -> None:
+        from keras_loader_bench.bench.child.cold_pages import prepare_pages
+
+        self._resident = prepare_pages(self._source, self._case["page_cache"])
+
+    def _callbacks(self) -> list[Any]:
+        return [] if self._emulated is None else [self._emulated]
+
+    def settle(self) -> None:
+        """Let go of the round's rows, of garbage and of what the C library keeps for later.
+
+        What is left now is held by somebody.
+        """
+        self._round_rows = None
+        gc.collect()
+        trim_heap()
+
+    def limit_memory(self, *, budget_bytes: int) -> dict[str, int]:
+        """Refuse this process more memory from now on; see `limit_allocations`."""
+        return limit_allocations(budget_bytes)
+
+    def lift_memory_limit(self) -> None:
+        """Let the audit have what it needs: its models are no part of the loader."""
+        lift_limit()
+
+    def cpu_of_round(self) -> float:
+        """Return the CPU seconds of this process and its descendants since `prepare_round`."""
+        return own_cpu_seconds() - self._cpu_before
+
+    def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
+        """Warm up; return the `samples` of an epoch of a round, and its `epochs`.
+
+        On a CPU, and with emulated steps, a round lasts about `seconds`, one epoch at most. On an
+        accelerator it is whole epochs of at least `accelerator_seconds`.
+        """
+        from keras_loader_bench.bench.child.calibration import batches_of_round, epochs_of_round
+
+        def fit(batches: int) -> float:
+            return self._fit_once("loader", self._whole_batches(batches))
+
+        every = math.ceil(self._source.num_samples / self._case["batch_size"])
+        least = min(2 * self._case["steps_per_execution"], every)
+        fit(least)  # traces: its time says nothing
+        if self._on_accelerator and self._case["step_ms"] is None:
+            batches, epochs = every, epochs_of_round(lambda: fit(every), accelerator_seconds)
+        else:
+            batches, epochs = batches_of_round(fit, seconds, least=least, most=every), 1
+        samples = self._whole_batches(batches)
+        self._fit_once("ceiling", samples)
+        return {"samples": samples, "epochs": epochs}
+
+    def _fit_once(self, loader: str, samples: int) -> float:
+        self.prepare_round(loader=loader, epoch=0, samples=samples)
+        seconds: float = self.round()["seconds"]
+        return seconds
+
+    def time_to_first_batch(self, *, epoch: int, samples: int) -> float:
+        """Return the seconds from the start of a round to the end of its first step."""
+        from keras_loader_bench.bench.child.epoch_timing import FirstStep
+        from keras_loader_bench.bench.child.models import fit
+
+        rows = self._rows(epoch)[:samples]
+        gc.collect()
+        self._prepare_pages()
+        step = FirstStep()
+        start = time.perf_counter()
+        fit(self._model, self._loader, rows, [*self._callbacks(), step])
+        assert step.end is not None, "a round has at least one batch"
+        return step.end - start
+
+    def epoch_boundaries(self, *, epochs: int, batches: int) -> list[float]:
+        """Return the seconds between the epochs of one `fit`; see `bench.child.epoch_timing`."""
+        from keras_loader_bench.bench.child.epoch_timing import Boundaries
+        from keras_loader_bench.bench.child.models import fit
+
+        rows = self._rows(0)[: self._whole_batches(batches)]
+        gc.collect()
+        times = Boundaries()
+        fit(self._model, self._loader, rows, [*self._callbacks(), times], epochs=epochs)
+        return times.seconds
+
+    def device_memory(self) -> dict[str, Any]:
+        """Return what allocators took for the accelerator; see `bench.child.device`."""
+        from keras_loader_bench.bench.child.device import device_memory
+
+        return device_memory()
+
+    def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
+        """Let fresh models record what the loader gives them; see `bench.child.audit`."""
+        from keras_loader_bench.bench.child.audit import audit_loader, audit_rows
+        from keras_loader_bench.bench.child.models import JIT_COMPILE
+
+        if self._loader is None:
+            self.make_loader()
+        rows = [audit_rows(self._rows(epoch), self._case["batch_size"]) for epoch in (0, 1)]
+        return audit_loader(
+            self._loader,
+            *rows,
+            epoch_rows=self._rows(2) if whole_epoch else None,
+            steps_per_execution=self._case["steps_per_execution"],
+            jit_compile=JIT_COMPILE[self._case["jit_compile"]],
+        )
+
+    def close_loader(self) -> None:
+        """Close the loader and collect what it leaves."""
+        self._loader.close()
+        self._loader = None
+        self.settle()
+
+    def ping(self) -> None:
+        """Do nothing: what remains is the cost of a request."""
+
+    def _options(self) -> Any:
+        from keras_loader_bench.loaders.contract import LoaderOptions
+
+        names = ("batch_size", "pixels", "num_workers")
+        return LoaderOptions(**{name: self._case[name] for name in names})
+
+    def _rows(self, epoch: int) -> Any:
+        from keras_loader_bench.loaders.order import sample_order
+
+        return sample_order(self._source.num_samples, seed=self._seed, epoch=epoch)
+
+    def _whole_batches(self, count: int) -> int:
+        """Return the samples of that many batches, at least one; a whole epoch at most."""
+        batch_size: int = self._case["batch_size"]
+        return min(max(1, count) * batch_size, self._source.num_samples)

@@ -1,0 +1,172 @@
+"""Runs one case: which requests its child gets, in which order, and what is recorded of them.
+
+Must not know: pytest's hooks, how results are shown, any framework.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from keras_loader_bench.bench.parent.measurement import Measurement
+from keras_loader_bench.bench.parent.memory_case import sample_memory
+from keras_loader_bench.bench.parent.process import LOG_TAIL_BYTES, CaseError, Child
+from keras_loader_bench.bench.parent.timed_case import time_rounds
+from keras_loader_bench.bench.record.footprint import footprint_bytes
+from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
+from keras_loader_bench.bench.sensors.machine import swapped_bytes
+from keras_loader_bench.bench.sensors.nvml import CardError
+from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
+
+
+class CaseRun(Measurement):
+    """The measurement of one case, from its first process to its record."""
+
+    def measure(self, benchmark: Any) -> None:
+        """Run the case under pytest-benchmark and record it.
+
+        Args:
+            benchmark: pytest-benchmark's fixture.
+
+        Raises:
+            CaseError: the case failed, or a package that it needs is missing; the record and
+                `run.json` say how.
+        """
+        with self._recorded():
+            if self.missing:
+                raise CaseError("skipped", "MissingPackage", self.missing)
+            if reason := self.case.unsupported:
+                raise CaseError("skipped", "Unsupported", reason)
+            self._measure(benchmark)
+
+    def _measure(self, benchmark: Any) -> None:
+        # The card first: what it finds there is not the case's.
+        with self._card() as card, self._child() as child:
+            if self.case.bench == "memory":
+                self._memory(child, benchmark)
+            else:
+                time_rounds(self, child, card, benchmark)
+            self.progress.step("audit")
+            # A probe for a breaking point has the batches of the sizes beside it.
+            self.record["audit"] = audit = child.call("audit", whole_epoch=self.planned)
+            benchmark.extra_info.update(identical=audit["identical"], digest=audit["digest"])
+            if not audit["identical"]:
+                raise CaseError("audit_failed", "AuditFailed", audit["first_difference"])
+
+    def _memory(self, child: Child, benchmark: Any) -> None:
+        """Sample the child's process tree while it trains."""
+        died: list[CaseError] = []
+
+        def target() -> None:
+            try:
+                sample_memory(self, child)
+            except CaseError as error:  # raised below: for pytest-benchmark it is no error
+                died.append(error)
+
+        benchmark.pedantic(target, rounds=1)
+        benchmark.extra_info.update(footprint_bytes=footprint_bytes(self.record["memory"]))
+        if died:
+            raise died[0]
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Write the record of the case to `run.json`, however it ends."""
+        start, swapped = time.monotonic(), swapped_bytes()
+        self.progress.begin(self.case, planned=self.planned)
+        try:
+            yield
+            self.record["outcome"] = "ok"
+        except CaseError as error:
+            self.record["outcome"] = error.outcome
+            self.record["error"] = {
+                "type": error.kind,
+                "message": error.message,
+                "traceback": error.traceback,
+                "signal": error.signal_name,
+                "log_tail": error.log_tail,
+            }
+            raise
+        finally:
+            self.record["duration_s"] = round(time.monotonic() - start, 3)
+            if swapped is not None and (after := swapped_bytes()) is not None:
+                self.record["swapped_bytes"] = after - swapped
+            add = self._results.add_case if self.planned else self._results.add_probe
+            add(self.record)
+            self.progress.end(self.record["outcome"])
+
+    @contextmanager
+    def _card(self) -> Iterator[CardMonitor | None]:
+        """Watch the card of a timed case; its record is kept where the case used one."""
+        if self.case.bench == "memory" or self.case.device == "cpu":
+            yield None
+            return
+        try:
+            card = open_card(os.environ)
+        except CardError as error:
+            try:
+                yield None
+            finally:
+                if self.on_accelerator:
+                    self.record["card"] = {"reason": str(error)}
+            return
+        try:
+            monitor = CardMonitor(card)
+            try:
+                yield monitor
+            finally:
+                watched = monitor.stop()
+                if self.on_accelerator:
+                    self.record["card"] = watched
+        finally:
+            card.close()
+
+    @contextmanager
+    def _child(self) -> Iterator[Child]:
+        """Start the case's process; its log is kept only where the case fails."""
+        log = self._log_file()
+        settings = {
+            "source": str(self._source.folder.resolve()),
+            "samples": self.case.samples,
+            "case": self.case.to_dict(),
+            "seed": self.protocol.seed,
+        }
+        keep = True
+        try:
+            with Child(
+                settings,
+                backend=self.case.backend,
+                log=log,
+                timeout_s=self.protocol.case_timeout_s,
+                environment=environment_of_case(self.case.device, os.environ),
+            ) as child:
+                try:
+                    yield child
+                    keep = False
+                except CaseError as error:
+                    error.log_tail = child.log(LOG_TAIL_BYTES)
+                    keep = error.outcome != "skipped"
+                    raise
+        finally:
+            if not keep:
+                log.unlink()
+                with suppress(OSError):  # another case has left its log there
+                    log.parent.rmdir()
+
+    def _log_file(self) -> Path:
+        folder = self._results.path.parent / "logs"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{self.case}.log"
+
+
+def describe_failure(error: CaseError) -> str:
+    """Return what a failed test shows: the cause, the child's traceback and the end of its log."""
+    parts = [str(error)]
+    if error.traceback:
+        parts += ["--- traceback of the child ---", error.traceback.rstrip()]
+    if error.log_tail:
+        parts += ["--- end of the child's log ---", error.log_tail.rstrip()]
+    return "\n".join(parts)

@@ -1,0 +1,76 @@
+"""One case that is being measured: its record so far.
+
+Must not know: how a case is measured.
+"""
+
+from __future__ import annotations
+
+from keras_loader_bench.bench.parent.process import CaseError, Child
+from keras_loader_bench.bench.parent.progress import Progress
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.writer import RunFile, new_case_record
+from keras_loader_bench.loaders.registry import LOADERS, missing_package
+from keras_loader_bench.loaders.sources.image_source import ImageSource
+
+
+class Measurement:
+    """One case, what is recorded of it, and who is told how it goes.
+
+    Args:
+        case: what to measure.
+        protocol: how.
+        source: the images, prepared and verified.
+        results: where the record goes, whatever happens.
+        progress: told what is being done.
+        planned: whether the case is one of the run's. Other ones are probes for a breaking point.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        *,
+        protocol: Protocol,
+        source: ImageSource,
+        results: RunFile,
+        progress: Progress,
+        planned: bool = True,
+    ) -> None:
+        self.case = case
+        self.protocol = protocol
+        entry = LOADERS[case.loader]
+        self.known_failure = entry.expected_failure(case.backend, case.num_workers)
+        known = self.known_failure
+        self.record = new_case_record(
+            str(case),
+            case.to_dict(),
+            packages=entry.packages,
+            known_failure={"reason": known.reason, "link": known.link} if known else None,
+        )
+        self.missing = missing_package((case.backend, *entry.packages))
+        self._source = source
+        self._results = results
+        self.progress = progress
+        self.planned = planned
+
+    def import_framework(self, child: Child) -> None:
+        """Let the child import the framework, and record what it is.
+
+        Raises:
+            CaseError: an accelerator was asked for, and the backend sees none.
+        """
+        description = child.call("import_framework")
+        self._results.add_backend(self.case.backend, description)
+        self.record["device"] = description["device"]
+        if self.case.device == "gpu" and not self.on_accelerator:
+            raise CaseError(
+                "skipped",
+                "NoAccelerator",
+                f"{self.case.backend} sees no accelerator; install its GPU build and check "
+                "CUDA_VISIBLE_DEVICES, or give `--device auto`",
+            )
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the backend uses one; known when the framework has been imported."""
+        return self.record["device"] not in (None, "cpu")

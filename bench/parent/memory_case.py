@@ -1,0 +1,140 @@
+"""Runs a memory case: its phases, when it is read, and how its budget is kept.
+
+Must not know: how a child is started, how results are written or shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_loader_bench.bench.parent.measurement import Measurement
+from keras_loader_bench.bench.parent.process import CaseError, Child
+from keras_loader_bench.bench.record.footprint import counted_bytes
+from keras_loader_bench.bench.sensors.budget import RLIMIT_DATA, enforcement, says_refused
+from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler
+from keras_loader_bench.bench.sensors.watchdog import Watchdog
+from keras_loader_bench.loaders.registry import LOADERS
+
+_CEILING_SAMPLES = 10_000
+_MIB = 2**20
+
+
+def sample_memory(run: Measurement, child: Child) -> None:
+    """Sample the child's process tree while it makes its loader and trains.
+
+    Args:
+        run: the case; its record's `memory` is filled, whatever happens.
+        child: the process of the case, which has done nothing yet.
+
+    Raises:
+        CaseError: it failed, or it died; see `bench.record.footprint.DEATHS`.
+    """
+    budget_bytes = run.protocol.memory_budget_bytes
+    try:
+        sampler = MemorySampler(child.pid)
+    except NotImplementedError as error:
+        raise CaseError("skipped", "NoMemoryMetric", str(error)) from None
+    memory: dict[str, Any] = {
+        "baseline": None,
+        "budget_bytes": budget_bytes,
+        "enforcement": None,
+        "limit": None,
+    }
+    run.record["memory"] = memory
+    watchdog: Watchdog | None = None
+    try:
+        with sampler:
+            _until_baseline(run, child, sampler, memory)
+            if budget_bytes is not None:
+                watchdog = _enforce(run, child, sampler, memory)
+            _with_loader(run, child, sampler)
+    except CaseError as error:
+        excess = watchdog.excess_bytes if watchdog else None
+        raise _explained(error, memory, excess, child) from error
+    finally:
+        memory.update(sampler.record())
+    if memory["limit"] is not None:
+        child.call("lift_memory_limit")
+
+
+def _until_baseline(
+    run: Measurement, child: Child, sampler: MemorySampler, memory: dict[str, Any]
+) -> None:
+    run.progress.step("start")
+    sampler.phase("import")
+    run.import_framework(child)
+    sampler.phase("model")
+    child.call("make_model")
+    sampler.phase("ceiling")
+    child.call("make_ceiling")
+    samples = min(run.case.samples, _CEILING_SAMPLES)
+    child.call("prepare_round", loader="ceiling", epoch=0, samples=samples)
+    child.call("round")
+    # Not the rows either: the order of an epoch is part of what delivering it takes.
+    child.call("settle")
+    sampler.phase("baseline")
+    reading = sampler.read()
+    memory["baseline"] = {name: reading[name] for name in ("anon", "file", "shmem", "dev_shm")}
+    sampler.begin_peaks()
+
+
+def _enforce(
+    run: Measurement, child: Child, sampler: MemorySampler, memory: dict[str, Any]
+) -> Watchdog | None:
+    """Keep the budget from now on."""
+    entry, workers = LOADERS[run.case.loader], run.case.num_workers
+    budget_bytes: int = memory["budget_bytes"]
+    how = enforcement(processes=entry.worker_processes and workers > 0)
+    if how == RLIMIT_DATA:
+        memory["limit"] = child.call("limit_memory", budget_bytes=budget_bytes)
+        memory["enforcement"] = how
+        return None
+    memory["enforcement"] = how
+    baseline = counted_bytes(memory["baseline"])
+    return Watchdog(sampler, child.pid, baseline=baseline, budget_bytes=budget_bytes)
+
+
+def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None:
+    sampler.phase("loader")
+    child.call("make_loader")
+    sampler.read()
+    plan = run.protocol.memory_plan(run.case.samples)
+    if not run.planned:
+        # A probe for a breaking point: what is left of an epoch when the next one begins counts.
+        plan = plan[:2]
+    for number, samples in enumerate(plan, start=1):
+        whole = samples == run.case.samples
+        sampler.phase(f"epoch {number}" if whole else f"round {number}")
+        child.call("prepare_round", loader="loader", epoch=number, samples=samples)
+        # Here both the order and the one before are mapped: the loader holds that until it is given
+        # this one. At the end of the round there are fewer files than at this peak.
+        sampler.look()
+        reply = child.call("round")
+        # So that the last reading of a round has what stays, and not garbage that will go.
+        child.call("settle")
+        sampler.read()
+        run.progress.round(number, len(plan), reply["samples"] / reply["seconds"])
+    sampler.phase("closed")
+    child.call("close_loader")
+    sampler.read()
+
+
+def _explained(
+    error: CaseError, memory: dict[str, Any], excess: int | None, child: Child
+) -> CaseError:
+    """Return what an error was, of a case that has a budget: proven, or the error itself."""
+    if excess is not None:
+        return CaseError(
+            "over_budget",
+            "OverBudget",
+            f"the process tree held {excess / _MIB:,.0f} MiB over its baseline, more than the "
+            f"budget of {memory['budget_bytes'] / _MIB:,.0f} MiB, and was ended",
+        )
+    if error.outcome == "crashed" and memory["limit"] and says_refused(child.log(), limited=True):
+        return CaseError(
+            "refused",
+            "RefusedAllocation",
+            f"{error.message}; its log says that memory was refused",
+            signal_name=error.signal_name,
+        )
+    return error

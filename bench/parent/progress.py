@@ -1,0 +1,147 @@
+"""Says on the terminal which case of how many runs, how fast, how long so far and how long still.
+
+On a terminal one line is rewritten; elsewhere plain lines are printed, a few for each case.
+Must not know: pytest, results.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TextIO
+
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.protocol import Protocol
+
+PLAIN_PERIOD_S = 10.0
+START_SECONDS = 12.0
+"""A first guess of what a case needs beside its rounds; real durations replace it."""
+
+
+class Progress:
+    """Follows a run through its cases.
+
+    Args:
+        counts: name of a benchmark -> number of its cases in the run.
+        protocol: how each is measured, for the first estimate of the time that is left.
+        stream: where to write.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        counts: Mapping[str, int],
+        protocol: Protocol,
+        *,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._waiting = dict(counts)
+        self._total = sum(counts.values())
+        self._protocol = protocol
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        self._start = self._case_start = clock()
+        self._number = 0
+        self._title = ""
+        self._running: str | None = None
+        self._rate = ""
+        self._durations: dict[str, list[float]] = {}
+        self._last_plain = float("-inf")
+
+    def note(self, text: str) -> None:
+        """Say something that belongs to no case."""
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def begin(self, case: Case, *, planned: bool = True) -> None:
+        """A case starts; one that was not planned has no number."""
+        self._number += planned
+        number = f"{self._number}/{self._total}" if planned else "extra"
+        self._title = f"[{number}] {case}"
+        self._waiting[case.bench] -= planned
+        self._running = case.bench
+        self._case_start = self._clock()
+        self._rate = ""
+        self._last_plain = float("-inf")
+
+    def step(self, what: str) -> None:
+        """The running case does something other than rounds."""
+        self._show(what)
+
+    def round(self, number: int, of: int, samples_per_s: float) -> None:
+        """A round of the running case has ended."""
+        self._rate = f", {samples_per_s:,.0f} samples/s"
+        self._show(f"round {number}/{of}{self._rate}")
+
+    def end(self, outcome: str) -> None:
+        """The running case has ended."""
+        duration = self._clock() - self._case_start
+        if self._running is not None:
+            self._durations.setdefault(self._running, []).append(duration)
+            self._running = None
+        self._show(f"{outcome} after {duration:.0f} s{self._rate}", last=True)
+
+    def seconds_left(self) -> float:
+        """Estimate the seconds until the last case ends."""
+        left = sum(count * self._expected_seconds(bench) for bench, count in self._waiting.items())
+        if self._running is not None:
+            so_far = self._clock() - self._case_start
+            left += max(0.0, self._expected_seconds(self._running) - so_far)
+        return left
+
+    def _expected_seconds(self, bench: str) -> float:
+        done = self._durations.get(bench)
+        if done:
+            return sum(done) / len(done)
+        return expected_seconds(bench, self._protocol)
+
+    def _show(self, what: str, *, last: bool = False) -> None:
+        now = self._clock()
+        line = (
+            f"{self._title}: {what}; "
+            f"{_clock_text(now - self._start)} so far, "
+            f"about {_clock_text(self.seconds_left())} left"
+        )
+        if self._stream.isatty():
+            # A line that wraps could not be rewritten.
+            fitting = line[: shutil.get_terminal_size().columns - 1]
+            self._stream.write(f"\r\x1b[2K{fitting}" + ("\n" if last else ""))
+        elif last or now - self._last_plain >= PLAIN_PERIOD_S:
+            self._stream.write(line + "\n")
+            self._last_plain = now
+        self._stream.flush()
+
+
+def expected_seconds(bench: str, protocol: Protocol) -> float:
+    """Return a first guess of how long a case takes."""
+    if bench == "memory":
+        return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
+    # A round of the loader and one of the ceiling, which is shorter.
+    return START_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds
+
+
+def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
+    """Return what would be measured, and about how long that would take.
+
+    Args:
+        cases: the cases of a run.
+        protocol: how each is measured.
+    """
+    if not cases:
+        return "Nothing is left to measure."
+    seconds = sum(expected_seconds(case.bench, protocol) for case in cases)
+    lines = [f"[{number}/{len(cases)}] {case}" for number, case in enumerate(cases, start=1)]
+    total = (
+        f"{len(cases)} case{'s' if len(cases) > 1 else ''}, about {_clock_text(seconds)} (minutes: "
+        "a guess from the protocol; slow sources and downloads take longer)."
+    )
+    if protocol.memory_budget_bytes is not None:
+        total += " The search for each breaking point comes on top."
+    return "\n".join([*lines, total])
+
+
+def _clock_text(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

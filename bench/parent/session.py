@@ -1,0 +1,156 @@
+"""One run of the suite: its source, its progress and its files, and what a case means for a test.
+
+Must not know: options, how a case is measured, how a report is made.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, TextIO
+
+import pytest
+
+from keras_loader_bench.bench.parent.breaking_point import Trial, bracket_of, next_size
+from keras_loader_bench.bench.parent.case_run import CaseRun, describe_failure
+from keras_loader_bench.bench.parent.process import CaseError
+from keras_loader_bench.bench.parent.progress import Progress
+from keras_loader_bench.bench.parent.resume import check_same, kept_records, planned_cases
+from keras_loader_bench.bench.parent.settings import Settings
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.record.footprint import died_of_budget
+from keras_loader_bench.bench.record.writer import RunFile
+from keras_loader_bench.bench.sensors.environment import describe
+from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.sources.cifar10 import prepare_source
+from keras_loader_bench.loaders.sources.image_source import ImageSource
+
+
+class Run:
+    """One run of the suite: its sources, its progress and its files.
+
+    Args:
+        settings: the options.
+        cases: what will be measured.
+        stream: for the progress.
+
+    Raises:
+        ValueError: the run goes on, and machine, software or source are not what they were.
+    """
+
+    def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
+        self.settings = settings
+        self.progress = Progress(
+            Counter(case.bench for case in cases), settings.protocol, stream=stream
+        )
+        # One for all sizes: a smaller source is the beginning of a larger one.
+        self.source = self._prepare(_largest(settings, cases))
+        environment = describe()
+        if settings.resumed is None:
+            self.file = RunFile(
+                settings.folder,
+                environment=environment,
+                protocol=asdict(settings.protocol),
+                plan=[case.to_dict() for case in cases],
+                loaders=list(LOADERS),
+            )
+        else:
+            check_same(settings.resumed, environment, self.source)
+            kept = kept_records(settings.resumed)
+            self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
+        if not self.file.run["sources"]:
+            self.file.add_source(self.source)
+
+    def _prepare(self, samples: int) -> ImageSource:
+        self.progress.note(f"preparing {samples:,} samples")
+        return prepare_source(
+            self.settings.source,
+            data_dir=self.settings.data_dir,
+            num_samples=samples,
+            seed=self.settings.protocol.seed,
+        )
+
+    def measure(self, case: Case, benchmark: Any) -> None:
+        """Run one case; a case that cannot be measured is a failed test.
+
+        Unless a package is missing, which skips it, or its batches are known to be wrong.
+        """
+        self._measure(self._case_run(case), benchmark)
+
+    def search(self, cases: list[Case], benchmark: Any) -> None:
+        """Look for the size at which the loader of some cases dies under the memory budget.
+
+        Args:
+            cases: memory cases that differ in their samples alone, measured before.
+            benchmark: pytest-benchmark's fixture.
+        """
+        budget_bytes = self.settings.protocol.memory_budget_bytes
+        assert budget_bytes is not None
+        ids = {str(case) for case in cases}
+        of_cases = [r for r in self.file.run["cases"] if r["id"] in ids]
+        found = [Trial.from_record(r) for r in [*of_cases, *self._probes_beside(cases[0])]]
+        trials = [trial for trial in found if trial]
+
+        def probe() -> None:
+            least = cases[0].batch_size
+            while size := next_size(trials, budget_bytes=budget_bytes, least=least):
+                case_run = self._case_run(replace(cases[0], samples=size), planned=False)
+                self._measure(case_run, _Unbenchmarked())
+                trial = Trial.from_record(case_run.record)
+                assert trial is not None, "any other outcome has failed the test"
+                trials.append(trial)
+
+        benchmark.pedantic(probe, rounds=1)
+        survived, died = bracket_of(trials)
+        benchmark.extra_info.update(survived_samples=survived, died_samples=died)
+
+    def _probes_beside(self, case: Case) -> list[dict[str, Any]]:
+        """Return the probes of an earlier part of the run that differ from a case in samples."""
+        return [
+            probe
+            for probe in self.file.run["probes"]
+            if str(replace(case, samples=probe["case"]["samples"])) == probe["id"]
+        ]
+
+    def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:
+        return CaseRun(
+            case,
+            protocol=self.settings.protocol,
+            source=self.source,
+            results=self.file,
+            progress=self.progress,
+            planned=planned,
+        )
+
+    def _measure(self, case_run: CaseRun, benchmark: Any) -> None:
+        try:
+            case_run.measure(benchmark)
+        except CaseError as error:
+            if died_of_budget(case_run.record):
+                return
+            if error.outcome == "skipped":
+                pytest.skip(error.message)
+            known = case_run.known_failure
+            if error.outcome == "audit_failed" and known:
+                pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
+            pytest.fail(describe_failure(error), pytrace=False)
+
+
+def _largest(settings: Settings, cases: list[Case]) -> int:
+    """Return how many samples the source needs; a run that goes on has the same as before."""
+    before = settings.resumed
+    planned = cases if before is None else planned_cases(before)
+    known = [source["num_samples"] for source in before["sources"]] if before else []
+    return max(known or (case.samples for case in planned))
+
+
+class _Unbenchmarked:
+    """Stands in for pytest-benchmark's fixture where a case is none of its benchmarks."""
+
+    def __init__(self) -> None:
+        self.extra_info: dict[str, Any] = {}
+
+    def pedantic(self, target: Callable[[], None], *, rounds: int) -> None:
+        for _ in range(rounds):
+            target()

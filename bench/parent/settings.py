@@ -1,0 +1,182 @@
+"""What of the command line makes sense: the cases, the protocol and the folder of a run.
+
+Must not know: how options are declared, how cases are run or shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from keras_loader_bench.bench.parent.resume import planned_cases, read_unfinished, unfinished_cases
+from keras_loader_bench.bench.plan.case import BENCHES, Case, plan
+from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
+from keras_loader_bench.bench.plan.default_backend import configured_backend
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.plan.sizes import parse_size
+from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.registry import missing_package
+
+QUICK = Protocol(
+    rounds=3, round_seconds=0.2, accelerator_round_seconds=0.2, memory_rounds=1, quick=True
+)
+QUICK_SAMPLES = "5000"
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of a run, checked."""
+
+    cases: dict[str, list[Case]]
+    """Name of a benchmark -> its cases that are to be run."""
+
+    searched: list[Case]
+    """Memory cases between which breaking points are looked for; some may have been run before."""
+
+    source: str
+    data_dir: str | None
+    protocol: Protocol
+    folder: Path
+    """For this run's files."""
+
+    resumed: dict[str, Any] | None = None
+    """The content of `run.json` so far, where a run goes on."""
+
+
+def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
+    """Return the options that were given, completed with the defaults.
+
+    Args:
+        config: pytest's.
+        names: of all options of the suite.
+
+    Raises:
+        ValueError: an option is unknown or out of range; the message lists what is valid.
+    """
+    if config.getoption("resume"):
+        return _resumed(config, names)
+    get = config.getoption
+    quick: bool = get("quick")
+    samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
+    loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
+    if quick and not get("loaders"):
+        # Two are enough to see that training and memory work; each case takes seconds to start.
+        few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
+    else:
+        few = loaders
+    steps_ms = _times("--step-ms", get("step_ms")) if get("step_ms") else []
+    if get("step_cpu") and not steps_ms:
+        raise ValueError("`--step-cpu` says how an emulated step waits; give `--step-ms` too.")
+    cases = {
+        bench: plan(
+            bench,
+            backends=_names(get("keras_backends") or configured_backend()),
+            num_workers=_numbers("--num-workers", get("num_workers")),
+            loaders=loaders if bench == "feed" else few,
+            batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
+            pixels=_names(get("pixels")),
+            samples=_numbers("--samples", samples),
+            device=get("device"),
+            precisions=_names(get("precision")),
+            jit_compile=_names(get("jit_compile")),
+            steps_per_execution=_numbers("--steps-per-execution", get("steps_per_execution")),
+            page_cache=_names(get("page_cache")),
+            steps_ms=steps_ms,
+            step_cpu=get("step_cpu"),
+        )
+        for bench in BENCHES
+    }
+    default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    folder: Path = get("results_dir") or default_folder
+    if (folder / "run.json").exists():
+        raise ValueError(f"`--results-dir {folder}` holds a run already; name another folder.")
+    return Settings(
+        cases=cases,
+        searched=cases["memory"],
+        source=get("source"),
+        data_dir=get("data_dir"),
+        protocol=_protocol(config, QUICK if quick else Protocol()),
+        folder=folder,
+    )
+
+
+_FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir"}
+"""Options that say nothing about what is measured, or that a run does not keep."""
+
+
+def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
+    """Return the settings of a run that goes on: its own, and where its source lies."""
+    folder: Path = config.getoption("resume")
+    given = [
+        f"`{name}`"
+        for argument in config.invocation_params.args
+        if (name := str(argument).partition("=")[0]) in set(names) - _FREE
+    ]
+    if given:
+        raise ValueError(
+            f"`--resume` goes on with the options of `{folder}`; leave {', '.join(given)} away."
+        )
+    run = read_unfinished(folder)
+    left = unfinished_cases(run)
+    return Settings(
+        cases={bench: [case for case in left if case.bench == bench] for bench in BENCHES},
+        searched=[case for case in planned_cases(run) if case.bench == "memory"],
+        source=config.getoption("source"),
+        data_dir=config.getoption("data_dir"),
+        protocol=Protocol(**run["protocol"]),
+        folder=folder,
+        resumed=run,
+    )
+
+
+def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
+    get = config.getoption
+    given: dict[str, Any] = {
+        "rounds": get("rounds"),
+        "round_seconds": get("round_seconds"),
+        "accelerator_round_seconds": get("round_seconds"),
+    }
+    return replace(
+        base,
+        **{name: value for name, value in given.items() if value is not None},
+        seed=get("seed"),
+        memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
+        case_timeout_s=get("case_timeout"),
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _size(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"`{option}`: {error}") from None
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    return _values(option, text, int, "whole numbers")
+
+
+def _times(option: str, text: str) -> list[float]:
+    return _values(option, text, float, "numbers of milliseconds")
+
+
+def _values(option: str, text: str, read: Callable[[str], Number], what: str) -> list[Number]:
+    try:
+        numbers = [read(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(f"`{option}` takes {what} separated by commas, got `{text}`.") from None
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise ValueError(f"`{option}` has {number:g} twice; name it once.")
+    return numbers

@@ -1,0 +1,25 @@
+"""Sizes in bytes, as people write them."""
+
+from __future__ import annotations
+
+import re
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kKMGT])(i?))?(B?)")
+_POWERS = "KMGT"
+
+
+def parse_size(text: str) -> int:
+    """Return bytes: `1GiB`, `512 MiB`, `1.5G`, `2GB` (powers of 1000), `1000000`.
+
+    Raises:
+        ValueError: it is no size above 0.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = 0
+    if match:
+        number, prefix, binary, unit = match.groups()
+        base = 1000 if unit and not binary else 1024  # `1G` is a GiB, as everywhere but on disks
+        size = int(float(number) * base ** (_POWERS.index(prefix.upper()) + 1 if prefix else 0))
+    if size < 1:
+        raise ValueError(f"A size must be a number of bytes such as `1GiB`, got `{text}`.")
+    return size

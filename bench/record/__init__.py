@@ -1,0 +1,1 @@
+"""`run.json`: its form, its writer, its reader, and older forms of it."""

@@ -1,0 +1,129 @@
+"""`report.md`: what stands where. The wording around it is in `report.md.j2`.
+
+Must not know: how figures are derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.audit_section import (
+    audit_blocks,
+    audit_summary,
+    by_fingerprint,
+)
+from keras_loader_bench.bench.report.cells import Markdown
+from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
+from keras_loader_bench.bench.report.device_section import (
+    device_disturbances,
+    device_notes,
+    device_tables,
+)
+from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.emulation_section import emulation_tables
+from keras_loader_bench.bench.report.endings import endings, missing_cases, skipped_cases
+from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.memory_section import memory_tables
+from keras_loader_bench.bench.report.plots import CAPTIONS
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.recommendation_section import (
+    recommendation_text,
+    recommendation_title,
+)
+from keras_loader_bench.bench.report.row_options import describe, differing
+from keras_loader_bench.bench.report.rows import Row, not_skipped
+from keras_loader_bench.bench.report.scaling import Scaling
+from keras_loader_bench.bench.report.stability import stability_warnings
+from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_ROUNDS
+
+
+def report_markdown(
+    run: Mapping[str, Any], rows: Sequence[Row], lines: Sequence[Scaling], *, plots: Sequence[str]
+) -> str:
+    """Return the report of a run.
+
+    Args:
+        run: the content of `run.json`, as `read_run` returns it.
+        rows: what `rows_from_run` made of it.
+        lines: what `scalings` made of it.
+        plots: names of the plots whose files stand beside the report.
+
+    Returns:
+        GitHub-flavoured Markdown that ends with one line break.
+    """
+    shown = not_skipped(rows)
+    names = differing(shown)
+    headings, table, marked = comparison_table(shown, names)
+    return (
+        environment(Path(__file__).parent)
+        .get_template("report.md.j2")
+        .render(
+            run=run,
+            recommendations=[
+                (recommendation_title(found), recommendation_text(found))
+                for found in recommend(rows)
+            ],
+            warnings=[*stability_warnings(run), *device_disturbances(shown)],
+            headings=headings,
+            table=table,
+            marked=marked,
+            common=describe(shown[0], without=names) if shown else "",
+            findings=findings(shown, lines, run["environment"].get("memory_bytes")),
+            memory=memory_tables(shown, lines),
+            device=device_tables(shown),
+            device_notes=device_notes(shown),
+            emulation=emulation_tables(emulations(shown)),
+            audit=audit_summary(shown),
+            fingerprints=by_fingerprint(shown),
+            blocks=audit_blocks(shown),
+            plots=plots,
+            captions=CAPTIONS,
+            left={"budget kept by", *TEXT_COLUMNS},
+            endings=endings(run),
+            skipped=skipped_cases(run),
+            missing=missing_cases(run),
+            confidence=f"{CONFIDENCE:.0%}",
+            min_rounds=MIN_ROUNDS,
+        )
+    )
+
+
+def _backends(backends: Mapping[str, Any] | None) -> str:
+    """Write the backends of a run: `jax 0.10.2 on cpu, torch 2.9.0 on cuda:0`."""
+    texts = []
+    for name, backend in sorted((backends or {}).items()):
+        text = " ".join(str(part) for part in (name, backend.get("version")) if part)
+        texts.append(f"{text} on {backend['device']}" if backend.get("device") else text)
+    return ", ".join(texts)
+
+
+def environment(folder: Path) -> jinja2.Environment:
+    """Return what renders the Markdown templates of a folder: all text in them is escaped."""
+    made = jinja2.Environment(  # noqa: S701 - Markdown, escaped by `finalize`
+        loader=jinja2.FileSystemLoader(folder),
+        finalize=lambda value: value if isinstance(value, Markdown) else cells.prose(value),
+        keep_trailing_newline=True,
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=jinja2.ChainableUndefined,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "backends": _backends,
+        "code": cells.code,
+        "count": lambda number: f"{number:,}" if number else "?",
+        "digest": lambda digest: cells.code(str(digest)[:12]) if digest else "?",
+        "ending": lambda ending: cells.outcome(ending.outcome, ending.signal),
+        "fence": cells.fence,
+        "gibibytes": lambda count: cells.significant(count / 2**30),
+        "link": cells.link,
+        "markdown": Markdown,
+        "cells": cells.table_line,
+        "table": cells.table,
+    }
+    made.filters |= filters
+    return made

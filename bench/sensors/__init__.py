@@ -1,0 +1,1 @@
+"""Reads processes, machine and card from outside."""

@@ -1,0 +1,52 @@
+"""What a run was measured on: machine, system and versions. No host name, no user, no path.
+
+Must not know: cases, any framework (versions are read from package metadata).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from keras_loader_bench.bench.sensors.card_monitor import describe_card
+from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
+from keras_loader_bench.loaders.system.cores import usable_cores
+
+PACKAGES = ("grain", "jax", "keras", "numpy", "pytest-benchmark", "tensorflow", "torch")
+
+
+def describe() -> dict[str, Any]:
+    """Return the environment as it stands in `run.json`."""
+    return {
+        "os": f"{platform.system()} {platform.release()}",
+        "cpu": _cpu_model(),
+        "cores": usable_cores(),
+        "card": describe_card(os.environ),
+        "memory_bytes": psutil.virtual_memory().total,
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "cpu_quota_cores": cpu_quota_cores(),
+        "load_average_1min": round(psutil.getloadavg()[0], 2),
+        "swap_used_bytes": swap_used_bytes(),
+    }
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,231 @@
+"""Memory of a process tree, read from outside again and again: readings, phases, kernel's peaks.
+
+Must not know: cases, loaders, results.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Self
+
+import psutil
+
+from keras_loader_bench.bench.record.footprint import counted_bytes
+from keras_loader_bench.bench.sensors.memory_metrics import (
+    MemorySplit,
+    Resident,
+    available_metric,
+    read_process,
+    read_resident,
+)
+from keras_loader_bench.bench.sensors.memory_peaks import ProcessPeaks
+from keras_loader_bench.bench.sensors.shared_memory import SharedMemoryObjects
+from keras_loader_bench.loaders.system.process_tree import members, session_members
+
+MIN_PERIOD_S = 0.02
+"""Between readings."""
+
+READING_LOAD = 0.01
+"""Readings take at most this share of one core. One of a TensorFlow process takes up to 15 ms, in
+which that process cannot map or unmap memory."""
+
+MIN_LOOK_PERIOD_S = 0.005
+LOOK_LOAD = 0.008
+"""Looks at the kernel's counters, between readings, take at most this share."""
+
+_LOOK_STEP = 2**16
+"""Looks are kept that are so many bytes above everything before."""
+
+
+def read_tree(pid: int, metric: str = "pss") -> MemorySplit:
+    """Return the memory of a process, its descendants and its session, found again at every call.
+
+    Args:
+        pid: a process; nothing where it is gone.
+        metric: see `bench.sensors.memory_metrics.METRICS`.
+    """
+    return _sum(metric, [process.pid for process in members(pid)])
+
+
+def _sum(metric: str, pids: list[int]) -> MemorySplit:
+    return sum((read_process(metric, pid) for pid in pids), MemorySplit())
+
+
+class MemorySampler:
+    """Reads a process tree again and again on a thread, and says in which phase it was.
+
+    A reading of a large process takes long, so that there are few. Between them the thread looks at
+    the kernel's counters and at its exact peak since the last look. Those have shared pages once
+    for each process, so for a single one they are as good as a reading: a look at one whose peak is
+    above everything before becomes a reading marked `look`.
+
+    ```python
+    with MemorySampler(pid) as sampler:
+        sampler.phase("import")
+        ...
+    record = sampler.record()
+    ```
+
+    Args:
+        pid: the root of the tree; the leader of its session, if looks are wanted.
+
+    Raises:
+        NotImplementedError: the memory of other processes cannot be read here.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._root = psutil.Process(pid)
+        self._start = time.perf_counter()
+        self._phase = "start"
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory-sampler", daemon=True)
+        self._shared_memory = SharedMemoryObjects()
+        self._peaks: ProcessPeaks | None = None
+        self._baseline: dict[str, Any] = {}
+        self._baseline_resident: Resident | None = None
+        self._file = 0  # mapped files at the latest look
+        self._single = False  # whether there was one process in all readings since the baseline
+        self._highest = 0  # of all readings since the baseline
+        self._cpu_seconds = 0.0
+        self._error: Exception | None = None  # of the thread
+        self.guard: Callable[[int | None], None] | None = None
+        """Called on the thread, at most every 20 ms, with the sum of the counters of the session:
+        private and shared memory. `None`: there are none here."""
+        self.metric = available_metric(pid)
+        """Name of the metric of all readings; see `bench.sensors.memory_metrics.METRICS`."""
+        self.readings: list[dict[str, Any]] = []
+        """`t` seconds since the start, `phase`, and in bytes `anon`, `file`, `shmem` and `dev_shm`:
+        objects in /dev/shm that the tree made and does not map; `look` where it is one."""
+        self.phases: list[dict[str, Any]] = []
+        """`name` of each phase and `t` seconds since the start at which it began."""
+
+    def phase(self, name: str) -> None:
+        """Say that a new phase begins now."""
+        with self._lock:
+            self._phase = name
+            self.phases.append({"name": name, "t": self._now()})
+
+    def read(self) -> dict[str, Any]:
+        """Take a reading now, add it to the others and return it."""
+        with self._lock:
+            processes = members(self._pid)
+            pids = [process.pid for process in processes]
+            split = _sum(self.metric, pids)
+            dev_shm = self._shared_memory.unmapped_bytes(pids)
+            reading = self._add({**asdict(split), "dev_shm": dev_shm})
+            if self._peaks is not None:
+                self._single &= processes == [self._root]
+                self._peaks.follow(processes)
+        return reading
+
+    def begin_peaks(self) -> None:
+        """Say that the latest reading is the baseline: from now on peaks count."""
+        with self._lock:
+            processes = members(self._pid)
+            self._peaks = ProcessPeaks(processes)
+            self._baseline = self.readings[-1]
+            self._highest = counted_bytes(self._baseline)
+            self._baseline_resident = self._peaks.begin_anew(self._root)
+            self._file = self._baseline_resident.file if self._baseline_resident else 0
+            self._single = processes == [self._root]
+
+    def counted_bytes(self) -> int:
+        """Return the private and shared memory of the latest reading."""
+        with self._lock:
+            return counted_bytes(self.readings[-1])
+
+    def record(self) -> dict[str, Any]:
+        """Return what was measured, as it stands in `run.json`.
+
+        `processes`: see `ProcessPeaks.record`. `sampler_cpu_seconds` is what the thread took in
+        `sampler_seconds`.
+        """
+        with self._lock:
+            return {
+                "metric": self.metric,
+                "phases": self.phases,
+                "readings": self.readings,
+                "processes": self._peaks.record() if self._peaks else [],
+                "sampler_cpu_seconds": round(self._cpu_seconds, 3),
+                "sampler_seconds": self._now(),
+            }
+
+    def __enter__(self) -> Self:
+        self.read()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._error is not None and exc_info[0] is None:
+            raise self._error  # or a case would look measured that was not
+
+    def _now(self) -> float:
+        return round(time.perf_counter() - self._start, 4)
+
+    def _add(self, values: dict[str, Any]) -> dict[str, Any]:
+        reading = {"t": self._now(), "phase": self._phase, **values}
+        self.readings.append(reading)
+        self._highest = max(self._highest, counted_bytes(reading))
+        return reading
+
+    def look(self) -> None:
+        """Take a look now: before and after files are mapped, so that they count as files."""
+        with self._lock:
+            self._look()
+
+    def _look(self) -> None:
+        if self._peaks is None or self._baseline_resident is None or not self._single:
+            return
+        now = self._peaks.begin_anew(self._root)
+        if now is None:
+            return
+        # What is no file was private. Between two looks files may have come, or the kernel may have
+        # taken some back; at the peak there were hardly more of them than at both ends.
+        private = max(now.private, now.peak - max(now.file, self._file))
+        self._file = now.file
+        # To the baseline, which was read while the process did nothing.
+        added = private - self._baseline_resident.private
+        if counted_bytes(self._baseline) + added > self._highest + _LOOK_STEP:
+            sizes = {name: self._baseline[name] for name in ("shmem", "dev_shm")}
+            file = self.readings[-1]["file"]
+            self._add({"anon": self._baseline["anon"] + added, "file": file, **sizes, "look": True})
+
+    def _look_and_guard(self) -> None:
+        self.look()
+        if self.guard is not None:
+            self.guard(_counters([process.pid for process in session_members(self._pid)]))
+
+    def _run(self) -> None:
+        try:
+            self._read_and_look()
+        except Exception as error:
+            self._error = error
+
+    def _read_and_look(self) -> None:
+        """Read and look by turns, each at most for its share of one core."""
+        next_reading, period = 0.0, MIN_PERIOD_S
+        while not self._stop.wait(period):
+            start, cpu_start = time.perf_counter(), time.thread_time()
+            reads = start >= next_reading
+            (self.read if reads else self._look_and_guard)()
+            cpu = time.thread_time() - cpu_start
+            self._cpu_seconds += cpu
+            if reads:
+                next_reading = start + max(MIN_PERIOD_S, cpu / READING_LOAD)
+            else:
+                least = MIN_LOOK_PERIOD_S if self.guard is None else MIN_PERIOD_S
+                period = max(least, cpu / LOOK_LOAD)
+
+
+def _counters(pids: list[int]) -> int | None:
+    """Return private and shared memory by the kernel's counters; `None`: there are none."""
+    counted = [read_resident(pid) for pid in pids]
+    known = [now.private for now in counted if now is not None]
+    return sum(known) if known else None

@@ -1,0 +1,186 @@
+"""What an audit says on the terminal: a heading, a table, the problems, the verdict.
+
+Owns: how it is laid out, and the exit status. Must not know: any framework, how a run is done.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from keras_loader_bench.loaders.audit.explain import (
+    STAGES,
+    Finding,
+    differing,
+    findings,
+    known_failure,
+    notes,
+)
+from keras_loader_bench.loaders.audit.parent import Event, Run
+
+WIDTH = 100
+
+NAMES = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch", "openvino": "OpenVINO"}
+"""Keras' name of a backend -> its own."""
+
+PROMISES = {
+    "ordered": "twice the same batches",
+    "shuffled": "the same samples, shuffled",
+    "drops_last": "fewer than a batch left out",
+    "other_contents": "other contents each time",
+}
+"""What two readings by hand have in common -> how the table says it."""
+
+FAULTLESS = {
+    "ordered": "identical",
+    "shuffled": "complete",
+    "drops_last": "complete",
+    "other_contents": "cannot be judged",
+}
+"""What of a pass could be judged -> what it is called without a fault."""
+
+REMEDY = (
+    "Remedy: give the PyDataset `workers=1` and no `use_multiprocessing`, which is Keras' default, "
+    "and read ahead inside it where reading is slow, as `loaders.CIFAR10Sequence` does."
+)
+
+
+def render(target: str, runs: Sequence[Run], timeout_s: float) -> tuple[str, int]:
+    """Return the text for the terminal and the exit status.
+
+    Args:
+        target: `module:attribute`.
+        runs: those that were made: two, or one that did not come to its end.
+        timeout_s: seconds that a run was given.
+
+    Returns:
+        0: nothing is wrong. 1: something is. 2: the input could not be loaded.
+    """
+    first = runs[0]
+    if refused := next((run.event("refused") for run in runs if run.event("refused")), None):
+        return wrap(clean(f"error: {refused['message']}")), 2
+    problems = findings(runs, timeout_s)
+    if not first.event("input"):
+        text = "\n\n".join(map(_finding, problems))
+        return clean(f"error: {text.replace(STAGES['load'], f'loading `{target}`', 1)}"), 2
+    blocks = [_heading(target, first), _table(runs), *map(_finding, problems)]
+    if known := known_failure(first):
+        blocks += [wrap(f"This is known: {known.reason} {known.link}"), wrap(REMEDY)]
+    blocks += [wrap(f"Note: {note}") for note in notes(first)]
+    count = len(problems)
+    blocks.append(f"{count} problem{'s' if count > 1 else ''}" if count else _faultless(first))
+    return clean("\n\n".join(filter(None, blocks))), 1 if problems else 0
+
+
+def clean(text: str) -> str:
+    """Return a text as printable ASCII: what an input says of itself must not steer a terminal."""
+    text = text.expandtabs().encode("ascii", "backslashreplace").decode()
+    return "".join(c if c == "\n" or c.isprintable() else "?" for c in text)
+
+
+def wrap(text: str) -> str:
+    """Return a text in lines; words are never broken, so that addresses stay whole."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _faultless(run: Run) -> str:
+    passes = run.all("pass")
+    but = ", but for the dtype" if any(event["dtypes"] for event in passes) else ""
+    if all(event["promise"] == "ordered" for event in passes):
+        return f"identical{but}: every pass was given the batches that were read by hand, in order"
+    if any(event["promise"] == "drops_last" for event in passes):
+        but += ", but for fewer than a batch"
+    return f"complete{but}: every pass was given the samples that were read by hand"
+
+
+def _finding(finding: Finding) -> str:
+    text = wrap(finding.text)
+    return (
+        f"{text}\n\n{textwrap.indent(finding.verbatim.rstrip(), '    ')}"
+        if finding.verbatim
+        else text
+    )
+
+
+def _heading(target: str, run: Run) -> str:
+    about, reading = run.event("input") or {}, run.event("reading")
+    kind = about["kind"]
+    what = f"a {kind}" if about["type"] == kind else f"{about['type']}, a {kind}"
+    if about.get("workers") is not None:
+        processes = ", use_multiprocessing=True" if about["use_multiprocessing"] else ""
+        what += f" with workers={about['workers']}{processes}"
+    size = f"; {_size(reading)}" if reading else ""
+    environment = run.event("environment") or {}
+    backend = NAMES.get(environment["backend"], environment["backend"])
+    arguments = ["x", "epochs=1" if about["fits"] > 1 else "epochs=2"]
+    arguments += [f"steps_per_epoch={about['steps']}"] if about["steps"] else []
+    arguments += [f"shuffle={about['shuffle']}"] if kind == "PyDataset" else []
+    return "\n".join(
+        [
+            wrap(f"{target}: {what}{size}"),
+            f"Keras {environment['keras']} on {backend} {environment['version']}; "
+            f"fit({', '.join(arguments)})",
+        ]
+    )
+
+
+def _size(reading: Event) -> str:
+    sizes, samples = reading["sizes"], reading["samples"]
+    if len(set(sizes)) == 1:
+        of = f"of {sizes[0]}"
+    elif len(set(sizes[:-1])) == 1:
+        of = f"of {sizes[0]}, the last of {sizes[-1]}"
+    else:
+        of = f"of {min(sizes)} to {max(sizes)}"
+    batches = f"{len(sizes):,} {'batches' if len(sizes) > 1 else 'batch'}"
+    return f"{batches} {of}, {samples:,} samples"
+
+
+def _table(runs: Sequence[Run]) -> str:
+    first = runs[0]
+    rows = [("pass", "batches", "missing", "repeated", "verdict")]
+    if reading := first.event("reading"):
+        rows.append(("by hand", f"{reading['batches']:,}", "", "", PROMISES[reading["promise"]]))
+    passes = {event["name"]: event for event in first.all("pass")}
+    rows += [_row(event) for event in passes.values()]
+    rows += [(e["stage"], "", "", "", f"raised {e['type']}") for e in first.all("raised")]
+    stage = first.event("stage")
+    if not first.event("end") and not first.event("raised") and stage:
+        how = "did not end" if first.timed_out else "ended the process"
+        rows.append((stage["name"], "", "", "", how))
+    if len(runs) > 1:
+        rows.append(("second run", "", "", "", _second(runs)))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}"
+        + "".join(f"  {row[column]:>{widths[column]}}" for column in (1, 2, 3))
+        + f"  {row[4]}"
+        for row in rows
+    )
+
+
+def _row(event: Event) -> tuple[str, str, str, str, str]:
+    judged = event["promise"] != "other_contents"
+    missing, repeated = (_count(event, kind) if judged else "?" for kind in ("missing", "repeated"))
+    return event["name"], f"{event['batches']:,}", missing, repeated, _verdict(event)
+
+
+def _count(event: Event, kind: str) -> str:
+    batches, samples = event[f"{kind}_batches"], event[f"{kind}_samples"]
+    return f"{samples:,} samples" if samples and not batches else f"{len(batches):,}"
+
+
+def _verdict(event: Event) -> str:
+    if event["verdict"] != "identical":
+        return str(event["verdict"]).replace("_", " ")
+    if not event.get("outputs_in_order", True):
+        return "outputs in other order"
+    if event["dtypes"] and event["promise"] == "ordered":
+        return "same values"
+    return FAULTLESS[event["promise"]]
+
+
+def _second(runs: Sequence[Run]) -> str:
+    if not runs[1].event("end") or runs[1].event("raised"):
+        return "failed"
+    return "other batches than the first" if differing(runs) else "as the first"

@@ -1,0 +1,1 @@
+"""From any `PyDataset` to what `fit` reads fastest on each backend."""

@@ -1,0 +1,244 @@
+"""The lazy Sequence: batches are gathered from the memory map, when asked for or a little before.
+
+Owns: the Keras side of it. Must not know: how rows are ordered.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import keras
+
+from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead, most_ahead
+from keras_loader_bench.loaders.contract import Batch, Pixels, Rows
+from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
+from keras_loader_bench.loaders.sequence.buffers import BufferPool
+from keras_loader_bench.loaders.sources.image_source import ImageSource
+
+
+class LazySequence(keras.utils.PyDataset):
+    """Delivers given rows of a source and holds none of its images but a few batches.
+
+    What grows with the source are the rows, 4 bytes a sample as `sample_order` makes them, which
+    keeps orders of more than 65,536 samples out of private memory.
+
+    Memory for batches is taken with the first one and used again. Rows that are not in the page
+    cache are asked of the disk a batch ahead: see `loaders.sources.page_cache`.
+
+    `sequence[i]` depends on nothing but `i` and the rows, so that it may be called from any thread,
+    in any order and any number of times. Its pickle holds the path of the source and the rows, no
+    image, no open file and no thread.
+
+    It reads ahead itself and keeps Keras from doing so: on JAX and torch, Keras' own workers drop
+    some batches and repeat others. So Keras finds `workers` to be 1 whatever it is set to.
+
+    Args:
+        source: the stored images.
+        rows: the rows to deliver, in this order, shape `(n,)`.
+        batch_size: samples in every batch but the last, which may be smaller.
+        pixels: `float32` or `uint8`.
+        num_workers: threads that read ahead while batches are asked for in sequence. 0: each batch
+            is read by the thread that asks for it. `None`: one thread while steps leave it time,
+            see `ReadAhead`.
+        prefetch_batches: batches that they may hold, at least one a thread.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        rows: Rows,
+        *,
+        batch_size: int,
+        pixels: Pixels = "float32",
+        num_workers: int | None = None,
+        prefetch_batches: int = 4,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.batch_size = batch_size
+        self.pixels = pixels
+        self._rows = rows
+        self._num_workers = num_workers
+        self._prefetch_batches = prefetch_batches
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.RLock()
+        """Held while rows or threads are replaced."""
+        self._buffers = self._new_buffers()
+        self._batches = self._read_ahead()
+        self._tf_dataset: tuple[Any, Any] = (None, None)
+        """The last one that was made, and what for: to trace its graph takes 20 ms."""
+
+    def _new_buffers(self) -> BufferPool:
+        # Of a pass, see `BufferedBatches`, and a few for who holds batches a little longer.
+        return BufferPool(self._most_ahead() + self._readers() + 6)
+
+    def _most_ahead(self) -> int:
+        return most_ahead(self._num_workers, self._prefetch_batches)
+
+    def _readers(self) -> int:
+        """Threads that may be reading at once: those that read ahead, and who asks."""
+        return 1 + (1 if self._num_workers is None else self._num_workers)
+
+    def _read_ahead(self) -> ReadAhead:
+        # Without a reference to this sequence: threads must not keep it alive.
+        batches = BufferedBatches(
+            self.source,
+            self._rows,
+            batch_size=self.batch_size,
+            pixels=self.pixels,
+            buffers=self._buffers,
+            most_ahead=self._most_ahead(),
+            readers=self._readers(),
+        )
+        return ReadAhead(
+            batches.__getitem__,
+            len(batches),
+            num_workers=self._num_workers,
+            prefetch_batches=self._prefetch_batches,
+        )
+
+    def _renew(self) -> None:
+        """Deliver by the attributes as they are now, and drop what was read ahead before."""
+        with self._lock:
+            before, self._batches = self._batches, self._read_ahead()
+            before.close()
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that are delivered. Setting them drops what was read ahead of the old ones."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: Rows) -> None:
+        with self._lock:
+            self._rows = rows
+            self._renew()
+
+    @property
+    def num_workers(self) -> int | None:
+        """Threads that read ahead; `None`: as many as pay."""
+        return self._num_workers
+
+    @property
+    def workers(self) -> int:
+        """What Keras is told: 1. Setting it sets `num_workers`, the threads of this sequence.
+
+        Raises:
+            ValueError: set to something other than an integer of at least 0, or `None`.
+        """
+        return 1
+
+    @workers.setter
+    def workers(self, workers: int | None) -> None:
+        check_workers(workers)
+        with self._lock:
+            self._num_workers = workers
+            self._buffers = self._new_buffers()
+            self._renew()
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """What Keras is told: `False`.
+
+        Raises:
+            ValueError: set to `True`.
+        """
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        if value:
+            raise ValueError(
+                f"`use_multiprocessing` must be False, got {value!r}: this sequence reads ahead on "
+                "threads of its own, `workers=N` asks for them."
+            )
+
+    def close(self) -> None:
+        """End the threads and drop what they read ahead.
+
+        The sequence still delivers: each batch is then read by the thread that asks for it, until
+        `workers` is set again.
+        """
+        self.workers = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return batch `index`; negative indices count from the end, as in a list.
+
+        Raises:
+            IndexError: there is no such batch.
+        """
+        batches = self._batches  # looked up once: another thread may begin a new order
+        num_batches = len(batches)
+        if not -num_batches <= index < num_batches:
+            raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
+        batch: Batch = batches[index % num_batches]
+        return batch
+
+    def as_tf_dataset(self) -> Any:
+        """Return a `tf.data.Dataset` of the same batches: what `fit` reads fastest on TensorFlow.
+
+        Its graph gathers the rows from the memory map and scales them; Python is called once in
+        some batches. Where a subclass has a `__getitem__` of its own, that is called for every one.
+
+        The rows are those that the sequence has when a pass begins; their number may not change.
+        Give `fit` also `steps_per_epoch=len(sequence)`: Keras then begins to iterate once an epoch
+        instead of twice, and reads no batches for nothing.
+        """
+        from keras_loader_bench.loaders.bridges.tf_bridge import rows_dataset, tf_dataset
+
+        if type(self).__getitem__ is not LazySequence.__getitem__:
+            return tf_dataset(self)
+        rows = self._rows
+        made_for = len(rows), rows.dtype, self._num_workers
+        if self._tf_dataset[0] != made_for:
+            dataset = rows_dataset(
+                self.source,
+                self._rows_of_next_pass,
+                num_samples=len(rows),
+                dtype=rows.dtype,
+                batch_size=self.batch_size,
+                pixels=self.pixels,
+                num_workers=self._num_workers,
+                prefetch_batches=self._prefetch_batches,
+            )
+            self._tf_dataset = made_for, dataset
+        return self._tf_dataset[1]
+
+    def _rows_of_next_pass(self) -> Rows:
+        return self._rows
+
+    def on_epoch_end(self) -> None:
+        """End the threads, which another epoch starts again.
+
+        On TensorFlow, Keras never lets go of a sequence that was fitted, and where it shuffles the
+        batches none of them is known to be the last of a pass.
+        """
+        self._batches.end_run()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what one process has: the lock, the threads and what they have read."""
+        left_out = {"_lock", "_buffers", "_batches", "_tf_dataset"}
+        return {k: v for k, v in self.__dict__.items() if k not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
+
+
+def check_workers(workers: int | None) -> None:
+    """Refuse a number of threads that cannot be.
+
+    Raises:
+        ValueError: it is neither `None` nor an integer of at least 0.
+    """
+    if workers is not None and (not isinstance(workers, int) or workers < 0):
+        raise ValueError(
+            f"`workers` must be an integer of at least 0, or None, got {workers!r}. 0 reads every "
+            "batch on the thread that asks for it; None starts a thread where that pays."
+        )

@@ -1,0 +1,1 @@
+"""Stored images, read by row, and how each source is prepared."""

@@ -1,0 +1,240 @@
+"""The cache: where prepared sources lie, and how one is put there without leaving a half behind.
+
+Owns: the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and what a full
+disk or a read-only folder is called. Must not know: what the images show or where they came from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_loader_bench.loaders.sources.image_source import (
+    DESCRIPTION_FILE,
+    IMAGE_SHAPE,
+    IMAGES_FILE,
+    LABELS_FILE,
+    Edition,
+    ImageSource,
+    SourceError,
+    Split,
+    describe,
+)
+
+Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+"""Images uint8 `(k, 32, 32, 3)` and labels uint8 `(k,)`."""
+
+BYTES_PER_SAMPLE = int(np.prod(IMAGE_SHAPE)) + 1
+
+_MIB = 2**20
+_TEMPORARY = ".tmp-"
+_STALE_AFTER_S = 3600.0
+_MAX_ATTEMPTS = 10
+
+
+def keras_home() -> Path:
+    """Return Keras' own folder: `$KERAS_HOME` where set, else `~/.keras`; an absolute path."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser().absolute()
+
+
+def cache_folder() -> Path:
+    """Return the folder in which this package keeps prepared sources and downloads."""
+    return keras_home() / "keras-loader-bench"
+
+
+def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | None:
+    """Return the source that lies in a folder of the cache, if it can be trusted.
+
+    Args:
+        target: the folder.
+        inputs: what the source must have been made from.
+
+    Returns:
+        The source, verified byte for byte; `None` where there is none, where its bytes have
+        changed, or where it was made from something else.
+    """
+    try:
+        source = ImageSource.open(target)
+        source.verify()
+    except (SourceError, OSError):
+        return None
+    return source if source.inputs == inputs else None
+
+
+def write_source(
+    target: Path,
+    *,
+    name: str,
+    split: Split,
+    edition: Edition,
+    class_names: tuple[str, ...],
+    num_samples: int,
+    chunks: Iterable[Chunk],
+    inputs: Mapping[str, str],
+) -> ImageSource:
+    """Write a source into a folder: whole or not at all.
+
+    Memory is bounded by one chunk. Whatever goes wrong, `KeyboardInterrupt` included, the folder is
+    as it was before. Where another process writes the same source at the same time, both succeed.
+    An unusable folder of that name is replaced.
+
+    Args:
+        target: the folder; its parents are made.
+        name: see `ImageSource`, like `split`, `edition`, `class_names` and `inputs`.
+        split: see `ImageSource`.
+        edition: see `ImageSource`.
+        class_names: see `ImageSource`.
+        num_samples: rows that the chunks have together, at least 1.
+        chunks: images and labels in the order in which they are stored.
+        inputs: see `ImageSource`.
+
+    Returns:
+        The source in `target`.
+
+    Raises:
+        SourceError: the disk is full or the folder cannot be written to.
+        ValueError: the chunks do not have the promised dtype, shape or number of rows.
+    """
+    with temporary_folder(target.parent, needed_bytes=num_samples * BYTES_PER_SAMPLE) as temporary:
+        made = temporary / "source"
+        made.mkdir()
+        images_sha256, labels_sha256 = _write_arrays(made, chunks, num_samples)
+        source = ImageSource(
+            folder=made,
+            name=name,
+            split=split,
+            edition=edition,
+            class_names=class_names,
+            num_samples=num_samples,
+            stored_samples=num_samples,
+            images_sha256=images_sha256,
+            labels_sha256=labels_sha256,
+            inputs=dict(inputs),
+        )
+        (made / DESCRIPTION_FILE).write_text(describe(source), encoding="utf-8")
+        _move_into_place(made, target, inputs)
+    return replace(source, folder=target.absolute())
+
+
+def _write_arrays(folder: Path, chunks: Iterable[Chunk], num_samples: int) -> tuple[str, str]:
+    """Write both arrays; return their SHA-256.
+
+    Plain writes, no map: on a full disk a write raises `OSError`, a map kills the process (SIGBUS).
+    """
+    digests = hashlib.sha256(), hashlib.sha256()
+    shapes = (num_samples, *IMAGE_SHAPE), (num_samples,)
+    written = 0
+    with (folder / IMAGES_FILE).open("wb") as images, (folder / LABELS_FILE).open("wb") as labels:
+        files = images, labels
+        for file, shape in zip(files, shapes, strict=True):
+            file.write(_npy_header(shape))
+        for chunk in chunks:
+            rows = len(chunk[1])
+            for file, array, shape, digest in zip(files, chunk, shapes, digests, strict=True):
+                if array.dtype != np.uint8 or array.shape != (rows, *shape[1:]):
+                    raise ValueError(f"A chunk has dtype {array.dtype} and shape {array.shape}.")
+                data = np.ascontiguousarray(array).data
+                digest.update(data)
+                file.write(data)
+            written += rows
+    if written != num_samples:
+        raise ValueError(f"`chunks` must have {num_samples} rows together, got {written}.")
+    return digests[0].hexdigest(), digests[1].hexdigest()
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    header = io.BytesIO()
+    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def _move_into_place(made: Path, target: Path, inputs: Mapping[str, str]) -> None:
+    """Rename a finished folder to its target, unless another process has put the same one there."""
+    for attempt in range(_MAX_ATTEMPTS):
+        try:
+            made.rename(target)
+            return
+        except OSError:
+            if not target.exists() or attempt == _MAX_ATTEMPTS - 1:
+                raise
+        if find_source(target, inputs=inputs) is not None:
+            return
+        # Unusable: out of the way, into our own temporary folder, which is deleted with it. It is
+        # gone already where another process has just done the same.
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(made.parent / f"replaced-{attempt}")
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path, *, needed_bytes: int) -> Iterator[Path]:
+    """Make a folder that is deleted at the end, however that comes about.
+
+    Args:
+        parent: where to make it, so that its files can be renamed into `parent`; made if missing.
+        needed_bytes: the space that must be free; checked before anything is written.
+
+    Raises:
+        SourceError: there is less space, or writing in the block failed (any `OSError` that leaves
+            the block counts as that: read inputs elsewhere, or raise `SourceError` for them).
+    """
+    temporary = None
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(parent)
+        if _free_bytes(parent) < needed_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+        yield temporary
+    except OSError as error:
+        # Before the message looks at the free space, give back what the failure left.
+        _remove(temporary)
+        raise _not_writable(parent, needed_bytes, error) from error
+    finally:
+        _remove(temporary)
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_stale(parent: Path) -> None:
+    """Delete the temporary folders of processes that were killed: those not written to for long."""
+    for folder in parent.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):  # another process is faster
+            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+            if time.time() - newest > _STALE_AFTER_S:
+                shutil.rmtree(folder)
+
+
+def _not_writable(folder: Path, needed_bytes: int, error: OSError) -> SourceError:
+    problem = error.strerror or str(error)
+    remedy = "Make it writable, or set the environment variable KERAS_HOME to another folder."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        needed, free = -(-needed_bytes // _MIB), _free_bytes(folder) // _MIB
+        problem += f" ({needed} MiB needed, {free} MiB free)"
+        # Where there is room on the disk, a quota is in the way, and how much it leaves is unknown.
+        shortage = needed - free if free < needed else needed
+        remedy = (
+            f"Free {shortage} MiB, or set the environment variable KERAS_HOME to a folder on "
+            "another disk."
+        )
+    return SourceError(f"`{folder}` cannot be written to: {problem}. {remedy}")
+
+
+def _free_bytes(folder: Path) -> int:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,120 @@
+"""The archive `cifar-10-python.tar.gz`, unpacked without trusting it.
+
+Owns: which members are accepted, and how much is read. Must not know: what a batch contains.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from keras_loader_bench.loaders.sources.cifar10_files import FOLDER, MAX_FILE_BYTES, PUBLISHED_MD5
+from keras_loader_bench.loaders.sources.image_source import SourceError
+
+ARCHIVE_FILE = "cifar-10-python.tar.gz"
+
+MAX_ARCHIVE_BYTES = 256 * 2**20
+"""Compressed or not, no archive is larger: the official one has 163 MiB, unpacked 178 MiB."""
+
+_MEMBERS = frozenset(f"{FOLDER}/{name}" for name in (*PUBLISHED_MD5, "readme.html"))
+
+
+def hash_archive(archive: Path) -> str:
+    """Return the SHA-256 of an archive.
+
+    Raises:
+        SourceError: it cannot be read or is too large.
+    """
+    try:
+        with archive.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_ARCHIVE_BYTES:
+                raise _refused(archive, f"it is larger than {MAX_ARCHIVE_BYTES // 2**20} MiB")
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"`{archive}` cannot be read: {error.strerror}.") from error
+
+
+def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
+    """Write some of the archive's files into a folder; check every member up to the end.
+
+    Args:
+        archive: the `.tar.gz`.
+        names: the wanted files, without the archive's folder.
+        folder: an existing folder.
+
+    Raises:
+        SourceError: the archive is damaged, has a member that the official one does not have, or
+            lacks one that is wanted.
+        OSError: `folder` cannot be written to.
+    """
+    missing = set(names)
+    for name, content in _members(archive):
+        if name in missing:
+            (folder / name).write_bytes(content)
+            missing.remove(name)
+    if missing:
+        raise _refused(archive, f"it has no {', '.join(sorted(missing))}")
+
+
+def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file, read front to back and one at a time."""
+    seen = set()
+    try:
+        with gzip.open(archive) as unbounded:
+            stream = _Bounded(unbounded)
+            tar = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
+            for member in tar:
+                if member.isdir() and member.name == FOLDER:
+                    continue
+                problem = "twice" if member.name in seen else _problem(member)
+                if problem:
+                    raise _refused(archive, f"it has the member {member.name!a} {problem}")
+                seen.add(member.name)
+                file = tar.extractfile(member)
+                content = file.read() if file else b""
+                if len(content) != member.size:
+                    raise EOFError(f"{member.name} ends early")
+                yield member.name.removeprefix(f"{FOLDER}/"), content
+            while stream.read(2**20):  # the checksum of gzip comes after the end of the tar
+                pass
+    except SourceError:
+        raise
+    except Exception as error:  # gzip, zlib and tarfile raise many kinds
+        problem = f"it is truncated, damaged or no .tar.gz ({error})"
+        raise _refused(archive, problem) from error
+
+
+def _problem(member: tarfile.TarInfo) -> str | None:
+    if not member.isreg() or member.issparse():
+        return "that is not a regular file"
+    if member.name not in _MEMBERS:
+        return "that the official archive does not have"
+    if not 0 <= member.size <= MAX_FILE_BYTES:
+        return f"of {member.size} bytes"
+    return None
+
+
+class _Bounded:
+    """Reads from a stream until there is too much: a small archive can unpack to terabytes."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+        self._left = MAX_ARCHIVE_BYTES
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"more than {MAX_ARCHIVE_BYTES // 2**20} MiB unpacked")
+        return data
+
+
+def _refused(archive: Path, problem: str) -> SourceError:
+    return SourceError(
+        f"`{archive}` is not the archive of CIFAR-10: {problem}. Delete it and download "
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz again."
+    )
