@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 from conftest import PROJECT
 
-from keras_loader_bench.bench.plan.case import BACKENDS
+from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.loaders import LOADERS, Loader
 from keras_loader_bench.loaders.registry import missing_package
 
@@ -23,13 +23,13 @@ PREFIX = "keras_loader_bench."
 MAY_IMPORT = {
     "statistics": set(),
     "plan": {"loaders"},
-    "record": {"loaders"},
+    "record": {"plan", "loaders"},
     "sensors": {"plan", "record", "loaders"},
     "child": {"plan", "sensors", "loaders"},
     "parent": {"plan", "record", "sensors", "statistics", "loaders"},
-    "report": {"record", "statistics"},
+    "report": {"plan", "record", "statistics"},
     "compare": {"record", "report", "statistics"},
-    "history": {"record", "report", "compare", "statistics"},
+    "history": {"plan", "record", "report", "compare", "statistics"},
     "conftest": {"plan", "parent", "report", "loaders"},
     "__main__": {"report", "compare", "history", "loaders"},
 }

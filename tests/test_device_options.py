@@ -7,54 +7,54 @@ import pytest
 import suite
 from conftest import TESTS
 
-from keras_loader_bench.bench.plan.case import Case, plan
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.rows import rows_from_run
 
 OPTIONS = {
-    "backends": ["tensorflow"],
-    "loaders": ["sequence"],
-    "num_workers": [0],
-    "batch_sizes": [64],
+    "backend": ["tensorflow"],
+    "loader": ["sequence"],
+    "batch_size": [64],
     "pixels": ["float32"],
     "samples": [512],
 }
 
 
 def test_what_nobody_asked_for_is_not_in_the_id():
-    (case,) = plan("feed", **OPTIONS)
+    (case,) = cases_of("feed", OPTIONS)
     assert str(case) == "feed-tensorflow-sequence-w0-b64-float32-n512"
 
 
 def test_every_option_is_part_of_the_case():
-    (case,) = plan(
-        "train",
-        **OPTIONS,
-        device="gpu",
-        precisions=["mixed_bfloat16"],
-        jit_compile=["off"],
-        steps_per_execution=[8],
-    )
+    asked = {
+        "device": ["gpu"],
+        "precision": ["mixed_bfloat16"],
+        "jit_compile": ["off"],
+        "steps_per_execution": [8],
+    }
+    (case,) = cases_of("train", OPTIONS | asked)
     ending = "gpu-mixed_bfloat16-jit_off-spe8-n512"
     assert str(case) == f"train-tensorflow-sequence-w0-b64-float32-{ending}"
     assert Case(**{k: v for k, v in case.to_dict().items() if k != "model"}) == case
 
 
 def test_steps_are_emulated_only_where_their_times_are_given():
-    assert plan("emulated", **OPTIONS) == []
-    cases = plan("emulated", **OPTIONS, steps_ms=[0.5, 10.0], step_cpu=True)
+    steps = {"step_ms": [0.5, 10.0], "step_cpu": [True]}
+    assert cases_of("emulated", OPTIONS) == []
+    cases = cases_of("emulated", OPTIONS | steps)
     assert [str(case).partition("float32-")[2] for case in cases] == [
         "cpustep0.5ms-n512",
         "cpustep10ms-n512",
     ]
-    (case,) = plan("feed", **OPTIONS, steps_ms=[0.5, 10.0], step_cpu=True)
+    (case,) = cases_of("feed", OPTIONS | steps)
     assert case.step_ms is None
     assert not case.step_cpu
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
 def test_several_steps_an_execution_are_skipped_on_torch(backend):
-    (case,) = plan("feed", **OPTIONS | {"backends": [backend]}, steps_per_execution=[4])
+    (case,) = cases_of("feed", OPTIONS | {"backend": [backend], "steps_per_execution": [4]})
     assert (case.unsupported is not None) == (backend == "torch")
 
 
@@ -76,7 +76,7 @@ def test_every_row_says_what_its_options_were(finished):
     assert set(frame.device) == {"cpu"}
     assert frame.identical.all(), "also with several steps an execution"
     report = (finished.folder / "report.md").read_text()
-    assert "jit\\_compile off, 3 steps an execution, device cpu, 512 samples" in report
+    assert "device cpu, jit\\_compile off, 3 steps per execution, 512 samples" in report
     assert "| precision |" in report
 
 

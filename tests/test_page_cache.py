@@ -11,7 +11,7 @@ import pytest
 import suite
 
 from keras_loader_bench.bench.child.cold_pages import drop_pages, prepare_pages
-from keras_loader_bench.bench.plan.case import plan
+from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.loaders.contract import make_batch
 from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
@@ -174,7 +174,8 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize("loader", ["sequence", "tf_data"])
 def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatch, loader):
     pytest.importorskip("tensorflow")
-    from keras_loader_bench.loaders import LoaderOptions, make_loader, mapped_tensors
+    from keras_loader_bench.loaders import LoaderOptions, make_loader
+    from keras_loader_bench.loaders.bridges import mapped_tensors
 
     monkeypatch.setattr(mapped_tensors, "has_room_for", lambda num_bytes: False)
     asked = []
@@ -194,19 +195,19 @@ def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatc
 
 def test_workers_that_map_the_pages_make_no_cold_case():
     options = {
-        "backends": ["jax"],
-        "batch_sizes": [64],
+        "backend": ["jax"],
+        "batch_size": [64],
         "pixels": ["float32"],
         "samples": [512],
         "page_cache": ["warm", "cold"],
     }
-    cases = plan("feed", loaders=["torch", "sequence"], num_workers=[0, 2], **options)
+    cases = cases_of("feed", options | {"loader": ["torch", "sequence"], "num_workers": [0, 2]})
     refused = [str(case) for case in cases if case.unsupported]
     assert refused == ["feed-jax-torch-w2-b64-float32-cold-n512"]
-    memory = plan("memory", loaders=["sequence"], num_workers=[0], **options)
+    memory = cases_of("memory", options | {"loader": ["sequence"]})
     assert [case.page_cache for case in memory] == ["warm"]
     with pytest.raises(ValueError, match="Unknown page cache `tepid`; choose from warm, cold"):
-        plan("feed", loaders=["torch"], num_workers=[0], **options | {"page_cache": ["tepid"]})
+        cases_of("feed", options | {"loader": ["torch"], "page_cache": ["tepid"]})
 
 
 def test_cold_rounds_stand_in_rows_of_their_own(stored, tmp_path):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from keras_loader_bench.bench.parent.progress import Progress, plan_text
-from keras_loader_bench.bench.plan.case import plan
+from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.plan.protocol import Protocol
 
 
@@ -30,14 +30,15 @@ def clock():
     return Clock()
 
 
-CASES = plan(
+CASES = cases_of(
     "feed",
-    backends=["tensorflow"],
-    loaders=["numpy", "sequence"],
-    num_workers=[0],
-    batch_sizes=[64],
-    pixels=["float32"],
-    samples=[512],
+    {
+        "backend": ["tensorflow"],
+        "loader": ["numpy", "sequence"],
+        "batch_size": [64],
+        "pixels": ["float32"],
+        "samples": [512],
+    },
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import PROJECT
 
 from keras_loader_bench.bench.child.cold_pages import MOST_RESIDENT
-from keras_loader_bench.bench.plan.case import BACKENDS
+from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.markers import refreshed
 from keras_loader_bench.bench.report.plots import CAPTIONS

@@ -205,8 +205,8 @@ def test_the_report_names_the_version_and_device_of_each_backend(run, report):
 def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, written, tmp_path):
     written(whole_run)
     header, *lines = (tmp_path / "summary.csv").read_text().splitlines()
-    key = "backend,loader,num_workers,batch_size,pixels,samples,"
-    options = "device,precision,jit_compile,steps_per_execution,page_cache,"
+    key = "backend,loader,num_workers,batch_size,pixels,"
+    options = "device,precision,jit_compile,steps_per_execution,page_cache,samples,"
     assert header.startswith(f"{key}{options}identical,verdict,known_failure,")
     failed = "jax,stock_sequence,2,64,float32,50000,auto,float32,auto,1,warm,False,"
     assert [line for line in lines if line.startswith(f"{failed}missing_or_repeated,True,")]

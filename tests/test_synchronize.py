@@ -8,6 +8,7 @@ import pytest
 from registered import BACKEND
 
 from keras_loader_bench.bench.child import device
+from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.models import NullModel, SampleCounter
 from keras_loader_bench.bench.child.worker import Worker
 from keras_loader_bench.bench.plan.case import Case
@@ -38,12 +39,12 @@ def test_synchronize_waits_for_work_that_was_only_asked_for():
     holder = Holder(np.full((SIZE, SIZE), 1e-3, np.float32))
     ask, ask_asynchronously = asking(holder)
     ask()  # compiles
-    device.synchronize(holder)
+    current().synchronize(holder)
     with ask_asynchronously:
         start = time.perf_counter()
         ask()
         asked = time.perf_counter() - start
-        device.synchronize(holder)
+        current().synchronize(holder)
         done = time.perf_counter() - start
         np.asarray(keras.ops.convert_to_numpy(holder.variable.value))
         read = time.perf_counter() - start
@@ -151,7 +152,7 @@ def test_the_time_of_a_long_step_is_in_the_time_of_its_round(source):
 
 def test_the_clock_of_a_round_runs_until_the_device_is_done(source, monkeypatch):
     worker = ready_worker(source, batch_size=64)
-    monkeypatch.setattr(device, "synchronize", lambda model: time.sleep(0.5))
+    monkeypatch.setattr(current(), "synchronize", lambda model: time.sleep(0.5))
     worker.prepare_round(loader="ceiling", epoch=0, samples=230)
     assert worker.round()["seconds"] >= 0.5
 
@@ -184,7 +185,7 @@ def test_jax_is_asked_for_all_that_a_step_has_made(source, monkeypatch):
     waited = []
     monkeypatch.setattr(jax, "block_until_ready", waited.extend)
     model = ready_worker(source, batch_size=8)._model
-    device.synchronize(model)
+    current().synchronize(model)
     assert {id(value) for value in waited} == {id(v.value) for v in model.metrics_variables}
     assert waited
 
@@ -200,6 +201,6 @@ def test_an_allocator_that_fails_costs_a_figure(monkeypatch):
     def broken():
         raise RuntimeError("no driver")
 
-    monkeypatch.setitem(device._DEVICES, BACKEND, lambda: "Test 100")
-    monkeypatch.setitem(device._MEMORIES, BACKEND, broken)
+    monkeypatch.setattr(current(), "device", lambda: "Test 100")
+    monkeypatch.setattr(current(), "memory", broken)
     assert device.device_memory() == NO_MEMORY | {"reason": "RuntimeError: no driver"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.loaders import ScalePixels
 from keras_loader_bench.loaders.contract import Loader, Pixels, Rows
 
@@ -66,28 +67,12 @@ class NullModel(keras.Model):
         return keras.ops.reshape(x, (keras.ops.shape(x)[0], -1))[:, :1]
 
     def train_step(self, *args: Any) -> Any:
-        """Count one batch. The only argument is the batch; on JAX the state comes before it."""
-        x, y = args[-1]
-        if keras.backend.backend() == "torch":
-            # Keras' own step would move it to the device here.
-            x, y = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
-        if keras.backend.backend() != "jax":
-            return self._count(x, y)
-        *rest, metrics = args[0]
-        mapping = list(zip(self.metrics_variables, metrics, strict=True))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
-            logs = self._count(x, y)
-        counted = [scope.get_current_value(variable) for variable in self.metrics_variables]
-        return logs, (*rest, counted)
+        """Count one batch, in the form that the backend's trainer has for a step."""
+        return current().null_step(self, self._count, args)
 
     def _count(self, x: Any, y: Any) -> dict[str, Any]:
         self.counter.update_state(y, None)
-        logs = {"samples": self.counter.result()}
-        if keras.backend.backend() == "jax":
-            # It would not even move a batch to its device that no result depends on. On torch this
-            # were a view, which keeps the batch while a callback of Keras' has its logs to read.
-            logs["value"] = x[0, 0, 0, 0]
-        return logs
+        return {"samples": self.counter.result()}
 
 
 def null(pixels: Pixels, **compile_options: Any) -> Any:
@@ -156,18 +141,3 @@ def make_model(
         )
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def learning_rate(epoch: int) -> float:
-    """Return the step-wise schedule for full training runs of `cnn`.
-
-    1e-3; after epoch 20, 40, 60 and 80 times 1e-1, 1e-2, 1e-3 and 0.5e-3. For
-    `keras.callbacks.LearningRateScheduler`.
-
-    Args:
-        epoch: number of the epoch, from 0.
-    """
-    for after, factor in ((80, 0.5e-3), (60, 1e-3), (40, 1e-2), (20, 1e-1)):
-        if epoch > after:
-            return 1e-3 * factor
-    return 1e-3

@@ -108,7 +108,7 @@ class Worker:
             source's pages that were in memory (`None`: unknown); also `steady_seconds` of an
             `EmulatedStep`.
         """
-        from keras_loader_bench.bench.child.device import synchronize
+        from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import fit
 
         start = time.perf_counter()
@@ -119,7 +119,7 @@ class Worker:
             self._callbacks(),
             epochs=self._round_epochs,
         )
-        synchronize(self._model)
+        current().synchronize(self._model)
         seconds = time.perf_counter() - start
         reply = {
             "samples": seen,

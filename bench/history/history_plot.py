@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from keras_loader_bench.bench.history.series import CHANGED, History, Series
+from keras_loader_bench.bench.plan.options import ROW_OPTIONS, Options
 from keras_loader_bench.bench.report.plot_layout import (
     GREY,
     GRID,
@@ -24,6 +25,7 @@ from keras_loader_bench.bench.report.plot_layout import (
     short,
 )
 from keras_loader_bench.bench.report.plot_parts import interval_line, panel_grid, shared_legend
+from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.statistics import CONFIDENCE
 
@@ -69,8 +71,8 @@ def history_figure(history: History) -> Figure | None:
 def _place(series: Series) -> str:
     case = series.case
     step = "" if case.get("step_ms") is None else f", steps of {case['step_ms']:g} ms"
-    parts = (case["bench"], case["backend"], f"batch size {case['batch_size']}", case["pixels"])
-    return ", ".join(parts) + step
+    options = Options(**{name: case[name] for name in ROW_OPTIONS})
+    return f"{case['bench']}, {describe(options)}{step}"
 
 
 def _line(ax: Axes, xs: Sequence[int], series: Series, style: Style) -> None:

@@ -9,14 +9,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from keras_loader_bench.bench.parent.resume import planned_cases, read_unfinished, unfinished_cases
-from keras_loader_bench.bench.plan.case import BENCHES, Case, plan
+from keras_loader_bench.bench.plan.case import BENCHES, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
 from keras_loader_bench.bench.plan.default_backend import configured_backend
+from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import parse_size
 from keras_loader_bench.loaders import LOADERS
@@ -26,8 +28,6 @@ QUICK = Protocol(
     rounds=3, round_seconds=0.2, accelerator_round_seconds=0.2, memory_rounds=1, quick=True
 )
 QUICK_SAMPLES = "5000"
-
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,26 +71,13 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
     else:
         few = loaders
-    steps_ms = _times("--step-ms", get("step_ms")) if get("step_ms") else []
-    if get("step_cpu") and not steps_ms:
+    if get("step_cpu") and not get("step_ms"):
         raise ValueError("`--step-cpu` says how an emulated step waits; give `--step-ms` too.")
+    values = _values(get)
+    values["samples"] = parse_values(CASE_OPTIONS["samples"], samples)
+    values.setdefault("backend", [configured_backend()])
     cases = {
-        bench: plan(
-            bench,
-            backends=_names(get("keras_backends") or configured_backend()),
-            num_workers=_numbers("--num-workers", get("num_workers")),
-            loaders=loaders if bench == "feed" else few,
-            batch_sizes=_numbers("--batch-sizes", get("batch_sizes")),
-            pixels=_names(get("pixels")),
-            samples=_numbers("--samples", samples),
-            device=get("device"),
-            precisions=_names(get("precision")),
-            jit_compile=_names(get("jit_compile")),
-            steps_per_execution=_numbers("--steps-per-execution", get("steps_per_execution")),
-            page_cache=_names(get("page_cache")),
-            steps_ms=steps_ms,
-            step_cpu=get("step_cpu"),
-        )
+        bench: cases_of(bench, values | {"loader": loaders if bench == "feed" else few})
         for bench in BENCHES
     }
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
@@ -163,20 +150,13 @@ def _size(option: str, text: str | None) -> int | None:
         raise ValueError(f"`{option}`: {error}") from None
 
 
-def _numbers(option: str, text: str) -> list[int]:
-    return _values(option, text, int, "whole numbers")
-
-
-def _times(option: str, text: str) -> list[float]:
-    return _values(option, text, float, "numbers of milliseconds")
-
-
-def _values(option: str, text: str, read: Callable[[str], Number], what: str) -> list[Number]:
-    try:
-        numbers = [read(number) for number in text.split(",")]
-    except ValueError:
-        raise ValueError(f"`{option}` takes {what} separated by commas, got `{text}`.") from None
-    for number in numbers:
-        if numbers.count(number) > 1:
-            raise ValueError(f"`{option}` has {number:g} twice; name it once.")
-    return numbers
+def _values(get: Callable[[str], Any]) -> dict[str, list[Any]]:
+    """Return the values of every option of a case that was given or has a default."""
+    values = {}
+    for name, each in CASE_OPTIONS.items():
+        given = get(each.flag.removeprefix("--").replace("-", "_"))
+        if each.kind is bool:
+            values[name] = [given]
+        elif given is not None:
+            values[name] = [given] if each.single else parse_values(each, given)
+    return values

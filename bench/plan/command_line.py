@@ -1,16 +1,15 @@
-"""The suite's command line: what can be asked for.
+"""Declares the command line: the options of a case from their table, and those of a run.
 
-Must not know: what of it makes sense, how cases are run or shown.
+Must not know: which values make sense, how cases are run or shown.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from keras_loader_bench.bench.plan.case import BACKENDS, Device, JitCompile, PageCache, Precision
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.loaders import LOADERS
 
@@ -26,71 +25,11 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
     def add(name: str, metavar: str, text: str, **kwargs: object) -> None:
         group.addoption(name, metavar=metavar, help=text, **kwargs)
 
-    add(
-        "--keras-backends",
-        "NAMES",
-        f"Comma-separated: {', '.join(BACKENDS)} (default: the one Keras is set to).",
-    )
-    add("--loaders", "NAMES", f"Comma-separated (default: {','.join(DEFAULT_LOADERS)}).")
-    add(
-        "--num-workers",
-        "NUMBERS",
-        "Comma-separated: threads or processes that prepare batches; what they are is said by each "
-        "loader, and one without any is measured once (default: 0).",
-        default="0",
-    )
-    add("--batch-sizes", "NUMBERS", "Comma-separated (default: 64).", default="64")
-    add("--pixels", "FORMS", "float32, uint8 or both (default: float32).", default="float32")
-    add(
-        "--device",
-        "NAME",
-        f"{', '.join(get_args(Device))}: what backends may use (default: auto, an accelerator "
-        "where the backend sees one).",
-        default="auto",
-    )
-    add(
-        "--precision",
-        "POLICIES",
-        f"Comma-separated: {', '.join(get_args(Precision))} (default: float32).",
-        default="float32",
-    )
-    add(
-        "--jit-compile",
-        "CHOICES",
-        f"Comma-separated: {', '.join(get_args(JitCompile))} (default: auto, as Keras decides).",
-        default="auto",
-    )
-    add(
-        "--steps-per-execution",
-        "NUMBERS",
-        "Comma-separated: steps in one call of the compiled function (default: 1).",
-        default="1",
-    )
-    add(
-        "--page-cache",
-        "STATES",
-        f"Comma-separated: {', '.join(get_args(PageCache))} (default: warm). cold drops the "
-        "source's pages from memory before each round, as after a restart or where the data are "
-        "larger than memory.",
-        default="warm",
-    )
-    add(
-        "--step-ms",
-        "TIMES",
-        "Comma-separated, such as 0.5,1,2,5,10: also measures every loader with an emulated "
-        "accelerator, whose step takes so many milliseconds and no CPU.",
-    )
-    group.addoption(
-        "--step-cpu",
-        action="store_true",
-        help="The emulated step keeps one core busy, as training does, instead of sleeping.",
-    )
-    add(
-        "--samples",
-        "NUMBERS",
-        "Comma-separated: the first samples of a real source, or the size of a synthetic one "
-        f"(default: {ALL_SAMPLES}).",
-    )
+    for each in CASE_OPTIONS.values():
+        if each.kind is bool:
+            group.addoption(each.flag, action="store_true", help=each.help)
+        else:
+            add(each.flag, each.metavar, each.help, default=each.given)
     add(
         "--source",
         "NAME",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.record.schema import SCHEMA
 from keras_loader_bench.bench.record.upgrade import upgrade
 
@@ -25,24 +26,17 @@ _RUN = {
     "probes": list,
 }
 _RESULT = {"id": str, "case": dict, "outcome": str}
-_CASE = {
-    "backend": str,
+_TYPES: dict[type, Any] = {float: (*_NUMBER, _NONE)}
+_CASE: dict[str, Any] = {
+    **{name: _TYPES.get(each.kind, each.kind) for name, each in CASE_OPTIONS.items()},
     "bench": str,
-    "batch_size": int,
-    "device": str,
-    "jit_compile": str,
-    "loader": str,
-    "num_workers": int,
-    "page_cache": str,
-    "pixels": str,
-    "precision": str,
-    "samples": int,
-    "step_cpu": bool,
-    "steps_per_execution": int,
 }
-_CASE_OPTIONAL = {"step_ms": (*_NUMBER, _NONE)}
 
-_OPTIONAL = {"loaders": (list, _NONE), "plan": (list, _NONE), "planned_cases": (int, _NONE)}
+_OPTIONAL: dict[str, Any] = {
+    "loaders": (list, _NONE),
+    "plan": (list, _NONE),
+    "planned_cases": (int, _NONE),
+}
 _ENVIRONMENT = {
     "backends": (dict, _NONE),
     "card": (dict, _NONE),
@@ -187,7 +181,6 @@ def check_run(run: Any) -> None:
 def _check_result(result: Any, where: str) -> None:
     _check(result, _RESULT, where)
     _check(result["case"], _CASE, f"{where}case.")
-    _check_optional(result["case"], _CASE_OPTIONAL, f"{where}case.")
     _check_optional(result, _PARTS, where)
     if audit := result.get("audit"):
         _check_audit(audit, f"{where}audit.")

@@ -7,18 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL, SCHEMA
 
-_CASE_DEFAULTS = {
-    "num_workers": 0,  # 2 brought workers
-    "device": "auto",  # 4 brought what can be chosen about devices and steps
-    "precision": "float32",
-    "jit_compile": "auto",
-    "steps_per_execution": 1,
-    "step_ms": None,
-    "step_cpu": False,
-    "page_cache": "warm",  # 5 brought cold rounds
-}
+_CASE_DEFAULTS = {name: each.default for name, each in CASE_OPTIONS.items() if each.since > 1}
 
 
 def upgrade(run: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from keras_loader_bench.bench.plan.options import ROW_OPTIONS
 from keras_loader_bench.bench.record.footprint import counted_bytes, died_of_budget
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.memory_section import size_text
@@ -126,8 +127,9 @@ def timeline_figure(run: Mapping[str, Any], styles: Styles) -> Figure | None:
         readings = (result.get("memory") or {}).get("readings") or []
         if len(readings) > 1 and all("t" in reading for reading in readings):
             case = result["case"]
-            names = ("backend", "batch_size", "pixels", "loader", "num_workers")
-            chosen[tuple(case[name] for name in names)] = result
+            # Of several sizes, the largest.
+            key = tuple(case[name] for name in ROW_OPTIONS if name != "samples")
+            chosen[key] = result
     if not chosen:
         return None
     results = [chosen[key] for key in sorted(chosen)]

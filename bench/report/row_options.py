@@ -10,67 +10,43 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from types import MappingProxyType
 
-from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.plan.options import COMPARED, ROW_OPTIONS, Options
 
-OPTIONS = MappingProxyType(
-    {
-        "backend": "{}",
-        "batch_size": "batch size {}",
-        "pixels": "{}",
-        "precision": "policy {}",
-        "jit_compile": "jit_compile {}",
-        "steps_per_execution": "{} steps an execution",
-        "page_cache": "page cache {}",
-        "device": "device {}",
-        "samples": "{:,} samples",
-    }
-)
-"""Field of `Row` -> how its value reads in a sentence."""
-
-_UNSAID = {
-    "precision": "float32",
-    "jit_compile": "auto",
-    "steps_per_execution": 1,
-    "page_cache": "warm",
-    "device": "auto",
-}
-"""Values that go without saying where all rows have them: those that nobody asked for."""
-
-HEADINGS = MappingProxyType({name: name.replace("_", " ") for name in OPTIONS})
-"""Field of `Row` -> heading of its column."""
+HEADINGS = MappingProxyType({name: name.replace("_", " ") for name in COMPARED})
+"""Option -> heading of its column."""
 
 
-def value(row: Row, name: str) -> str:
+def value(row: Options, name: str) -> str:
     """Write the value of one option as it stands in a column."""
     option = getattr(row, name)
     return f"{option:,}" if isinstance(option, int) else str(option)
 
 
-def differing(rows: Iterable[Row]) -> list[str]:
+def differing(rows: Iterable[Options]) -> list[str]:
     """Return the options in which the rows are not all the same."""
-    values: dict[str, set[object]] = {name: set() for name in OPTIONS}
+    values: dict[str, set[object]] = {name: set() for name in COMPARED}
     for row in rows:
-        for name in OPTIONS:
+        for name in COMPARED:
             values[name].add(getattr(row, name))
-    return [name for name in OPTIONS if len(values[name]) > 1]
+    return [name for name in COMPARED if len(values[name]) > 1]
 
 
 def describe(
-    row: Row, names: Collection[str] | None = None, *, without: Collection[str] = ()
+    row: Options, names: Collection[str] | None = None, *, without: Collection[str] = ()
 ) -> str:
     """Write the options of a row: `tensorflow, batch size 64`.
 
     Args:
         row: any row.
-        names: the options to mention, in the order of `OPTIONS`. `None`: those whose value does not
-            go without saying.
+        names: the options to mention, in the order of `COMPARED`. `None`: those that somebody asked
+            for, or that have no default.
         without: options not to mention.
     """
     if names is None:
-        names = [name for name in OPTIONS if _UNSAID.get(name) != getattr(row, name)]
+        names = [name for name in COMPARED if ROW_OPTIONS[name].default != getattr(row, name)]
     texts = (
-        text.format(getattr(row, name))
-        for name, text in OPTIONS.items()
+        str(ROW_OPTIONS[name].phrase).format(getattr(row, name))
+        for name in COMPARED
         if name in names and name not in without
     )
     return ", ".join(texts)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from keras_loader_bench.bench.plan.options import COMPARED, Options
 from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL
 from keras_loader_bench.bench.report.audit_result import (
     DIFFERENT_DIGESTS,
@@ -23,19 +24,6 @@ from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
 from keras_loader_bench.bench.report.figures import EmulatedStep, Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 
-CONFIG = (
-    "backend",
-    "batch_size",
-    "pixels",
-    "precision",
-    "jit_compile",
-    "steps_per_execution",
-    "page_cache",
-    "device",
-    "samples",
-)
-"""Fields that rows must share to be compared."""
-
 BATCHES = ("batch_size", "pixels", "samples")
 """Fields that decide what the batches are."""
 
@@ -43,27 +31,8 @@ _DIGESTS_DIFFER = "audited as identical, but audits of the same batches have dif
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(Options):
     """One loader with its workers and options; a case that was not run is `None`."""
-
-    backend: str
-    loader: str
-    num_workers: int = 0
-    """Threads or processes beside the one that trains; 0 for a loader that has none."""
-
-    batch_size: int
-    pixels: str
-    samples: int
-    device: str = "auto"
-    """What the backend was allowed to use: `auto`, `cpu` or `gpu`."""
-
-    precision: str = "float32"
-    """The dtype policy of the model."""
-
-    jit_compile: str = "auto"
-    steps_per_execution: int = 1
-    page_cache: str = "warm"
-    """Whether the source lay in memory when a round began: `warm`, or dropped from it, `cold`."""
 
     feed: Throughput | None = None
     train: Throughput | None = None
@@ -95,8 +64,8 @@ class Row:
 
     @property
     def config(self) -> tuple[Any, ...]:
-        """What rows must share to be compared: the values of `CONFIG`."""
-        return tuple(getattr(self, name) for name in CONFIG)
+        """What rows must share to be compared: the values of `COMPARED`."""
+        return tuple(getattr(self, name) for name in COMPARED)
 
     @property
     def label(self) -> str:
@@ -142,7 +111,7 @@ def rows_from_run(run: Mapping[str, Any]) -> list[Row]:
     merged: defaultdict[tuple[Any, ...], dict[Any, Any]] = defaultdict(dict)
     for result in run["cases"]:
         case = result["case"]
-        key = (*(case[name] for name in (*CONFIG, "loader", "num_workers")),)
+        key = (*(case[name] for name in (*COMPARED, "loader", "num_workers")),)
         # Each emulated step is a measurement of its own; all of them are one row.
         merged[key][case["bench"], case["step_ms"], case["step_cpu"]] = result
     return _compare_digests([_row(key, merged[key]) for key in sorted(merged)])
@@ -167,7 +136,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
     known = [failure for r in results.values() if (failure := read_known_failure(r))]
     by_bench = {bench: result for (bench, _, _), result in results.items()}
     return Row(
-        **dict(zip(CONFIG, config, strict=True)),
+        **dict(zip(COMPARED, config, strict=True)),
         loader=loader,
         num_workers=num_workers,
         feed=read_throughput(by_bench.get("feed")),

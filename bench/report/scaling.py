@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_loader_bench.bench.plan.options import COMPARED
 from keras_loader_bench.bench.record.footprint import DEATHS, bracket
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.report.row_options import describe, differing
-from keras_loader_bench.bench.report.rows import CONFIG, Row
+from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import Slope
 
 BOUNDED_WITHIN = 0.10
@@ -141,7 +142,7 @@ def scalings(run: Mapping[str, Any], rows: Iterable[Row]) -> list[Scaling]:
     return [each for each in found if len(each.lived.keys() | each.died.keys()) > 1]
 
 
-_KEY = (*(name for name in CONFIG if name != "samples"), "loader", "num_workers")
+_KEY = (*(name for name in COMPARED if name != "samples"), "loader", "num_workers")
 
 
 def _scaling(rows: Sequence[Row], probes: Mapping[int, Memory]) -> Scaling:

@@ -12,24 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from keras_loader_bench.bench.plan.options import ROW_OPTIONS
 from keras_loader_bench.bench.report.device_figures import DeviceUse
 from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import Estimate, Slope
 
-_KEY = (
-    "backend",
-    "loader",
-    "num_workers",
-    "batch_size",
-    "pixels",
-    "samples",
-    "device",
-    "precision",
-    "jit_compile",
-    "steps_per_execution",
-    "page_cache",
-)
 _BYTES = (
     "footprint_bytes",
     "anon_bytes",
@@ -92,7 +80,10 @@ def rounds_frame(run: Mapping[str, Any]) -> pd.DataFrame | None:
     records = [
         {
             "id": result["id"],
-            **{name: result["case"][name] for name in ("bench", *_KEY, "step_ms", "step_cpu")},
+            **{
+                name: result["case"][name]
+                for name in ("bench", *ROW_OPTIONS, "step_ms", "step_cpu")
+            },
             "round": number,
             **measured,
         }
@@ -114,7 +105,7 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
     Returns:
         Medians under the name of the figure, their 95% intervals under `*_low` and `*_high`.
     """
-    template = _record(Row(backend="", loader="", batch_size=0, pixels="", samples=0))
+    template = _record(Row(backend="", loader="", batch_size=0, pixels="uint8", samples=0))
     frame = pd.DataFrame([_record(row) for row in rows], columns=list(template))
     whole = [name for name in frame.columns if name.endswith(("bytes", "_rounds"))]
     return frame.astype(dict.fromkeys(whole, "Int64"))
@@ -131,7 +122,7 @@ def emulated_frame(rows: Iterable[Row]) -> pd.DataFrame | None:
     """
     records = [
         {
-            **{name: getattr(row, name) for name in _KEY},
+            **{name: getattr(row, name) for name in ROW_OPTIONS},
             "step_ms": step.step_ms,
             "step_cpu": step.busy,
             "identical": row.identical,
@@ -144,7 +135,7 @@ def emulated_frame(rows: Iterable[Row]) -> pd.DataFrame | None:
 
 
 def _record(row: Row) -> dict[str, Any]:
-    record = {name: getattr(row, name) for name in _KEY}
+    record = {name: getattr(row, name) for name in ROW_OPTIONS}
     record["identical"], record["verdict"] = row.identical, row.verdict
     record["known_failure"], record["digest"] = row.known_failure is not None, row.digest
     for bench, case in (("feed_", row.feed), ("train_", row.train)):

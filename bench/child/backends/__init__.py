@@ -1,0 +1,65 @@
+"""All that differs by Keras backend in a case's process: one module each, named after the backend.
+
+A new backend is one file here and one name in `bench.plan.options.BACKENDS`. Its module has the
+functions of `Backend`. Imported after Keras.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import keras
+
+
+class Backend(Protocol):
+    """What a backend's module has."""
+
+    def version(self) -> str:
+        """Return the version of the framework."""
+
+    def device(self) -> str:
+        """Return `cpu`, or the name of the first accelerator as its driver gives it."""
+
+    def synchronize(self, model: Any) -> None:
+        """Wait until the device has done everything that a model's steps have asked it for."""
+
+    def memory(self) -> dict[str, int] | None:
+        """Return what the framework's allocator has handed out on the first accelerator, in bytes.
+
+        Returns:
+            `peak_device_bytes` and `device_bytes_in_use`, and where it is known
+            `pinned_peak_bytes`; `None`: the allocator keeps no statistics.
+        """
+
+    def reset_peak_memory(self) -> None:
+        """Let the peak of `memory` count from now on, where the framework can."""
+
+    def repeat(self, batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+        """Return `fit`'s arguments for batches that are in memory, in the fastest form.
+
+        Args:
+            batch: `(x, y)` of tensors.
+            full: how often it comes.
+            last: a smaller batch.
+            lasts: how often that one comes after it: 0 or 1.
+        """
+
+    def null_step(self, model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+        """Run a `train_step` that only counts its samples.
+
+        Args:
+            model: the model whose step it is.
+            count: counts `(x, y)` and returns the step's logs.
+            args: what Keras gives `train_step` on this backend.
+
+        Returns:
+            What Keras wants of `train_step` on this backend.
+        """
+
+
+def current() -> Backend:
+    """Return the module of the backend that Keras runs on."""
+    name = f"{__name__}.{keras.backend.backend()}"
+    return cast("Backend", importlib.import_module(name))

@@ -1,0 +1,66 @@
+"""JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import keras
+
+
+def version() -> str:
+    """Return the version of JAX."""
+    return str(jax.__version__)
+
+
+def device() -> str:
+    """Return `cpu`, or the kind of the first device."""
+    first = jax.devices()[0]
+    return "cpu" if first.platform == "cpu" else str(first.device_kind)
+
+
+def synchronize(model: Any) -> None:
+    """Wait for the values that the last step has made."""
+    variables = [*model.variables, *model.metrics_variables]
+    jax.block_until_ready([variable.value for variable in variables])
+
+
+def memory() -> dict[str, int] | None:
+    """Return `Device.memory_stats`, whose peak counts from the start of the process."""
+    stats = jax.devices()[0].memory_stats()
+    if stats is None:
+        return None
+    return {
+        "peak_device_bytes": int(stats["peak_bytes_in_use"]),
+        "device_bytes_in_use": int(stats["bytes_in_use"]),
+    }
+
+
+def reset_peak_memory() -> None:
+    """Do nothing: JAX cannot."""
+
+
+def repeat(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+    """Return a generator: the device's arrays pass through Keras as they are."""
+
+    def batches() -> Iterator[Any]:
+        for _ in range(full):
+            yield batch
+        for _ in range(lasts):
+            yield last
+
+    return {"x": batches(), "steps_per_epoch": full + lasts}
+
+
+def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+    """Count in a stateless scope: the state comes before the batch, and the next one goes back."""
+    state, (x, y) = args
+    *rest, metrics = state
+    mapping = list(zip(model.metrics_variables, metrics, strict=True))
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        logs = count(x, y)
+    # JAX does not even move a batch to its device if no result depends on it.
+    logs["value"] = x[0, 0, 0, 0]
+    counted = [scope.get_current_value(variable) for variable in model.metrics_variables]
+    return logs, (*rest, counted)

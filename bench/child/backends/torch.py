@@ -1,0 +1,90 @@
+"""PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+
+def version() -> str:
+    """Return the version of torch."""
+    return str(torch.__version__)
+
+
+def device() -> str:
+    """Return `cpu`, or the name of the accelerator that Keras puts tensors on."""
+    used = _device()
+    return torch.cuda.get_device_name(used) if used.type == "cuda" else str(used)
+
+
+def _device() -> Any:
+    """Return where Keras puts tensors: KERAS_TORCH_DEVICE, or what it found."""
+    return keras.ops.convert_to_tensor(0).device
+
+
+def synchronize(model: Any) -> None:
+    """Wait for the accelerator, if there is one."""
+    used = _device()
+    if used.type == "cuda":
+        torch.cuda.synchronize(used)
+    elif used.type == "mps":
+        torch.mps.synchronize()
+
+
+def memory() -> dict[str, int] | None:
+    """Return `torch.cuda.max_memory_allocated`, what is allocated now, and what is pinned."""
+    used = _device()
+    if used.type != "cuda":
+        return None
+    found = {
+        "peak_device_bytes": torch.cuda.max_memory_allocated(used),
+        "device_bytes_in_use": torch.cuda.memory_allocated(used),
+    }
+    with contextlib.suppress(AttributeError, KeyError):  # older releases do not tell
+        stats = torch.cuda.host_memory_stats()
+        found["pinned_peak_bytes"] = int(stats["allocated_bytes.peak"])
+    return found
+
+
+def reset_peak_memory() -> None:
+    """Let both peaks count from now on."""
+    torch.cuda.reset_peak_memory_stats(_device())
+    torch.cuda.reset_peak_host_memory_stats()
+
+
+class Repeated(IterableDataset[Any]):
+    """Batches that are there already.
+
+    Args:
+        batch: comes `full` times.
+        full: how often.
+        last: a smaller batch that comes after it.
+        lasts: how often.
+    """
+
+    def __init__(self, batch: Any, full: int, last: Any, lasts: int) -> None:
+        self._batches = (batch, full), (last, lasts)
+
+    def __len__(self) -> int:
+        return sum(times for _, times in self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch, times in self._batches:
+            for _ in range(times):
+                yield batch
+
+
+def repeat(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+    """Return a `DataLoader`, which Keras uses as it is."""
+    return {"x": DataLoader(Repeated(batch, full, last, lasts), batch_size=None)}
+
+
+def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+    """Count; Keras' own step would move the batch to the device here."""
+    ((x, y),) = args
+    return count(keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y))
