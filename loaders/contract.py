@@ -16,7 +16,8 @@ import numpy.typing as npt
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
-"""`(x, y)`: x float32 or uint8 `(n, 32, 32, 3)`, y float32 one-hot `(n, 10)`."""
+"""`(x, y)`: x float32 or uint8 `(n, *sample_shape)`, y float32 one-hot `(n, num_classes)`; of
+CIFAR-10 `(n, 32, 32, 3)` and `(n, 10)`."""
 
 Rows = npt.NDArray[np.integer[Any]]
 """Row numbers of a source in the order in which they are delivered, shape `(n,)`."""
@@ -137,10 +138,9 @@ def make_batch(source: ImageSource, rows: Rows, pixels: Pixels) -> Batch:
     Returns:
         A batch that shares no memory with the source.
     """
-    images = source.images.take(rows, axis=0)
-    labels = source.labels.take(rows)
+    images, labels = source.read(rows)
     x = scale_pixels(images) if pixels == "float32" else images
-    return x, one_hot(labels, len(source.class_names))
+    return x, one_hot(labels, source.num_classes)
 
 
 class Batches:

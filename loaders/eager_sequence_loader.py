@@ -66,7 +66,7 @@ class EagerSequenceLoader(Loader):
         super().__init__(source, options)
         self._sequence = EagerSequence(
             np.array(source.images),
-            keras.utils.to_categorical(source.labels, len(source.class_names)),
+            keras.utils.to_categorical(source.labels, source.num_classes),
             np.arange(0),
             batch_size=options.batch_size,
             pixels=options.pixels,

@@ -23,7 +23,7 @@ class NumpyLoader(Loader):
         super().__init__(source, options)
         images = source.images
         self._x = scale_pixels(images) if options.pixels == "float32" else images[:].copy()
-        self._y = one_hot(source.labels, len(source.class_names))
+        self._y = one_hot(source.labels, source.num_classes)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`, `y` and `batch_size`; the arrays hold the given rows in their order."""

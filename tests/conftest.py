@@ -24,7 +24,7 @@ import pytest
 
 from keras_loader_bench.loaders import ImageSource
 from keras_loader_bench.loaders.sources.cache import write_source
-from keras_loader_bench.loaders.sources.cifar10 import prepare_source
+from keras_loader_bench.loaders.sources.registry import prepare_source
 
 # Garbage is collected by the thread that runs the tests, and by no other. Whichever thread begins a
 # collection also ends the pools that it finds, such as those that Keras leaves behind. The thread
@@ -77,6 +77,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> ImageSource:
         split="train",
         edition="synthetic",
         class_names=tuple("abcdefghij"),
+        sample_shape=(32, 32, 3),
         num_samples=230,
         chunks=[(images, labels)],
         inputs={},

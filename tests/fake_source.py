@@ -21,6 +21,7 @@ def write(target, parts=None, **changes):
         "split": "train",
         "edition": "unofficial",
         "class_names": ("a", "b", "c"),
+        "sample_shape": (32, 32, 3),
         "num_samples": ROWS,
         "chunks": chunks() if parts is None else parts,
         "inputs": INPUTS,

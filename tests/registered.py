@@ -7,8 +7,15 @@ may hang in a process as full of threads as that of a test.
 import keras
 import pytest
 
+from keras_loader_bench.bench.child.models import Samples
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.registry import missing_package
+
+CIFAR10 = {
+    pixels: Samples(shape=(32, 32, 3), num_classes=10, pixels=pixels)
+    for pixels in ("float32", "uint8")
+}
+"""What a model for CIFAR-10 is made for."""
 
 BACKEND = keras.backend.backend()
 

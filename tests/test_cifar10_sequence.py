@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from fake_cifar10 import ROWS, write_folder
+from registered import CIFAR10
 
 from keras_loader_bench.bench.child import models
 from keras_loader_bench.loaders import CIFAR10Sequence, bridge, sample_order
@@ -194,7 +195,7 @@ def test_the_test_split_keeps_the_stored_order(folder):
 
 def test_the_classic_script_runs(folder):
     train, test = CIFAR10Sequence(64), CIFAR10Sequence(64, train=False)
-    model = models.cnn("float32")
+    model = models.cnn(CIFAR10["float32"])
     history = model.fit(
         train,
         epochs=2,

@@ -31,6 +31,7 @@ def numbered(tmp_path_factory):
         split="train",
         edition="synthetic",
         class_names=tuple("abcdefghij"),
+        sample_shape=(32, 32, 3),
         num_samples=SAMPLES,
         chunks=[(images, (rows % 10).astype(np.uint8))],
         inputs={},

@@ -5,6 +5,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from registered import CIFAR10
 
 from keras_loader_bench.bench.child.epoch_timing import Boundaries, FirstStep
 from keras_loader_bench.bench.child.models import make_model
@@ -31,7 +32,7 @@ class Pauses(keras.utils.PyDataset):
 @pytest.fixture(scope="module")
 def model():
     options = {"precision": "float32", "jit_compile": "auto", "steps_per_execution": 1}
-    model = make_model("null", "float32", **options)
+    model = make_model("null", CIFAR10["float32"], **options)
     model.fit(Pauses(at=-1), epochs=2, shuffle=False, verbose=0)
     return model
 

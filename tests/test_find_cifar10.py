@@ -8,8 +8,9 @@ import pytest
 from fake_cifar10 import ROWS
 
 from keras_loader_bench.loaders.sources import cifar10
-from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10, prepare_source
+from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
 from keras_loader_bench.loaders.sources.image_source import SourceError
+from keras_loader_bench.loaders.sources.registry import prepare_source
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from registered import BACKEND, VARIANTS, every_loader
+from registered import BACKEND, CIFAR10, VARIANTS, every_loader
 
 from keras_loader_bench.bench.child.audit import Reference, total_digest
 from keras_loader_bench.bench.child.models import fit, null
@@ -154,7 +154,7 @@ def test_an_abandoned_fit_leaves_nothing_behind_for_the_next(loader_name, worker
 @every_loader
 def test_the_model_counts_every_sample(loader_name, workers, source):
     """A witness inside the graph: the timed rounds' own model."""
-    model = null("float32")
+    model = null(CIFAR10["float32"])
     options = LoaderOptions(batch_size=16, num_workers=workers)
     with make_loader(loader_name, source, options) as loader:
         for count in (230, 64, 1):

@@ -6,6 +6,7 @@ from importlib import metadata
 import keras
 import numpy as np
 import pytest
+from registered import CIFAR10
 
 from keras_loader_bench.bench.child import models
 from keras_loader_bench.bench.child.ceiling import CeilingLoader
@@ -19,14 +20,14 @@ each_backend = pytest.mark.each_backend
 
 @each_backend
 def test_the_cnn_has_its_parameters():
-    assert models.cnn("float32").count_params() == models.CNN_PARAMETERS == 550_570
-    assert models.cnn("uint8").count_params() == 550_570
+    assert models.cnn(CIFAR10["float32"]).count_params() == models.CNN_PARAMETERS == 550_570
+    assert models.cnn(CIFAR10["uint8"]).count_params() == 550_570
 
 
 def test_the_cnn_learns_from_the_synthetic_edition():
     source = prepare_synthetic(4000, "train")
     keras.utils.set_random_seed(0)
-    model = models.cnn("float32")
+    model = models.cnn(CIFAR10["float32"])
     losses = []
     with make_loader("sequence", source, LoaderOptions()) as loader:
         for epoch in range(3):
@@ -40,7 +41,7 @@ def test_the_cnn_learns_from_the_synthetic_edition():
 
 def test_bytes_and_floats_make_the_same_predictions():
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    from_floats, from_bytes = models.cnn("float32"), models.cnn("uint8")
+    from_floats, from_bytes = models.cnn(CIFAR10["float32"]), models.cnn(CIFAR10["uint8"])
     from_bytes.set_weights(from_floats.get_weights())
     predictions = from_bytes.predict(images, verbose=0)
     assert predictions == pytest.approx(
@@ -65,7 +66,7 @@ def test_the_ceiling_repeats_its_batch_for_as_many_samples(count, source):
     options = LoaderOptions(batch_size=64)
     with CeilingLoader(source, options) as ceiling:
         record_fit(ceiling.fit_args(np.arange(count)), [batches.append])
-        assert models.fit(models.null("float32"), ceiling, np.arange(count)) == count
+        assert models.fit(models.null(CIFAR10["float32"]), ceiling, np.arange(count)) == count
     sizes = [len(batch["x"]) for batch in batches]
     assert sizes == [64] * (count // 64) + ([count % 64] if count % 64 else [])
     for batch in batches:
@@ -90,7 +91,7 @@ def test_the_ceiling_leaves_the_batch_size_open_as_loaders_do(source):
 def test_logs_that_are_kept_keep_no_batch():
     """Keras hands logs to threads of its own, which read them some batches later."""
     model = models.make_model(
-        "null", "float32", precision="float32", jit_compile="auto", steps_per_execution=1
+        "null", CIFAR10["float32"], precision="float32", jit_compile="auto", steps_per_execution=1
     )
     x, y = np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 10), np.float32)
     before = sys.getrefcount(x)
@@ -129,7 +130,7 @@ def test_every_option_of_a_step_trains_on_every_sample(name, options, source):
     ):
         pytest.skip("Keras runs one step an execution on torch, and torch.compile needs a compiler")
     given = {"precision": "float32", "jit_compile": "auto", "steps_per_execution": 1} | options
-    model = models.make_model(name, "float32", **given)
+    model = models.make_model(name, CIFAR10["float32"], **given)
     x = source.images[:20].astype("float32") / 255
     y = np.eye(10, dtype="float32")[source.labels[:20]]
     history = model.fit(x, y, batch_size=4, shuffle=False, verbose=0)

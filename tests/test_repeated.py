@@ -8,8 +8,8 @@ import pytest
 from fake_source import ROWS, write
 
 from keras_loader_bench.loaders.sources.cache import cache_folder
-from keras_loader_bench.loaders.sources.cifar10 import prepare_source
 from keras_loader_bench.loaders.sources.image_source import SourceError
+from keras_loader_bench.loaders.sources.registry import prepare_source
 from keras_loader_bench.loaders.sources.repeated import repeat_source
 
 

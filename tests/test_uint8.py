@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from registered import CIFAR10
 
 from keras_loader_bench.bench.child.models import fit, make_model
 from keras_loader_bench.loaders import LoaderOptions, ScalePixels, make_loader
@@ -48,7 +49,7 @@ def test_the_loss_is_the_same_whichever_form_is_delivered(source):
     for pixels in ("float32", "uint8"):
         keras.utils.set_random_seed(0)
         model = make_model(
-            "cnn", pixels, precision="float32", jit_compile="auto", steps_per_execution=1
+            "cnn", CIFAR10[pixels], precision="float32", jit_compile="auto", steps_per_execution=1
         )
         curve: list[float] = []
 

@@ -63,12 +63,12 @@ class Reference:
         self._targets = targets
 
     def _arrays(self, rows: Rows) -> Arrays:
-        images = self._source.images[rows]
+        images, labels = self._source.read(rows)
         x = _SCALED[images] if self._options.pixels == "float32" else images
         if not self._targets:
             return {"x": x}
-        classes = np.arange(len(self._source.class_names))
-        return {"x": x, "y": (self._source.labels[rows][:, None] == classes).astype(np.float32)}
+        classes = np.arange(self._source.num_classes)
+        return {"x": x, "y": (labels[:, None] == classes).astype(np.float32)}
 
     @cached_property
     def batches(self) -> list[BatchRecord]:

@@ -6,16 +6,36 @@ A new model is one function here and one line in `MODELS`. Must not know: any pa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import keras
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.loaders import ScalePixels
 from keras_loader_bench.loaders.contract import Loader, Pixels, Rows
+from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 CNN_PARAMETERS = 550_570
-"""Weights of `cnn`: 287,008 in six convolutions, 262,272 and 1,290 in two dense layers."""
+"""Weights of `cnn` for CIFAR-10: 287,008 in six convolutions, 262,272 and 1,290 in two dense
+layers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What a model is made for."""
+
+    shape: tuple[int, ...]
+    """Of one image: height, width, channels."""
+
+    num_classes: int
+    pixels: Pixels
+    """The form in which images come."""
+
+    @classmethod
+    def of(cls, source: ImageSource, pixels: Pixels) -> Self:
+        """Return what the samples of a source are."""
+        return cls(shape=source.sample_shape, num_classes=source.num_classes, pixels=pixels)
 
 
 class SampleCounter(keras.metrics.Metric):
@@ -75,22 +95,22 @@ class NullModel(keras.Model):
         return {"samples": self.counter.result()}
 
 
-def null(pixels: Pixels, **compile_options: Any) -> Any:
+def null(samples: Samples, **compile_options: Any) -> Any:
     """Return a model whose step costs next to nothing."""
     model = NullModel()
     model.compile(**compile_options)
     return model
 
 
-def cnn(pixels: Pixels, **compile_options: Any) -> Any:
+def cnn(samples: Samples, **compile_options: Any) -> Any:
     """Return the CNN that training rates are measured with.
 
     Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
-    each pair, Dense 128 ReLU, Dense 10 softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
+    each pair, Dense 128 ReLU, Dense softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
     """
     layers = keras.layers
-    model = keras.Sequential([keras.Input((32, 32, 3), dtype=pixels)])
-    if pixels == "uint8":
+    model = keras.Sequential([keras.Input(samples.shape, dtype=samples.pixels)])
+    if samples.pixels == "uint8":
         model.add(ScalePixels())
     for filters in (32, 64, 128):
         for _ in range(2):
@@ -99,8 +119,7 @@ def cnn(pixels: Pixels, **compile_options: Any) -> Any:
     model.add(layers.Flatten())
     model.add(layers.Dense(128, activation="relu"))
     # A softmax in half precision would not add up to 1.
-    model.add(layers.Dense(10, activation="softmax", dtype="float32"))
-    assert model.count_params() == CNN_PARAMETERS
+    model.add(layers.Dense(samples.num_classes, activation="softmax", dtype="float32"))
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="categorical_crossentropy",
@@ -111,7 +130,7 @@ def cnn(pixels: Pixels, **compile_options: Any) -> Any:
 
 
 MODELS: dict[str, Callable[..., Any]] = {"cnn": cnn, "null": null}
-"""Name of a model -> the function that makes it for one form of pixels and compiles it with the
+"""Name of a model -> the function that makes it for samples of one form and compiles it with the
 options that are given."""
 
 
@@ -120,13 +139,13 @@ JIT_COMPILE: dict[str, bool | str] = {"auto": "auto", "on": True, "off": False}
 
 
 def make_model(
-    name: str, pixels: Pixels, *, precision: str, jit_compile: str, steps_per_execution: int
+    name: str, samples: Samples, *, precision: str, jit_compile: str, steps_per_execution: int
 ) -> Any:
     """Return a model, compiled.
 
     Args:
         name: a key of `MODELS`.
-        pixels: the form in which it is given images.
+        samples: what it is given.
         precision: Keras' dtype policy, of this model alone.
         jit_compile: `auto`, `on` or `off`.
         steps_per_execution: see `keras.Model.compile`.
@@ -135,7 +154,7 @@ def make_model(
     keras.config.set_dtype_policy(precision)
     try:
         return MODELS[name](
-            pixels,
+            samples,
             jit_compile=JIT_COMPILE[jit_compile],
             steps_per_execution=steps_per_execution,
         )

@@ -52,11 +52,14 @@ class Worker:
         import keras
 
         from keras_loader_bench.bench.child.emulated_step import emulated_step
-        from keras_loader_bench.bench.child.models import make_model
+        from keras_loader_bench.bench.child.models import Samples, make_model
 
         keras.utils.set_random_seed(self._seed)
-        names = ("pixels", "precision", "jit_compile", "steps_per_execution")
-        self._model = make_model(self._case["model"], **{name: self._case[name] for name in names})
+        samples = Samples.of(self._source, self._case["pixels"])
+        names = ("precision", "jit_compile", "steps_per_execution")
+        self._model = make_model(
+            self._case["model"], samples, **{name: self._case[name] for name in names}
+        )
         step_ms = self._case["step_ms"]
         if step_ms is not None:
             self._emulated = emulated_step(step_ms, busy=self._case["step_cpu"])
@@ -239,9 +242,6 @@ class Worker:
         self._loader.close()
         self._loader = None
         self.settle()
-
-    def ping(self) -> None:
-        """Do nothing: what remains is the cost of a request."""
 
     def _options(self) -> Any:
         from keras_loader_bench.loaders.contract import LoaderOptions

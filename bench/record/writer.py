@@ -104,7 +104,8 @@ class RunFile:
 
     def _write(self) -> None:
         temporary = self.path.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(self.run, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(_in_nanoseconds(self.run), separators=(",", ":"))
+        temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(self.path)
 
 
@@ -141,6 +142,17 @@ def new_case_record(
         "swapped_bytes": None,
         "duration_s": 0.0,
     }
+
+
+def _in_nanoseconds(value: Any) -> Any:
+    """Return a value whose numbers have nine decimals: of seconds, what clocks resolve."""
+    if isinstance(value, float):
+        return round(value, 9)
+    if isinstance(value, dict):
+        return {name: _in_nanoseconds(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_nanoseconds(each) for each in value]
+    return value
 
 
 def _now() -> str:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import math
 import os
 import shutil
 import tempfile
@@ -23,7 +24,6 @@ import numpy.typing as npt
 
 from keras_loader_bench.loaders.sources.image_source import (
     DESCRIPTION_FILE,
-    IMAGE_SHAPE,
     IMAGES_FILE,
     LABELS_FILE,
     Edition,
@@ -34,9 +34,7 @@ from keras_loader_bench.loaders.sources.image_source import (
 )
 
 Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-"""Images uint8 `(k, 32, 32, 3)` and labels uint8 `(k,)`."""
-
-BYTES_PER_SAMPLE = int(np.prod(IMAGE_SHAPE)) + 1
+"""Images uint8 `(k, *sample_shape)` and labels uint8 `(k,)`."""
 
 _MIB = 2**20
 _TEMPORARY = ".tmp-"
@@ -80,6 +78,7 @@ def write_source(
     split: Split,
     edition: Edition,
     class_names: tuple[str, ...],
+    sample_shape: tuple[int, ...],
     num_samples: int,
     chunks: Iterable[Chunk],
     inputs: Mapping[str, str],
@@ -96,6 +95,7 @@ def write_source(
         split: see `ImageSource`.
         edition: see `ImageSource`.
         class_names: see `ImageSource`.
+        sample_shape: see `ImageSource`.
         num_samples: rows that the chunks have together, at least 1.
         chunks: images and labels in the order in which they are stored.
         inputs: see `ImageSource`.
@@ -107,16 +107,18 @@ def write_source(
         SourceError: the disk is full or the folder cannot be written to.
         ValueError: the chunks do not have the promised dtype, shape or number of rows.
     """
-    with temporary_folder(target.parent, needed_bytes=num_samples * BYTES_PER_SAMPLE) as temporary:
+    needed_bytes = num_samples * (math.prod(sample_shape) + 1)
+    with temporary_folder(target.parent, needed_bytes=needed_bytes) as temporary:
         made = temporary / "source"
         made.mkdir()
-        images_sha256, labels_sha256 = _write_arrays(made, chunks, num_samples)
+        images_sha256, labels_sha256 = _write_arrays(made, chunks, num_samples, sample_shape)
         source = ImageSource(
             folder=made,
             name=name,
             split=split,
             edition=edition,
             class_names=class_names,
+            sample_shape=sample_shape,
             num_samples=num_samples,
             stored_samples=num_samples,
             images_sha256=images_sha256,
@@ -128,13 +130,15 @@ def write_source(
     return replace(source, folder=target.absolute())
 
 
-def _write_arrays(folder: Path, chunks: Iterable[Chunk], num_samples: int) -> tuple[str, str]:
+def _write_arrays(
+    folder: Path, chunks: Iterable[Chunk], num_samples: int, sample_shape: tuple[int, ...]
+) -> tuple[str, str]:
     """Write both arrays; return their SHA-256.
 
     Plain writes, no map: on a full disk a write raises `OSError`, a map kills the process (SIGBUS).
     """
     digests = hashlib.sha256(), hashlib.sha256()
-    shapes = (num_samples, *IMAGE_SHAPE), (num_samples,)
+    shapes = (num_samples, *sample_shape), (num_samples,)
     written = 0
     with (folder / IMAGES_FILE).open("wb") as images, (folder / LABELS_FILE).open("wb") as labels:
         files = images, labels

@@ -1,8 +1,7 @@
-"""CIFAR-10, or the synthetic edition in its place, as an `ImageSource`.
+"""CIFAR-10 as an `ImageSource`: where it is looked for, and how it is converted.
 
-Owns: where CIFAR-10 is looked for, and which source a person gets. The files are read by
-`cifar10_files`, archives by `cifar10_archive`; both give a source that lies in the cache under the
-digest of what it was made from.
+The files are read by `cifar10_files`, archives by `cifar10_archive`; both give a source that lies
+in the cache under the digest of what it was made from.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, cast, get_args
 
 from keras_loader_bench.loaders.sources.cache import (
     Chunk,
@@ -22,10 +20,10 @@ from keras_loader_bench.loaders.sources.cache import (
     write_source,
 )
 from keras_loader_bench.loaders.sources.cifar10_archive import ARCHIVE_FILE, hash_archive, unpack
-from keras_loader_bench.loaders.sources.cifar10_download import download_cifar10
 from keras_loader_bench.loaders.sources.cifar10_files import (
     BATCH_FILES,
     FOLDER,
+    IMAGE_SHAPE,
     MAX_FILE_BYTES,
     META_FILE,
     PUBLISHED_MD5,
@@ -35,56 +33,12 @@ from keras_loader_bench.loaders.sources.cifar10_files import (
     parse_class_names,
     read_file,
 )
-from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError, Split
-from keras_loader_bench.loaders.sources.repeated import repeat_source
-from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic
-
-SourceName = Literal["auto", "cifar10", "synthetic"]
-
-SPLIT_SAMPLES: dict[Split, int] = {"train": 50_000, "test": 10_000}
-"""Rows of CIFAR-10's splits, and of the synthetic ones unless another number is asked for."""
-
-
-def prepare_source(
-    source: str = "auto",
-    *,
-    data_dir: Path | str | None = None,
-    split: str = "train",
-    num_samples: int | None = None,
-    seed: int = 0,
-) -> ImageSource:
-    """Return the source that a person asks for, made where it is not yet in the cache.
-
-    Args:
-        source: `auto`: a local CIFAR-10 where one is found, else synthetic images. `cifar10`: a
-            local one, else it is downloaded. `synthetic`: no file and no network is needed.
-        data_dir: see `find_cifar10`; not with `synthetic`.
-        split: `train` or `test`.
-        num_samples: the first rows of CIFAR-10, or the size of the synthetic source; all rows of
-            CIFAR-10, or as many, unless given. Where it has fewer, CIFAR-10 is repeated, on disk.
-        seed: of the synthetic images.
-
-    Returns:
-        The source, verified.
-
-    Raises:
-        SourceError: an argument is out of range, or the data cannot be found, read or stored.
-    """
-    _check_choice("source", source, get_args(SourceName))
-    split = _check_split(split)
-    if source == "synthetic" and data_dir is not None:
-        raise SourceError(
-            f"`data_dir` must not be given with the synthetic source, got {str(data_dir)!r}. "
-            "Leave it out, or ask for the source `cifar10`."
-        )
-    rows = SPLIT_SAMPLES[split] if num_samples is None else num_samples
-    found = None if source == "synthetic" else find_cifar10(data_dir)
-    if found is None and source != "cifar10":
-        return prepare_synthetic(rows, split, seed)
-    if rows < 1:
-        raise SourceError(f"`num_samples` must be positive, got {num_samples}.")
-    cifar10 = prepare_cifar10(found or download_cifar10(), split)
-    return repeat_source(cifar10, rows) if rows > cifar10.num_samples else cifar10.head(rows)
+from keras_loader_bench.loaders.sources.image_source import (
+    ImageSource,
+    SourceError,
+    Split,
+    checked_split,
+)
 
 
 def find_cifar10(data_dir: Path | str | None = None) -> Path | None:
@@ -137,7 +91,7 @@ def prepare_cifar10(
         SourceError: there is no CIFAR-10, a file is not what it should be, or the cache cannot be
             written to.
     """
-    split = _check_split(split)
+    split = checked_split(split)
     found = find_cifar10(data_dir)
     if found is None:
         raise SourceError(
@@ -160,6 +114,7 @@ def prepare_cifar10(
             split=split,
             edition="official" if official else "unofficial",
             class_names=parse_class_names(meta, read_file(meta)),
+            sample_shape=IMAGE_SHAPE,
             num_samples=rows_per_batch * len(BATCH_FILES[split]),
             chunks=_chunks(folder, split, rows_per_batch, inputs),
             inputs=inputs,
@@ -212,13 +167,3 @@ def _chunks(
         if inputs.get(name, _sha256(content)) != _sha256(content):
             raise SourceError(f"`{folder / name}` was changed while it was read. Try again.")
         yield parse_batch(folder / name, content, rows=rows_per_batch)
-
-
-def _check_split(split: str) -> Split:
-    _check_choice("split", split, get_args(Split))
-    return cast("Split", split)
-
-
-def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SourceError(f"`{argument}` must be one of {choices}, got {value!r}.")

@@ -26,6 +26,9 @@ import numpy.typing as npt
 
 from keras_loader_bench.loaders.sources.image_source import SourceError, Split
 
+IMAGE_SHAPE = (32, 32, 3)
+"""Height, width and channels of every image, channels last."""
+
 FOLDER = "cifar-10-batches-py"
 META_FILE = "batches.meta"
 BATCH_FILES: dict[Split, tuple[str, ...]] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -18,24 +17,27 @@ from typing import Any, Literal, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from keras_loader_bench.loaders.sources.stored_array import (
+    SourceError,
+    array_offset,
+    load_array,
+    reason,
+    unusable,
+)
+
+__all__ = ["Edition", "ImageSource", "SourceError", "Split", "checked_split", "describe"]
+
 Split = Literal["train", "test"]
 Edition = Literal["official", "unofficial", "synthetic"]
-
-IMAGE_SHAPE = (32, 32, 3)
-"""Height, width and channels of every image, channels last."""
 
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 DESCRIPTION_FILE = "source.json"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the files of a source change their meaning; older folders are then made again."""
 
 _MAX_DESCRIPTION_BYTES = 2**20
-
-
-class SourceError(ValueError):
-    """The data cannot be used. The message names the file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,9 @@ class ImageSource:
 
     class_names: tuple[str, ...]
     """The name of every label; label 0 first."""
+
+    sample_shape: tuple[int, ...]
+    """Shape of every image: height, width and channels. Its values are uint8."""
 
     num_samples: int
     """Rows that can be read, at least 1."""
@@ -92,7 +97,7 @@ class ImageSource:
         folder = Path(folder).absolute()
         source = cls(folder=folder, **_read_description(folder / DESCRIPTION_FILE))
         for path, shape in source._stored_arrays():
-            _array_offset(path, shape)
+            array_offset(path, shape)
         return source
 
     def verify(self) -> None:
@@ -103,12 +108,12 @@ class ImageSource:
         """
         expected = (self.images_sha256, self.labels_sha256)
         for (path, shape), sha256 in zip(self._stored_arrays(), expected, strict=True):
-            offset = _array_offset(path, shape)
+            offset = array_offset(path, shape)
             with path.open("rb") as file:
                 file.seek(offset)
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != sha256:
-                raise _unusable(path, f"its SHA-256 is {found}, the description says {sha256}")
+                raise unusable(path, f"its SHA-256 is {found}, the description says {sha256}")
 
     def head(self, num_samples: int) -> Self:
         """Return the source that consists of the first rows of this one; nothing is copied.
@@ -128,15 +133,34 @@ class ImageSource:
 
     @cached_property
     def images(self) -> np.memmap[Any, np.dtype[np.uint8]]:
-        """Read-only map of uint8 pixels, shape `(num_samples, 32, 32, 3)`, channels last."""
-        images = _load(self.folder / IMAGES_FILE, mmap_mode="r")
+        """Read-only map of uint8 pixels, shape `(num_samples, *sample_shape)`."""
+        images = load_array(self.folder / IMAGES_FILE, mmap_mode="r")
         return cast("np.memmap[Any, np.dtype[np.uint8]]", images[: self.num_samples])
 
     @cached_property
     def labels(self) -> npt.NDArray[np.uint8]:
         """Read-only map of labels, uint8 of shape `(num_samples,)`, as a plain array."""
-        labels = _load(self.folder / LABELS_FILE, mmap_mode="r")[: self.num_samples]
+        labels = load_array(self.folder / LABELS_FILE, mmap_mode="r")[: self.num_samples]
         return labels.view(np.ndarray)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are: the width of a one-hot label."""
+        return len(self.class_names)
+
+    def read(
+        self, rows: npt.NDArray[np.integer[Any]]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Return stored images and labels as arrays of their own.
+
+        Args:
+            rows: row numbers, shape `(n,)`, in any order, and any of them more than once.
+
+        Returns:
+            Images, uint8 of shape `(n, *sample_shape)`, and labels, uint8 of shape `(n,)`.
+        """
+        images: npt.NDArray[np.uint8] = self.images.view(np.ndarray).take(rows, axis=0)
+        return images, self.labels.take(rows)
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the cached arrays: a map would be pickled as a copy of all its bytes.
@@ -144,9 +168,20 @@ class ImageSource:
 
     def _stored_arrays(self) -> tuple[tuple[Path, tuple[int, ...]], ...]:
         return (
-            (self.folder / IMAGES_FILE, (self.stored_samples, *IMAGE_SHAPE)),
+            (self.folder / IMAGES_FILE, (self.stored_samples, *self.sample_shape)),
             (self.folder / LABELS_FILE, (self.stored_samples,)),
         )
+
+
+def checked_split(split: str) -> Split:
+    """Return the name of a split.
+
+    Raises:
+        SourceError: there is no such split.
+    """
+    if split not in get_args(Split):
+        raise SourceError(f"`split` must be one of {get_args(Split)}, got {split!r}.")
+    return cast("Split", split)
 
 
 def describe(source: ImageSource) -> str:
@@ -156,26 +191,20 @@ def describe(source: ImageSource) -> str:
     return json.dumps({"format": FORMAT_VERSION, **description}, indent=2) + "\n"
 
 
-def _unusable(path: Path, problem: str) -> SourceError:
-    return SourceError(
-        f"`{path}` is not part of a usable source: {problem}. Prepare the source again, or delete "
-        f"`{path.parent}` if it was made by hand."
-    )
-
-
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
     except (OSError, ValueError, RecursionError) as error:
-        raise _unusable(path, f"it cannot be read ({_reason(error)})") from error
+        raise unusable(path, f"it cannot be read ({reason(error)})") from error
     valid = isinstance(found, dict) and found.pop("format", None) == FORMAT_VERSION
     if not valid or found.keys() != _CHECKS.keys():
-        raise _unusable(path, f"it is not a description of format {FORMAT_VERSION}")
+        raise unusable(path, f"it is not a description of format {FORMAT_VERSION}")
     for key, check in _CHECKS.items():
         if not check(found[key]):
-            raise _unusable(path, f"it has no valid `{key}`")
-    found["class_names"] = tuple(found["class_names"])
+            raise unusable(path, f"it has no valid `{key}`")
+    for name in ("class_names", "sample_shape"):
+        found[name] = tuple(found[name])
     return {**found, "stored_samples": found["num_samples"]}
 
 
@@ -194,36 +223,13 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "class_names": lambda value: (
         isinstance(value, list) and 0 < len(value) <= 256 and all(map(_is_text, value))
     ),
+    "sample_shape": lambda value: (
+        isinstance(value, list)
+        and 0 < len(value) <= 4
+        and all(type(size) is int and 0 < size < 2**16 for size in value)
+    ),
     "num_samples": lambda value: type(value) is int and value >= 1,
     "images_sha256": _is_sha256,
     "labels_sha256": _is_sha256,
     "inputs": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
 }
-
-
-def _array_offset(path: Path, shape: tuple[int, ...]) -> int:
-    """Return where the bytes begin in a `.npy` file that holds exactly this uint8 array."""
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0(file)
-            offset, size = file.tell(), os.fstat(file.fileno()).st_size
-    except (OSError, ValueError) as error:
-        raise _unusable(path, f"it cannot be read ({_reason(error)})") from error
-    if version != (1, 0) or header != (shape, False, np.dtype(np.uint8)):
-        raise _unusable(path, f"it does not hold a uint8 array of shape {shape}")
-    expected = offset + int(np.prod(shape, dtype=object))
-    if size != expected:
-        raise _unusable(path, f"it has {size} bytes instead of {expected}")
-    return offset
-
-
-def _load(path: Path, *, mmap_mode: Literal["r"]) -> npt.NDArray[np.uint8]:
-    try:
-        return cast("npt.NDArray[np.uint8]", np.load(path, mmap_mode=mmap_mode))
-    except (OSError, ValueError) as error:
-        raise _unusable(path, f"it cannot be read ({_reason(error)})") from error
-
-
-def _reason(error: BaseException) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -40,6 +40,7 @@ def repeat_source(source: ImageSource, num_samples: int) -> ImageSource:
         split=source.split,
         edition=source.edition,
         class_names=source.class_names,
+        sample_shape=source.sample_shape,
         num_samples=num_samples,
         chunks=_chunks(source, num_samples),
         inputs=inputs,

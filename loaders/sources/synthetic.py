@@ -14,12 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_loader_bench.loaders.sources.cache import Chunk, cache_folder, find_source, write_source
-from keras_loader_bench.loaders.sources.image_source import (
-    IMAGE_SHAPE,
-    ImageSource,
-    SourceError,
-    Split,
-)
+from keras_loader_bench.loaders.sources.cifar10_files import IMAGE_SHAPE
+from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError, Split
 
 GENERATOR_VERSION = 1
 """Raised when the same parameters give other bytes."""
@@ -67,6 +63,7 @@ def prepare_synthetic(num_samples: int, split: Split, seed: int = 0) -> ImageSou
         split=split,
         edition="synthetic",
         class_names=CLASS_NAMES,
+        sample_shape=IMAGE_SHAPE,
         num_samples=num_samples,
         chunks=_chunks(num_samples, split, seed),
         inputs=inputs,

@@ -61,6 +61,6 @@ def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any
     with keras.StatelessScope(state_mapping=mapping) as scope:
         logs = count(x, y)
     # JAX does not even move a batch to its device if no result depends on it.
-    logs["value"] = x[0, 0, 0, 0]
+    logs["value"] = x.ravel()[0]
     counted = [scope.get_current_value(variable) for variable in model.metrics_variables]
     return logs, (*rest, counted)
