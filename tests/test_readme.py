@@ -46,7 +46,7 @@ PAGES = {
 
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
-every_page = pytest.mark.parametrize("page", PAGES)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.replace("/", "."))
 
 
 def reference_rows():
