@@ -75,6 +75,18 @@ def test_without_anything_to_do_the_command_says_what_it_wants(capsys):
     assert "name a run_folder, --into FILE or --readme" in capsys.readouterr().err
 
 
+def test_the_pages_of_a_checkout_are_refreshed_at_once(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (folder / "README.md").write_text("<!-- bench:plot results/a rates -->\n<!-- /bench -->\n")
+    assert main(["--readme"]) == 0
+    assert capsys.readouterr().out == "README.md: refreshed\n"
+    findings = folder / "results" / "findings.md"
+    findings.write_text("<!-- bench:plot ./a rates -->\n<!-- /bench -->\n")
+    assert main(["--readme"]) == 0
+    assert capsys.readouterr().out == "README.md: up to date\nresults/findings.md: refreshed\n"
+    assert "](a/rates.png)" in findings.read_text()
+
+
 def test_markers_in_code_are_only_shown(folder):
     code = "```markdown\n<!-- bench:comparison -->\n<!-- /bench -->\n```\n"
     text = f"{code}\n<!-- bench:plot results/a rates -->\n<!-- /bench -->\n\n{code}"

@@ -1,22 +1,25 @@
-"""What the README and the committed reports claim is what was measured."""
+"""What the README, the other pages and the committed reports claim is what was measured."""
 
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import PROJECT
 
+from keras_loader_bench.bench.__main__ import COMMANDS
 from keras_loader_bench.bench.child.cold_pages import MOST_RESIDENT
 from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.bench.report import read_run
+from keras_loader_bench.bench.report.__main__ import PAGES as QUOTING
 from keras_loader_bench.bench.report.markers import refreshed
 from keras_loader_bench.bench.report.plots import CAPTIONS
 from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.bench.report.summary import tables, write_tables
-from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders import LOADERS, LoaderOptions
 from keras_loader_bench.loaders.registry import missing_package
 
 REFERENCE = PROJECT / "results" / "reference"
@@ -25,20 +28,46 @@ TABLE = REFERENCE / "amd-epyc-2-cores" / "three-backends"
 MEMORY = TABLE.with_name("memory")
 EMULATED = TABLE.with_name("emulated")
 COLD = TABLE.with_name("cold")
-README = (PROJECT / "README.md").read_text()
+AUDIT = PROJECT / "loaders" / "audit" / "README.md"
+
+FOLDER_PAGES = sorted(
+    page for part in ("bench", "loaders") for page in PROJECT.glob(f"{part}/**/*.md")
+)
+PAGES = {
+    page.relative_to(PROJECT).as_posix(): page.read_text()
+    for page in [
+        PROJECT / "README.md",
+        *sorted(PROJECT.glob("results/*.md")),
+        *sorted(REFERENCE.glob("*/*.md")),
+        *FOLDER_PAGES,
+    ]
+}
+"""Address of a page, relative to the project -> its text; without the reports, which are made."""
+
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.replace("/", "."))
 
 
 def reference_rows():
     return rows_from_run(read_run(TABLE))
 
 
-def test_the_readmes_parts_are_those_of_the_reference_reports():
+@pytest.mark.parametrize("page", QUOTING, ids=str)
+def test_the_parts_of_a_page_are_those_of_the_reference_reports(page):
     """After a change that was meant: `keras-loader-bench report --readme`."""
-    assert refreshed(README, PROJECT) == README
+    text = PAGES[page.as_posix()]
+    assert refreshed(text, (PROJECT / page).parent) == text
 
 
-def test_the_readme_takes_its_numbers_from_the_reports():
-    used = set(re.findall(r"<!-- bench:([a-z-]+) results/reference/[a-z0-9-]+/([a-z-]+)", README))
+def test_every_page_that_quotes_a_run_is_refreshed():
+    quoting = {page for page, text in PAGES.items() if "<!-- bench:" in FENCED.sub("", text)}
+    assert quoting == {page.as_posix() for page in QUOTING}
+
+
+def test_the_pages_take_their_numbers_from_the_reports():
+    marker = re.compile(r"<!-- bench:([a-z-]+) (?:results/)?reference/[a-z0-9-]+/([a-z-]+)")
+    used = {found for page in QUOTING for found in marker.findall(PAGES[page.as_posix()])}
     assert {
         ("best", "three-backends"),
         ("answer", "three-backends"),
@@ -49,6 +78,12 @@ def test_the_readme_takes_its_numbers_from_the_reports():
         ("shortest-steps", "emulated"),
         ("step", "batches"),
     } <= used
+
+
+def test_the_readme_can_be_read_in_a_few_minutes():
+    assert len(PAGES["README.md"].splitlines()) <= 140
+    for page in FOLDER_PAGES:
+        assert len(page.read_text().splitlines()) <= 40, page
 
 
 def test_the_memory_reference_of_tensorflow_is_of_tensorflow():
@@ -71,7 +106,7 @@ def test_all_batches_of_the_emulated_reference_are_identical():
         assert [step.step_ms for step in row.emulated] == [0.5, 1, 2, 5, 10]
 
 
-def test_the_reference_shows_what_the_readme_says_of_it():
+def test_the_reference_shows_what_the_findings_say_of_it():
     """Arrays die, the lazy sequence does not, however much larger than the budget the data are."""
     run = read_run(MEMORY)
     lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
@@ -82,8 +117,6 @@ def test_the_reference_shows_what_the_readme_says_of_it():
     assert largest == run["sources"][0]["num_samples"]
     assert largest * 3072 > run["protocol"]["memory_budget_bytes"]
     assert sequence.lived[largest] < 1.10 * sequence.lived[min(sequence.lived)]
-    for image in re.findall(r"!\[[^]]*\]\(([^)]*)\)", README):
-        assert (PROJECT / image).exists()
 
 
 @pytest.mark.parametrize(
@@ -127,34 +160,76 @@ def test_all_batches_of_the_reference_are_identical_but_for_known_failures():
 
 
 @pytest.mark.skipif(missing_package(("jax",)) is not None, reason="jax is not installed")
-def test_the_readmes_audit_prints_what_the_readme_shows(tmp_path):
+def test_the_example_of_an_audit_prints_what_its_page_shows(tmp_path):
     """Whoever runs these lines must see the same: the finding of this project."""
-    (script,) = re.findall(r"`seq.py`:\n\n```python\n(.*?)```", README, re.DOTALL)
+    page = AUDIT.read_text()
+    (script,) = re.findall(r"`seq.py`:\n\n```python\n(.*?)```", page, re.DOTALL)
     ((command, shown),) = re.findall(
-        r"```console\n\$ python (-m loaders.audit .*?)\n(.*?)\n\.\.\.\n```", README, re.DOTALL
+        r"```console\n\$ keras-loader-bench (audit .*?)\n(.*?)\n\.\.\.\n```", page, re.DOTALL
     )
     (tmp_path / "seq.py").write_text(script)
     versions = r"Keras \S+ on JAX \S+;"
     for _ in range(3):  # on a busy machine Keras' workers get less far ahead, and fewer are lost
         done = subprocess.run(
-            [sys.executable, *command.split()], cwd=tmp_path, capture_output=True, text=True
+            [sys.executable, "-m", "keras_loader_bench.bench", *command.split()],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 1, done.stderr
         seen = re.sub(versions, "", done.stdout)
         if seen.startswith(re.sub(versions, "", shown)):
             return
-    pytest.fail(f"not what the README shows:\n{seen}")
+    pytest.fail(f"not what the page shows:\n{seen}")
 
 
-@pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z-]+)", README))))
-def test_every_option_that_the_readme_names_exists(option):
-    known = "".join(
-        (PROJECT / "bench" / name).read_text()
-        for name in ("options.py", "compare/__main__.py", "report/__main__.py")
-    )
-    assert f'"{option}"' in known or option.startswith("--benchmark-")
+@every_page
+def test_every_python_example_of_a_page_compiles(page):
+    for script in re.findall(r"^```python\n(.*?)^```$", PAGES[page], re.DOTALL | re.MULTILINE):
+        compile(script, page, "exec")
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_every_link_of_the_readme_leads_somewhere(link):
-    assert (PROJECT / link).exists()
+def test_the_example_of_a_loader_delivers_its_rows(source):
+    pytest.importorskip("torch")
+    (script,) = re.findall(r"```python\n(# loaders/my_loader.*?)```", PAGES["README.md"], re.DOTALL)
+    names: dict = {}
+    exec(compile(script, "README.md", "exec"), names)
+    rows = np.array([7, 3, 3, 229, 0])
+    loader = names["MyLoader"](source, LoaderOptions(batch_size=2, pixels="uint8"))
+    batches = [np.asarray(x) for x, _ in loader.fit_args(rows)["x"]]
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    assert np.array_equal(np.concatenate(batches), source.images[rows])
+
+
+@pytest.mark.parametrize(
+    "option",
+    sorted({o for text in PAGES.values() for o in re.findall(r"(?<!\S)`?(--[a-z-]+)", text)}),
+)
+def test_every_option_that_a_page_names_exists(option):
+    files = [*PROJECT.glob("bench/**/*.py"), *PROJECT.glob("loaders/**/*.py")]
+    known = "".join(file.read_text() for file in files)
+    script = (PROJECT / "bench" / "gpu_check.sh").read_text()
+    assert f'"{option}"' in known or option in script or option.startswith("--benchmark-")
+
+
+@every_page
+def test_every_command_that_a_page_names_exists(page):
+    words = re.findall(r"keras-loader-bench ([a-z]+)", PAGES[page])
+    assert set(words) <= COMMANDS.keys()
+
+
+def anchors(text):
+    """What a link may name in a page, as GitHub makes it of its headings."""
+    titles = re.findall(r"^#+ (.*)$", FENCED.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@every_page
+def test_every_link_of_a_page_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if link.startswith("https://"):
+            continue
+        address, _, anchor = link.partition("#")
+        target = (PROJECT / page).parent / address if address else PROJECT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link

@@ -11,7 +11,8 @@ from keras_loader_bench.bench.report import RunFileError, write_report
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.markers import MarkerError, refresh
 
-README = Path("README.md")
+PAGES = (Path("README.md"), Path("results/findings.md"))
+"""The pages of a checkout whose parts name their runs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--readme",
-        action="store_const",
-        const=README,
-        help=f"the same with {README}, whose parts name their runs",
+        action="store_true",
+        help=f"the same with {' and '.join(map(str, PAGES))}, whose parts name their runs",
     )
     options = parser.parse_args(arguments)
-    files = [*options.into, *([options.readme] if options.readme else [])]
+    pages = [page for page in PAGES if page.exists()] or PAGES[:1]
+    files = [*options.into, *(pages if options.readme else [])]
     if not options.run_folder and not files:
         parser.error("name a run_folder, --into FILE or --readme")
     try:
