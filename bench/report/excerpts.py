@@ -151,16 +151,6 @@ def _range(values: Sequence[float]) -> str:
     return " to ".join(dict.fromkeys(cells.fraction(end) for end in (min(values), max(values))))
 
 
-def model_bound(run: Run, address: str) -> str:
-    """How many times as many samples each loader feeds as the CNN takes, at least."""
-    ratios = [
-        row.feed.rate.median / row.train.rate.median
-        for row in rows_from_run(run)
-        if row.feed and row.feed.rate and row.train and row.train.rate
-    ]
-    return f"Every loader feeds at least {int(min(ratios))} times as many samples as the CNN takes."
-
-
 def sizes(run: Run, address: str, *loaders: str) -> str:
     """What chosen loaders need for a sample, and where they die."""
     lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
@@ -229,7 +219,6 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "best": best,
         "setup": setup,
         "workers": workers,
-        "model-bound": model_bound,
         "sizes": sizes,
         "first-batch": first_batch,
         "shortest-steps": shortest_steps,

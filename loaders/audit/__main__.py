@@ -61,6 +61,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="after which a run has failed; default: %(default)g",
     )
     options = parser.parse_args(arguments)
+    if "" not in sys.path:  # as with `python -m`: inputs are looked for where the user is
+        sys.path.insert(0, "")
     backend = options.keras_backend or os.environ.get("KERAS_BACKEND")
     try:
         module, _ = split_name(options.target)
