@@ -174,7 +174,8 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize("loader", ["sequence", "tf_data"])
 def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatch, loader):
     pytest.importorskip("tensorflow")
-    from keras_loader_bench.loaders import LoaderOptions, make_loader, mapped_tensors
+    from keras_loader_bench.loaders import LoaderOptions, make_loader
+    from keras_loader_bench.loaders.bridges import mapped_tensors
 
     monkeypatch.setattr(mapped_tensors, "has_room_for", lambda num_bytes: False)
     asked = []

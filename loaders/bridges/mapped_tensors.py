@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_loader_bench.loaders.bridges.head_start import SHORTEST_US
-from keras_loader_bench.loaders.bridges.tf_stages import mapped, waiting
+from keras_loader_bench.loaders.bridges.tf_stages import mapped
 from keras_loader_bench.loaders.contract import Pixels, Rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.sources.page_cache import ReadAdvice, has_room_for
@@ -79,8 +78,7 @@ class MappedSource:
             asked_for = tf.numpy_function(weakly(self._ask), [rows], rows.dtype)
             return tf.ensure_shape(asked_for, rows.shape)
 
-        # These are ahead of the head start that they had.
-        return waiting(mapped(batches_of_rows, asked).prefetch(BATCHES_AHEAD), SHORTEST_US)
+        return mapped(batches_of_rows, asked).prefetch(BATCHES_AHEAD)
 
     def _ask(self, rows: Rows) -> Rows:
         if self._advice.cold:

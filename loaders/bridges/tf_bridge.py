@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_loader_bench.loaders.bridges.head_start import GROUP, HeadStart
 from keras_loader_bench.loaders.bridges.mapped_tensors import (
     MappedSource,
     half_of_the_cores,
@@ -24,7 +23,7 @@ from keras_loader_bench.loaders.bridges.mapped_tensors import (
     weakly,
 )
 from keras_loader_bench.loaders.bridges.py_dataset_bridge import Passes
-from keras_loader_bench.loaders.bridges.tf_stages import flat_mapped, mapped, waiting
+from keras_loader_bench.loaders.bridges.tf_stages import flat_mapped, mapped
 from keras_loader_bench.loaders.contract import Pixels, Rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -63,8 +62,8 @@ def rows_dataset(
 ) -> Any:
     """Return the batches of a mapped source; Python is called once a pass, for the rows.
 
-    It is called once in `head_start.GROUP` batches for the time that they wait, and for each one,
-    to let the kernel read ahead, where the source is too large for half of the available memory.
+    It is also called once per batch, to let the kernel read ahead, where the source is too large
+    for half of the available memory.
 
     Args:
         source: the stored images.
@@ -96,31 +95,19 @@ def rows_dataset(
         stored.begin(rows, batch_size)
         return rows
 
-    head_start = HeadStart()
-    rows_of_group = batch_size * GROUP
-    num_groups = -(-num_samples // rows_of_group)
-
-    def begin(_: Any) -> Any:
+    def batches_of_rows(_: Any) -> Any:
         rows = tf.numpy_function(weakly(rows_of_pass), [], dtype)
         rows.set_shape((num_samples,))
-        again = tf.data.Dataset.from_tensors(rows).repeat()
-        return tf.data.Dataset.zip((tf.data.Dataset.range(num_groups), again))
+        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
 
-    def group(index: Any, rows: Any) -> Any:
-        microseconds = tf.numpy_function(weakly(head_start.of_group), [index], tf.int64)
-        part = rows[index * rows_of_group : (index + 1) * rows_of_group]
-        batches = tf.data.Dataset.from_tensor_slices(part).batch(batch_size)
-        return waiting(batches, tf.ensure_shape(microseconds, ()))
-
-    batches_of_rows = flat_mapped(flat_mapped(tf.data.Dataset.range(1), begin), group)
-    # One call more than threads: it waits for its head start while they work.
+    each_pass = flat_mapped(tf.data.Dataset.range(1), batches_of_rows)
     dataset = (
-        stored.batches(batches_of_rows, pixels, num_parallel_calls=in_parallel + 1)
+        stored.batches(each_pass, pixels, num_parallel_calls=in_parallel)
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
-        .prefetch(max(1, prefetch_batches - 1))
+        .prefetch(prefetch_batches)
     )
     dataset = tuned(dataset, in_parallel)
-    dataset.calls_back = rows_of_pass, head_start
+    dataset.calls_back = rows_of_pass
     return dataset
 
 

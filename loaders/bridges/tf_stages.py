@@ -55,21 +55,6 @@ def flat_mapped(dataset: Any, function: Callable[..., Any]) -> Any:
     return _stage(tf.raw_ops.FlatMapDataset, dataset, specs[0], traced)
 
 
-def waiting(dataset: Any, microseconds: Any) -> Any:
-    """Return a dataset that waits before each element.
-
-    Args:
-        dataset: of tensors.
-        microseconds: how long, an int64 or a tensor of one.
-    """
-    return _stage(
-        tf.raw_ops.SleepDataset,
-        dataset,
-        dataset.element_spec,
-        sleep_microseconds=tf.cast(microseconds, tf.int64),
-    )
-
-
 def _traced(function: Callable[..., Any], dataset: Any) -> Any:
     """Return the graph of a function of an element, one that costs little to begin with.
 
