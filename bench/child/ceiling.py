@@ -50,14 +50,19 @@ def _jax(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
 
 
 def _torch(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
-    """A DataLoader, which Keras uses as it is, without what it does for each batch."""
+    """A DataLoader of batches that are made already."""
     import torch
 
-    class Repeated(torch.utils.data.DataLoader[Any]):
+    class Repeated(torch.utils.data.IterableDataset[Any]):
         def __iter__(self) -> Any:
             return _repeat(batch, full, last, lasts)
 
-    return {"x": Repeated(range(full + lasts), batch_size=None)}
+        def __len__(self) -> int:
+            return full + lasts
+
+    # A generator of its own: the rounds' random numbers are those that come without a loader.
+    own = torch.Generator()
+    return {"x": torch.utils.data.DataLoader(Repeated(), batch_size=None, generator=own)}
 
 
 def _repeat(batch: Any, full: int, last: Any, lasts: int) -> Iterator[Any]:
