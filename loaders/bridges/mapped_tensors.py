@@ -39,16 +39,12 @@ class MappedSource:
             rows: of the pass, in their order.
             batch_size: of its first batch.
         """
-        self._advice.begin(rows)
-        if self._advice.cold:
-            self._stored_labels.max()  # a byte each: read before the disk is asked for all images
-            self._advice.will_need(rows[:batch_size])
-            self._advice.want_whole()
+        self._stored_labels.max()  # a byte each: read before the disk is asked for all images
+        self._advice.begin(rows, batch_size)
 
     def ask_for(self, rows: Rows) -> Rows:
         """Let the kernel read the rows of a batch that will be gathered soon; return the rows."""
-        if self._advice.cold:
-            self._advice.read_next(rows)
+        self._advice.read_next(rows)
         return rows
 
     def batch(self, rows: Any, pixels: Pixels) -> tuple[Any, Any]:

@@ -15,9 +15,6 @@ from keras_loader_bench.loaders.sequence.buffers import BufferPool
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.sources.page_cache import ReadAdvice
 
-WATCHED = 8
-"""Of so many batches, one is watched for pages that had to be read from disk."""
-
 
 class BufferedBatches:
     """The batches of some rows, each read when it is asked for, from any thread.
@@ -64,9 +61,7 @@ class BufferedBatches:
         self._buffers = buffers
         self._most_ahead = most_ahead
         self._readers = readers
-        self._advice = ReadAdvice(self._images)
-        self._advised = -1
-        """The batch that the kernel was told of last."""
+        self._advice = ReadAdvice(source.images)
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch_size)
@@ -80,13 +75,9 @@ class BufferedBatches:
         rows = self._rows_of(index)
         if index == 0:
             self._reserve()
-            self._advice.begin(self._rows)
-        if self._advice.cold and self._advised != index:
-            self._advice.read_next(rows)
-        x = self._read(rows) if index % WATCHED else self._advice.watch(self._read, rows)
-        if self._advice.cold and index + 1 < len(self):
-            self._advised = index + 1
-            self._advice.read_next(self._rows_of(index + 1))
+            self._advice.begin(self._rows, self._batch_size)
+        x = self._read(rows)
+        self._advice.read_next(self._rows_of(index + 1))
         return x, self._one_hot.take(self._labels.take(rows), axis=0)
 
     def _reserve(self) -> None:
