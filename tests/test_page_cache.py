@@ -163,23 +163,28 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("loader", ["sequence", "tf_data"])
-def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatch, loader):
+def test_a_source_without_room_is_asked_for_batch_by_batch(cold, no_room, monkeypatch, loader):
     pytest.importorskip("tensorflow")
     from keras_loader_bench.loaders import LoaderOptions, make_loader
     from keras_loader_bench.loaders.bridges import mapped_tensors
 
     monkeypatch.setattr(mapped_tensors, "has_room_for", lambda num_bytes: False)
     asked = []
-    read_next = ReadAdvice.read_next
+    begin, read_next = ReadAdvice.begin, ReadAdvice.read_next
+    monkeypatch.setattr(
+        ReadAdvice,
+        "begin",
+        lambda self, rows, size: (asked.append((*rows[:size],)), begin(self, rows, size))[1],
+    )
     monkeypatch.setattr(
         ReadAdvice,
         "read_next",
-        lambda self, rows: (asked.append(rows.tolist()), read_next(self, rows))[1],
+        lambda self, rows: (asked.append((*rows,)), read_next(self, rows))[1],
     )
     rows = np.random.default_rng(2).permutation(SAMPLES)[:300].astype(np.int32)
     with make_loader(loader, cold, LoaderOptions(batch_size=64)) as made:
         batches = list(made.fit_args(rows)["x"])
-    assert [row for batch in asked for row in batch] == rows.tolist()
+    assert [row for batch in dict.fromkeys(asked) for row in batch] == rows.tolist()
     x, _ = make_batch(cold, rows, "float32")
     assert np.array_equal(np.concatenate([np.asarray(batch[0]) for batch in batches]), x)
 
