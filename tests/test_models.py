@@ -73,14 +73,6 @@ def test_the_ceiling_repeats_its_batch_for_as_many_samples(count, source):
             assert (batch[name] == batches[0][name][: len(batch[name])]).all()
 
 
-@pytest.mark.parametrize(
-    ("epoch", "rate"),
-    [(0, 1e-3), (20, 1e-3), (21, 1e-4), (41, 1e-5), (61, 1e-6), (81, 0.5e-6), (199, 0.5e-6)],
-)
-def test_the_learning_rate_falls_in_steps(epoch, rate):
-    assert models.learning_rate(epoch) == pytest.approx(rate)
-
-
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about tf.data's graphs")
 def test_the_ceiling_leaves_the_batch_size_open_as_loaders_do(source):
     """Or the model would be traced twice, and its ceiling be that of another graph."""

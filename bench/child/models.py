@@ -156,18 +156,3 @@ def make_model(
         )
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def learning_rate(epoch: int) -> float:
-    """Return the step-wise schedule for full training runs of `cnn`.
-
-    1e-3; after epoch 20, 40, 60 and 80 times 1e-1, 1e-2, 1e-3 and 0.5e-3. For
-    `keras.callbacks.LearningRateScheduler`.
-
-    Args:
-        epoch: number of the epoch, from 0.
-    """
-    for after, factor in ((80, 0.5e-3), (60, 1e-3), (40, 1e-2), (20, 1e-1)):
-        if epoch > after:
-            return 1e-3 * factor
-    return 1e-3
