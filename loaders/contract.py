@@ -7,6 +7,7 @@ Must not know: any framework, any particular loader, how rows are ordered.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -127,20 +128,35 @@ def one_hot(labels: npt.NDArray[np.integer[Any]], num_classes: int) -> npt.NDArr
     return rows
 
 
-def make_batch(source: ImageSource, rows: Rows, pixels: Pixels) -> Batch:
+def make_batch(
+    source: ImageSource, rows: Rows, pixels: Pixels, *, empty: Callable[..., Any] = np.empty
+) -> Batch:
     """Gather one batch from the memory-mapped source.
 
     Args:
         source: the stored images.
         rows: the rows of this batch, shape `(n,)`.
         pixels: the form in which the images are wanted.
+        empty: makes the arrays for the images, of a shape and a dtype.
 
     Returns:
         A batch that shares no memory with the source.
+
+    Raises:
+        IndexError: a row is none of the source's.
     """
-    images, labels = source.read(rows)
-    x = scale_pixels(images) if pixels == "float32" else images
-    return x, one_hot(labels, source.num_classes)
+    for row in (rows.min(), rows.max()) if len(rows) else ():
+        if not 0 <= row < source.num_samples:
+            raise IndexError(
+                f"Row {row} does not exist: the source has the rows 0 to {source.num_samples - 1}."
+            )
+    images = source.images.view(np.ndarray)  # `take` of a `memmap` is slower
+    shape = len(rows), *images.shape[1:]
+    # Every row exists, so nothing is clipped; the default mode does not write in place.
+    x = images.take(rows, axis=0, out=empty(shape, np.uint8), mode="clip")
+    if pixels == "float32":
+        x = np.divide(x, np.float32(255), out=empty(shape, np.float32), dtype=np.float32)
+    return x, one_hot(source.labels.take(rows), source.num_classes)
 
 
 class Batches:
@@ -170,6 +186,7 @@ class Batches:
         Args:
             index: from 0 to `len(self) - 1`.
         """
-        start = index * self._batch_size
-        rows = self._rows[start : start + self._batch_size]
-        return make_batch(self._source, rows, self._pixels)
+        return make_batch(self._source, self._rows_of(index), self._pixels)
+
+    def _rows_of(self, index: int) -> Rows:
+        return self._rows[index * self._batch_size : (index + 1) * self._batch_size]

@@ -5,17 +5,18 @@ Must not know: sources, loaders, frameworks.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-MAX_SAMPLES_IN_MEMORY = 2**16
-"""Orders of more samples lie in a temporary file: 256 KiB of private memory at most."""
+MAX_SAMPLES_IN_MEMORY = 100_000_000
+"""Orders of more samples lie in a temporary file: 400 MB of private memory at most."""
 
-_CHUNK_ROWS = 2**13
-"""Small enough that glibc does not raise its threshold for returning memory when they are freed."""
+_CHUNK_ROWS = 2**20
+"""Rows that are written to the file at once."""
 
 
 def sample_order(
@@ -27,11 +28,10 @@ def sample_order(
     backends can be given the same one. It equals
     `np.random.default_rng([seed, epoch]).permutation(num_samples)`.
 
-    **What it costs**: 4 bytes a sample, 8 from 2**31 samples on. An order of more than 65,536
-    samples lies in a temporary file without a name (in `TMPDIR`) that is mapped into memory: page
-    cache, which the kernel writes out and takes back under pressure, so that private memory stays
-    bounded whatever the number of samples. The file is gone with the array. Where none can be
-    written, the order is in private memory. A pickle of the array holds all its rows.
+    **What it costs**: 4 bytes per sample, 8 from 2**31 samples on. An order of more than 100
+    million samples lies in a temporary file without a name (in `TMPDIR`) that is mapped into
+    memory: page cache, which the kernel writes out and takes back under pressure. The file is gone
+    with the array. Where none can be written, the order is in private memory.
 
     Args:
         num_samples: number of rows in the source, at least 1.
@@ -40,7 +40,7 @@ def sample_order(
         shuffle: `False` gives the stored order.
 
     Returns:
-        Row numbers of shape `(num_samples,)`, int32 where they fit (4 bytes a sample), else int64.
+        Row numbers of shape `(num_samples,)`, int32 where they fit, else int64.
 
     Raises:
         ValueError: an argument is out of range.
@@ -50,23 +50,19 @@ def sample_order(
     if seed < 0 or epoch < 0:
         raise ValueError(f"`seed` and `epoch` must not be negative, got {seed} and {epoch}.")
     dtype = np.dtype(np.int32 if num_samples < 2**31 else np.int64)
-    rows = _stored_order(num_samples, dtype)
+    rows = None
+    if num_samples > MAX_SAMPLES_IN_MEMORY:
+        with contextlib.suppress(OSError):  # no folder for temporary files, or no space in it
+            rows = _mapped_order(num_samples, dtype)
+    if rows is None:
+        rows = np.arange(num_samples, dtype=dtype)
     if shuffle:
         np.random.default_rng([seed, epoch]).shuffle(rows)
     return rows
 
 
-def _stored_order(num_samples: int, dtype: np.dtype[Any]) -> npt.NDArray[np.integer[Any]]:
-    """Return 0, 1, 2, ... in private memory where they are few, else in a mapped file."""
-    if num_samples > MAX_SAMPLES_IN_MEMORY:
-        try:
-            return _mapped_order(num_samples, dtype)
-        except OSError:  # no folder for temporary files, or no space in it
-            pass
-    return np.arange(num_samples, dtype=dtype)
-
-
 def _mapped_order(num_samples: int, dtype: np.dtype[Any]) -> npt.NDArray[np.integer[Any]]:
+    """Return 0, 1, 2, ... in a mapped file."""
     with tempfile.TemporaryFile() as file:
         # Plain writes: on a full disk they raise, where a map would kill the process (SIGBUS).
         for start in range(0, num_samples, _CHUNK_ROWS):
@@ -74,5 +70,4 @@ def _mapped_order(num_samples: int, dtype: np.dtype[Any]) -> npt.NDArray[np.inte
             file.write(chunk.data)
         file.flush()
         mapped = np.memmap(file, dtype=dtype, mode="r+", shape=(num_samples,))
-    rows: npt.NDArray[np.integer[Any]] = mapped.view(np.ndarray)  # a plain array, also in a pickle
-    return rows
+    return mapped.view(np.ndarray)  # a plain array, also in a pickle

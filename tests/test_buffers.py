@@ -1,14 +1,19 @@
 """Buffers are used again, and never while anybody can still see what is in them."""
 
 import gc
+import importlib.util
+import sys
 import threading
+from itertools import count
 
 import numpy as np
 import pytest
 
+from keras_loader_bench.loaders.sequence import buffers
 from keras_loader_bench.loaders.sequence.buffers import ALIGNMENT_BYTES, BufferPool
 
 SHAPE = (64, 32, 32, 3)
+NUMBERS = count()
 
 
 def address(array) -> int:
@@ -131,3 +136,26 @@ def test_threads_never_share_a_buffer():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_references_tell_here():
+    assert buffers.REFERENCES_TELL
+
+
+@pytest.mark.parametrize(
+    "references",
+    [lambda it: 2**32 - 1, lambda it: next(NUMBERS)],
+    ids=["always the same", "always another"],
+)
+def test_where_references_do_not_tell_no_memory_is_used_again(references, monkeypatch):
+    monkeypatch.setattr(sys, "getrefcount", references)
+    spec = importlib.util.spec_from_file_location("buffers_elsewhere", buffers.__file__)
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    assert not elsewhere.REFERENCES_TELL
+    pool = elsewhere.BufferPool(4)
+    pool.reserve(SHAPE, np.float32, 3)
+    arrays = [pool.empty(SHAPE, np.float32) for _ in range(10)]
+    assert len({address(array) for array in arrays}) == 10
+    assert {(array.shape, array.dtype) for array in arrays} == {(SHAPE, np.dtype(np.float32))}
+    assert not pool._buffers

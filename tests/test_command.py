@@ -1,4 +1,4 @@
-"""`keras-loader-bench` works in a folder that has modules called `loaders` and `bench` of its own."""
+"""`keras-loader-bench` works in a folder that has a `loaders` and a `bench` of its own."""
 
 import os
 import subprocess

@@ -17,7 +17,7 @@ from keras_loader_bench.bench.sensors.memory_metrics import (
     read_pss,
     read_rss_split,
 )
-from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler, read_tree
+from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler
 from keras_loader_bench.loaders.system.process_tree import kill_tree, members
 
 MIB = 2**20
@@ -145,11 +145,15 @@ def test_an_object_in_dev_shm_counts_whether_it_is_mapped_or_not():
     assert removed["shmem"] == pytest.approx(-SIZE, abs=WITHIN)
 
 
+def memory_of_tree(pid):
+    return sum((read_pss(member.pid) for member in members(pid)), MemorySplit())
+
+
 def test_a_process_whose_parent_is_gone_belongs_to_its_session():
     with doing(ORPHAN) as (process, go_on):
-        before = read_tree(process.pid)
+        before = memory_of_tree(process.pid)
         go_on()
-        assert read_tree(process.pid).anon - before.anon > SIZE
+        assert memory_of_tree(process.pid).anon - before.anon > SIZE
         orphans = [member for member in members(process.pid) if member.pid != process.pid]
         assert [orphan.ppid() for orphan in orphans] != [process.pid]
     assert not any(psutil.pid_exists(orphan.pid) for orphan in orphans), "it must be ended, too"
@@ -207,7 +211,7 @@ Pss_Shmem:          1000 kB
 def test_a_process_that_is_gone_has_no_memory():
     process = subprocess.Popen(["true"])
     process.wait()
-    assert read_tree(process.pid) == MemorySplit()
+    assert memory_of_tree(process.pid) == MemorySplit()
 
 
 def test_readings_say_when_and_in_which_phase():

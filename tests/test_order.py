@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from keras_loader_bench.loaders import sample_order
-from keras_loader_bench.loaders.order import MAX_SAMPLES_IN_MEMORY
+from keras_loader_bench.loaders import order, sample_order
+
+LARGE = 70_000
+
+
+@pytest.fixture
+def in_a_file(monkeypatch):
+    """Orders of `LARGE` samples lie in a file, as those of 100 million do."""
+    monkeypatch.setattr(order, "MAX_SAMPLES_IN_MEMORY", LARGE - 1)
 
 
 @pytest.mark.parametrize("num_samples", [1, 2, 1000])
@@ -32,9 +39,14 @@ def test_another_epoch_or_seed_is_another_order():
     assert len(orders) == 4
 
 
-@pytest.mark.parametrize("num_samples", [1000, MAX_SAMPLES_IN_MEMORY + 1])
-def test_rows_take_four_bytes(num_samples):
+@pytest.mark.parametrize("num_samples", [1000, LARGE])
+def test_rows_take_four_bytes(num_samples, in_a_file):
     assert sample_order(num_samples, seed=0, epoch=0).dtype == np.int32
+
+
+def test_an_order_of_an_ordinary_data_set_writes_no_file(monkeypatch):
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    assert len(sample_order(LARGE, seed=0, epoch=0)) == LARGE
 
 
 def grown(num_samples):
@@ -42,7 +54,8 @@ def grown(num_samples):
     code = f"""
 import os, numpy.random
 from keras_loader_bench.bench.sensors.memory_metrics import read_pss
-from keras_loader_bench.loaders import sample_order
+from keras_loader_bench.loaders import order, sample_order
+order.MAX_SAMPLES_IN_MEMORY = 65_536  # instead of 100 million: the test takes less memory
 sample_order(70_000, seed=0, epoch=0)
 before = read_pss(os.getpid())
 rows = sample_order({num_samples}, seed=0, epoch=0)
@@ -58,31 +71,33 @@ print(after.anon + after.shmem - before.anon - before.shmem, after.file - before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_order_of_12_million_samples_takes_no_private_memory():
+def test_an_order_in_a_file_takes_no_private_memory():
     private, cache = grown(12_000_000)
     assert private < 4 * 2**20
     assert cache == pytest.approx(48_000_000, rel=0.05)
 
 
-def test_a_large_order_is_the_same_permutation_in_a_plain_array():
-    rows = sample_order(MAX_SAMPLES_IN_MEMORY + 1, seed=7, epoch=3)
-    expected = np.random.default_rng([7, 3]).permutation(MAX_SAMPLES_IN_MEMORY + 1)
+def test_a_large_order_is_the_same_permutation_in_a_plain_array(in_a_file):
+    rows = sample_order(LARGE, seed=7, epoch=3)
+    expected = np.random.default_rng([7, 3]).permutation(LARGE)
     np.testing.assert_array_equal(rows, expected)
     assert type(rows) is np.ndarray
     assert type(pickle.loads(pickle.dumps(rows))) is np.ndarray
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(rows)), expected)
 
 
-def test_a_large_order_leaves_no_file(tmp_path, monkeypatch):
+def test_a_large_order_leaves_no_file(in_a_file, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    rows = sample_order(MAX_SAMPLES_IN_MEMORY + 1, seed=7, epoch=3)
+    rows = sample_order(LARGE, seed=7, epoch=3)
     assert not list(tmp_path.iterdir())
     assert rows[0] == np.random.default_rng([7, 3]).permutation(len(rows))[0]
 
 
-def test_without_a_folder_for_temporary_files_the_order_is_in_memory(tmp_path, monkeypatch):
+def test_without_a_folder_for_temporary_files_the_order_is_in_memory(
+    in_a_file, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    rows = sample_order(MAX_SAMPLES_IN_MEMORY + 1, seed=7, epoch=3)
+    rows = sample_order(LARGE, seed=7, epoch=3)
     assert rows[0] == np.random.default_rng([7, 3]).permutation(len(rows))[0]
 
 

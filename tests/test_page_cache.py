@@ -97,47 +97,38 @@ def test_pages_that_another_process_maps_cannot_be_dropped(stored):
 
 def test_advised_rows_come_into_memory_and_others_do_not(cold, no_room):
     advice = ReadAdvice(cold.images)
-    rows = np.array([5_000, 17, 2_900], dtype=np.int32)
-    advice.begin(rows)
+    rows = np.array([5_000, 17, 2_900, 4_000, 300], dtype=np.int32)
+    advice.begin(rows, 3)
     assert advice.cold
-    advice.read_next(rows)
+    assert soon(lambda: in_memory(cold, rows[:3]))
+    assert not in_memory(cold, rows[3:4])
+    advice.read_next(rows[3:])
     assert soon(lambda: in_memory(cold, rows))
     assert resident_fraction(cold.images) < 0.01
 
 
 def test_what_there_is_room_for_is_read_whole(cold):
     advice = ReadAdvice(cold.images)
-    rows = np.random.default_rng(0).permutation(SAMPLES)
-    advice.begin(rows)
-    for start in range(0, 5 * 64, 64):  # 4 MiB each
-        advice.read_next(rows[start : start + 64])
-    assert soon(lambda: resident_fraction(cold.images) == 1)
-
-
-def test_it_can_be_wanted_whole_at_once(cold):
-    advice = ReadAdvice(cold.images)
-    advice.begin(np.arange(SAMPLES))
-    advice.want_whole()
+    advice.begin(np.random.default_rng(0).permutation(SAMPLES), 64)
     assert soon(lambda: resident_fraction(cold.images) == 1)
 
 
 def test_too_large_a_source_is_never_wanted_whole(cold, no_room):
     advice = ReadAdvice(cold.images)
-    advice.begin(np.arange(SAMPLES))
-    advice.want_whole()
+    advice.begin(np.arange(SAMPLES), 8)
     time.sleep(0.05)
     assert resident_fraction(cold.images) < 0.01
 
 
-def test_advice_ends_when_rows_are_in_memory_and_begins_when_they_are_not(stored, no_room):
+def test_advice_ends_when_rows_are_in_memory_and_begins_with_a_pass_whose_are_not(stored, no_room):
     np.array(stored.images)
     advice = ReadAdvice(stored.images)
     rows = np.random.default_rng(0).permutation(SAMPLES)
-    advice.begin(rows)
+    advice.begin(rows, 64)
     assert not advice.cold
     drop_pages(stored)
-    assert advice.watch(lambda rows: stored.images[rows], rows[:64]).shape == (64, 32, 32, 3)
-    assert advice.cold, "the disk was waited for"
+    advice.begin(rows, 64)
+    assert advice.cold
     np.array(stored.images)
     for batch in range(8):
         assert advice.cold, batch
@@ -172,23 +163,28 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("loader", ["sequence", "tf_data"])
-def test_a_source_without_room_is_advised_in_the_graph(cold, no_room, monkeypatch, loader):
+def test_a_source_without_room_is_asked_for_batch_by_batch(cold, no_room, monkeypatch, loader):
     pytest.importorskip("tensorflow")
     from keras_loader_bench.loaders import LoaderOptions, make_loader
     from keras_loader_bench.loaders.bridges import mapped_tensors
 
     monkeypatch.setattr(mapped_tensors, "has_room_for", lambda num_bytes: False)
     asked = []
-    read_next = ReadAdvice.read_next
+    begin, read_next = ReadAdvice.begin, ReadAdvice.read_next
+    monkeypatch.setattr(
+        ReadAdvice,
+        "begin",
+        lambda self, rows, size: (asked.append((*rows[:size],)), begin(self, rows, size))[1],
+    )
     monkeypatch.setattr(
         ReadAdvice,
         "read_next",
-        lambda self, rows: (asked.append(rows.tolist()), read_next(self, rows))[1],
+        lambda self, rows: (asked.append((*rows,)), read_next(self, rows))[1],
     )
     rows = np.random.default_rng(2).permutation(SAMPLES)[:300].astype(np.int32)
     with make_loader(loader, cold, LoaderOptions(batch_size=64)) as made:
         batches = list(made.fit_args(rows)["x"])
-    assert [row for batch in asked for row in batch] == rows.tolist()
+    assert [row for batch in dict.fromkeys(asked) for row in batch] == rows.tolist()
     x, _ = make_batch(cold, rows, "float32")
     assert np.array_equal(np.concatenate([np.asarray(batch[0]) for batch in batches]), x)
 

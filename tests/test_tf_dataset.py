@@ -7,7 +7,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
-from reading_ahead import ROWS, eventually
+from reading_ahead import ROWS
 
 from keras_loader_bench.loaders import bridge
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
@@ -17,8 +17,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from keras_loader_bench.loaders.bridges import head_start
-from keras_loader_bench.loaders.bridges.mapped_tensors import MappedSource, tuned
+from keras_loader_bench.loaders.bridges.mapped_tensors import MappedSource
 from keras_loader_bench.loaders.bridges.tf_bridge import AHEAD
 
 PREFETCH = 3
@@ -60,69 +59,6 @@ def test_it_is_no_further_ahead_after_a_long_pass(sequence, monkeypatch):
     monkeypatch.setattr(MappedSource, "batch", counted)
     ahead = ahead_after(sequence.as_tf_dataset(), 1_500, lambda: len(made))
     assert 0 < ahead <= PREFETCH + 2  # one waits for room, one is being made
-
-
-def test_the_step_has_a_head_start(sequence, monkeypatch):
-    """What a batch makes room for is not begun in the moment in which it is taken."""
-    begun = []
-    batch = MappedSource.batch
-
-    def timed(self, rows, pixels):
-        call = tf.numpy_function(lambda _: begun.append(time.perf_counter()), [rows], [])
-        with tf.control_dependencies([call]):
-            return batch(self, tf.identity(rows), pixels)
-
-    monkeypatch.setattr(MappedSource, "batch", timed)
-    monkeypatch.setattr(head_start.HeadStart, "of_group", lambda self, index: 20_000)
-    iterator = iter(sequence.as_tf_dataset())
-    waited = []
-    for _ in range(5):
-        next(iterator)
-        time.sleep(0.2)  # all that may be ahead is
-        there = len(begun)
-        taken = time.perf_counter()
-        next(iterator)
-        assert eventually(lambda there=there: len(begun) > there)
-        waited.append(begun[there] - taken)
-    assert min(waited) >= 0.02
-
-
-def test_the_head_start_follows_the_step(sequence, monkeypatch):
-    waits = []
-    of_group = head_start.HeadStart.of_group
-
-    def kept(self, index):
-        waits.append(of_group(self, index))
-        return waits[-1]
-
-    monkeypatch.setattr(head_start.HeadStart, "of_group", kept)
-    for num_batches, _ in enumerate(sequence.as_tf_dataset()):
-        if num_batches < 5 * head_start.GROUP:
-            time.sleep(0.002)
-    assert waits[0] == head_start.SHORTEST_US
-    assert max(waits[:6]) >= 400  # a fifth of 2 ms
-    assert waits[-1] < max(waits)
-
-
-def test_to_begin_a_pass_costs_little(sequence):
-    """Functions that `tf.data.Dataset.map` makes are rewritten for every iterator."""
-    stored = MappedSource(sequence.source)
-
-    def rows_of_pass(_):
-        rows = tf.numpy_function(lambda: sequence.rows, [], tf.int32)
-        return tf.data.Dataset.from_tensor_slices(rows).batch(1)
-
-    rewritten = tf.data.Dataset.range(1).flat_map(rows_of_pass)
-    rewritten = rewritten.map(lambda rows: stored.batch(rows, "float32"), num_parallel_calls=2)
-    datasets = {"ours": sequence.as_tf_dataset(), "rewritten": tuned(rewritten, 1)}
-    seconds = {name: [] for name in datasets}
-    for _ in range(10):
-        for name, dataset in datasets.items():
-            start = time.perf_counter()
-            iter(dataset)
-            seconds[name].append(time.perf_counter() - start)
-    # 0.12 was seen; whatever else runs only adds to it.
-    assert min(seconds["ours"]) < min(seconds["rewritten"]) / 3
 
 
 def test_a_dataset_that_python_is_called_for_is_a_few_batches_ahead(source):

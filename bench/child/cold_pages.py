@@ -5,13 +5,14 @@ Must not know: loaders, how rounds are timed.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import time
 from pathlib import Path
 
 from keras_loader_bench.loaders.sources.image_source import IMAGES_FILE, LABELS_FILE, ImageSource
-from keras_loader_bench.loaders.sources.page_cache import advise, resident_fraction
+from keras_loader_bench.loaders.sources.page_cache import resident_fraction
 
 MOST_RESIDENT = 0.01
 """A round is cold if no larger share of the images lies in memory when it begins."""
@@ -78,13 +79,16 @@ def _drop_once(source: ImageSource) -> float:
 
 def _unmap_pages(path: Path) -> None:
     """Let this process hold no page of a file that it has mapped for reading, however often."""
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     real = os.path.realpath(path)
     for line in Path("/proc/self/maps").read_text().splitlines():
         # https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html
         span, permissions, *_, mapped = line.split(maxsplit=5)
         if mapped == real and "w" not in permissions:
             first, end = (int(address, 16) for address in span.split("-"))
-            advise(first, end - first, mmap.MADV_DONTNEED)
+            # `mmap.madvise` needs the object of each map, and nobody knows all of them.
+            libc.madvise(first, end - first, mmap.MADV_DONTNEED)
 
 
 def _drop_file(path: Path) -> None:

@@ -40,16 +40,6 @@ _LOOK_STEP = 2**16
 """Looks are kept that are so many bytes above everything before."""
 
 
-def read_tree(pid: int, metric: str = "pss") -> MemorySplit:
-    """Return the memory of a process, its descendants and its session, found again at every call.
-
-    Args:
-        pid: a process; nothing where it is gone.
-        metric: see `bench.sensors.memory_metrics.METRICS`.
-    """
-    return _sum(metric, [process.pid for process in members(pid)])
-
-
 def _sum(metric: str, pids: list[int]) -> MemorySplit:
     return sum((read_process(metric, pid) for pid in pids), MemorySplit())
 

@@ -1,6 +1,7 @@
 """The bridge: from a `PyDataset` to what `fit` reads fastest, on the backend that Keras runs on.
 
-Owns: which form that is, and when passes begin and end. Must not know: any particular dataset.
+Owns: which form that is, and when passes begin and end. Must not know: any particular dataset, but
+that a `LazySequence` can say its rows to TensorFlow.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 import keras
 
 from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead
+from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 
 
 def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> Any:
@@ -19,8 +21,8 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
     model.fit(bridge(MyDataset(workers=4)), epochs=100)
     ```
 
-    - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once a batch, one batch ahead, instead
-      of Keras' `from_generator`; see `loaders.bridges.tf_bridge`.
+    - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once per batch, some batches ahead,
+      instead of Keras' `from_generator`; see `loaders.bridges.tf_bridge`.
     - torch: a `DataLoader` of tensors that share the batch's memory, where Keras copies it; with an
       accelerator, of tensors on it; see `loaders.bridges.torch_bridge`.
     - JAX: the dataset, which is read without a copy as it is, or one that reads it ahead.
@@ -52,7 +54,7 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
         raise ValueError("`dataset` must have at least one batch, got none.")
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        if hasattr(dataset, "as_tf_dataset"):
+        if isinstance(dataset, LazySequence):
             return dataset.as_tf_dataset()
         from keras_loader_bench.loaders.bridges.tf_bridge import tf_dataset
 

@@ -1,13 +1,14 @@
-"""The bridge on TensorFlow: a dataset whose graph calls Python once a batch, or less often.
+"""The bridge on TensorFlow: a dataset whose graph calls Python once per batch, or less often.
 
 Keras hands a `PyDataset` to `tf.data.Dataset.from_generator`, whose graph calls Python several
-times a batch and copies what it returns.
+times per batch and copies what it returns.
 Must not know: any particular dataset.
 """
 
 from __future__ import annotations
 
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,38 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_loader_bench.loaders.bridges.head_start import GROUP, HeadStart
-from keras_loader_bench.loaders.bridges.mapped_tensors import (
-    MappedSource,
-    half_of_the_cores,
-    tuned,
-    weakly,
-)
+from keras_loader_bench.loaders.bridges.mapped_tensors import MappedSource
 from keras_loader_bench.loaders.bridges.py_dataset_bridge import Passes
-from keras_loader_bench.loaders.bridges.tf_stages import flat_mapped, mapped, waiting
 from keras_loader_bench.loaders.contract import Pixels, Rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.system.cores import usable_cores
 
 AHEAD = 2
 """Batches that a dataset which is read by one thread may be ahead."""
-
-
-def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let what a function raises reach the caller of `fit`, with its traceback, as an error.
-
-    TensorFlow takes `StopIteration` for the end of the data, and the pass would end without a word.
-    """
-
-    def explain(*args: Any) -> Any:
-        try:
-            return function(*args)
-        except Exception as error:
-            shown = "".join(traceback.format_exception(error))
-            raise RuntimeError(
-                f"the dataset raised {type(error).__name__}: {error}\n{shown}"
-            ) from error
-
-    return explain
 
 
 def rows_dataset(
@@ -61,15 +38,15 @@ def rows_dataset(
     num_workers: int | None,
     prefetch_batches: int,
 ) -> Any:
-    """Return the batches of a mapped source; Python is called once a pass, for the rows.
+    """Return the batches of a mapped source; Python is called once per pass, for the rows.
 
-    It is called once in `head_start.GROUP` batches for the time that they wait, and for each one,
-    to let the kernel read ahead, where the source is too large for half of the available memory.
+    It is also called once per batch, to let the kernel read ahead, where the source is too large
+    for half of the available memory.
 
     Args:
         source: the stored images.
         rows_of_next_pass: returns the rows of the pass that begins. TensorFlow shares their memory
-            where it is aligned as a map is, and copies them otherwise.
+            where it is aligned to 64 bytes, and copies them otherwise.
         num_samples: rows of every pass.
         dtype: of the rows: int32 or int64.
         batch_size: samples in every batch but the last, which may be smaller.
@@ -83,9 +60,8 @@ def rows_dataset(
         A `tf.data.Dataset` of `(x, y)`.
     """
     stored = MappedSource(source)
-    in_parallel = num_workers or min(half_of_the_cores(), prefetch_batches)
+    in_parallel = num_workers or max(1, min(usable_cores() // 2, prefetch_batches))
 
-    @_explaining
     def rows_of_pass() -> Rows:
         rows = rows_of_next_pass()
         if len(rows) != num_samples:
@@ -96,32 +72,32 @@ def rows_dataset(
         stored.begin(rows, batch_size)
         return rows
 
-    head_start = HeadStart()
-    rows_of_group = batch_size * GROUP
-    num_groups = -(-num_samples // rows_of_group)
+    def ask_for(rows: Rows) -> Rows:
+        return stored.ask_for(rows)
 
-    def begin(_: Any) -> Any:
-        rows = tf.numpy_function(weakly(rows_of_pass), [], dtype)
-        rows.set_shape((num_samples,))
-        again = tf.data.Dataset.from_tensors(rows).repeat()
-        return tf.data.Dataset.zip((tf.data.Dataset.range(num_groups), again))
+    def batches_of_rows(_: Any) -> Any:
+        rows = tf.ensure_shape(_python(rows_of_pass, [], dtype), (num_samples,))
+        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
 
-    def group(index: Any, rows: Any) -> Any:
-        microseconds = tf.numpy_function(weakly(head_start.of_group), [index], tf.int64)
-        part = rows[index * rows_of_group : (index + 1) * rows_of_group]
-        batches = tf.data.Dataset.from_tensor_slices(part).batch(batch_size)
-        return waiting(batches, tf.ensure_shape(microseconds, ()))
-
-    batches_of_rows = flat_mapped(flat_mapped(tf.data.Dataset.range(1), begin), group)
-    # One call more than threads: it waits for its head start while they work.
+    dataset = tf.data.Dataset.range(1).flat_map(batches_of_rows)
+    if not stored.has_room:
+        dataset = dataset.map(
+            lambda rows: tf.ensure_shape(_python(ask_for, [rows], dtype), (None,))
+        ).prefetch(AHEAD)
     dataset = (
-        stored.batches(batches_of_rows, pixels, num_parallel_calls=in_parallel + 1)
+        dataset.map(lambda rows: stored.batch(rows, pixels), num_parallel_calls=in_parallel)
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
-        .prefetch(max(1, prefetch_batches - 1))
+        .prefetch(prefetch_batches)
     )
-    dataset = tuned(dataset, in_parallel)
-    dataset.calls_back = rows_of_pass, head_start
-    return dataset
+    options = tf.data.Options()
+    options.deterministic = True
+    # The default rewrites of the graph copy every captured tensor: here the whole mapped split.
+    options.experimental_optimization.apply_default_optimizations = False
+    # Threads of its own, or it would take those of the training step.
+    options.threading.private_threadpool_size = in_parallel
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False  # nothing is left to tune
+    return dataset.with_options(options)
 
 
 def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> Any:
@@ -133,7 +109,7 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
             and the last batch, with `None` for sizes in which they differ.
 
     Returns:
-        A `tf.data.Dataset` that calls `dataset[i]` once a batch, in `dataset.workers` calls at a
+        A `tf.data.Dataset` that calls `dataset[i]` once per batch, in `dataset.workers` calls at a
         time, and delivers in order.
 
     Raises:
@@ -146,46 +122,63 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
         signature = _common_signature(dataset[0], dataset[last])
     specs = tf.nest.flatten(signature)
     passes = Passes(dataset)
-    workers = dataset.workers if dataset.workers > 1 else 0
+    workers = dataset.workers if dataset.workers > 1 else None
 
-    @_explaining
     def read(index: Any) -> list[Any]:
         batch = _as_tuple(dataset[int(index)])
         tf.nest.assert_same_structure(batch, signature)
         return [np.asarray(array) for array in tf.nest.flatten(batch)]
 
-    @_explaining
     def begin() -> Any:
         length = passes.begin()
         return np.int64(np.iinfo(np.int64).max if length is None else length)
 
-    @_explaining
     def end() -> Any:
         passes.end()
         return np.int64(0)
 
     def batch_of(index: Any) -> Any:
-        arrays = tf.numpy_function(weakly(read), [index], [spec.dtype for spec in specs])
+        arrays = _python(read, [index], [spec.dtype for spec in specs])
         checked = [tf.ensure_shape(a, spec.shape) for a, spec in zip(arrays, specs, strict=True)]
         return tf.nest.pack_sequence_as(signature, checked)
 
-    def indices(_: Any) -> Any:
-        return tf.data.Dataset.range(tf.numpy_function(weakly(begin), [], tf.int64))
-
-    def nothing(_: Any) -> Any:
-        none = tf.data.Dataset.range(tf.numpy_function(weakly(end), [], tf.int64))
-        return mapped(none, batch_of)
-
     one = tf.data.Dataset.range(1)
-    batches = mapped(flat_mapped(one, indices), batch_of, num_parallel_calls=workers)
-    result = batches.concatenate(flat_mapped(one, nothing))
+    indices = one.flat_map(lambda _: tf.data.Dataset.range(_python(begin, [], tf.int64)))
+    # No batches: it is there to be asked when all batches have been read.
+    none = one.flat_map(lambda _: tf.data.Dataset.range(_python(end, [], tf.int64)))
+    result = indices.map(batch_of, num_parallel_calls=workers)
+    result = result.concatenate(none.map(batch_of))
     if num_batches is not None:
         result = result.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
+    options.deterministic = True
     options.autotune.enabled = False
-    result = result.prefetch(dataset.max_queue_size if workers else AHEAD).with_options(options)
-    result.calls_back = read, begin, end
-    return result
+    return result.prefetch(dataset.max_queue_size if workers else AHEAD).with_options(options)
+
+
+def _python(function: Callable[..., Any], inputs: list[Any], dtypes: Any) -> Any:
+    """Return what a function returns that is called when the graph runs.
+
+    TensorFlow never lets go of what `numpy_function` is given. That is a function which does not
+    keep this one alive: the dataset does, through the function that it maps.
+
+    What it raises reaches the caller of `fit` with its traceback: TensorFlow shows the message
+    alone, and takes `StopIteration` for the end of the data.
+    """
+    reference = weakref.ref(function)
+
+    def call(*args: Any) -> Any:
+        alive = reference()
+        assert alive is not None
+        try:
+            return alive(*args)
+        except Exception as error:
+            shown = "".join(traceback.format_exception(error))
+            raise RuntimeError(
+                f"the dataset raised {type(error).__name__}: {error}\n{shown}"
+            ) from error
+
+    return tf.numpy_function(call, inputs, dtypes)
 
 
 def _as_tuple(batch: Any) -> Any:

@@ -40,21 +40,15 @@ class Bridged(IterableDataset[Any]):
                 index += 1
                 if index == num_batches:  # now: nobody may ask for one more
                     self._passes.end()
-                yield self._tensors(batch)
+                yield keras.tree.map_structure(self._tensor, batch, none_is_leaf=False)
         finally:
             batches.close()
 
-    def _tensors(self, batch: Any) -> Any:
-        if type(batch) is tuple and all(type(part) is np.ndarray for part in batch):
-            return tuple(map(self._tensor, batch))  # does without 20 us of going through it
-        return keras.tree.map_structure(self._tensor, batch, none_is_leaf=False)
-
     def _tensor(self, array: Any) -> torch.Tensor:
-        # `as_tensor` would let go of Python's lock, and a thread that reads ahead would take it.
         tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
         # From memory that is not pinned, which is copied before this returns: nobody reads the
         # batch's memory later.
-        return tensor if self._device.type == "cpu" else tensor.to(self._device)
+        return tensor.to(self._device)
 
 
 class BridgedWithLength(Bridged):
@@ -65,21 +59,6 @@ class BridgedWithLength(Bridged):
         return num_batches
 
 
-class BridgedLoader(DataLoader[Any]):
-    """Iterates over its dataset itself.
-
-    `DataLoader` sends each batch through a profiler's mark, a sampler, a fetcher and `collate_fn`,
-    though there are no workers and the batches are made already: some 50 us. And for each pass it
-    draws from torch's global generator.
-    """
-
-    def __init__(self, dataset: Bridged) -> None:
-        super().__init__(dataset, batch_size=None)
-
-    def __iter__(self) -> Any:
-        return iter(self.dataset)
-
-
 def torch_data_loader(dataset: keras.utils.PyDataset) -> DataLoader[Any]:
     """Return the `DataLoader` of a dataset; see `loaders.bridge`.
 
@@ -88,4 +67,13 @@ def torch_data_loader(dataset: keras.utils.PyDataset) -> DataLoader[Any]:
     """
     form = Bridged if dataset.num_batches is None else BridgedWithLength
     device = keras.ops.convert_to_tensor(0).device
-    return BridgedLoader(form(dataset, device))
+    return DataLoader(
+        form(dataset, device),
+        batch_size=None,
+        collate_fn=_unchanged,  # the default makes lists of tuples
+        generator=torch.Generator(),  # or every pass would draw from torch's global one
+    )
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Pixels, Rows
+from keras_loader_bench.loaders.contract import Batch, Batches, Pixels, Rows, make_batch
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.sources.page_cache import ReadAdvice
 
-WATCHED = 8
-"""Of so many batches, one is watched for pages that had to be read from disk."""
 
-
-class BufferedBatches:
+class BufferedBatches(Batches):
     """The batches of some rows, each read when it is asked for, from any thread.
 
     Args:
@@ -31,9 +28,6 @@ class BufferedBatches:
             batch is read: a run that has begun does not need more later, however steps go.
         most_ahead: batches that are held or being read beyond the one that is asked for.
         readers: threads that may be reading at once.
-
-    Raises:
-        IndexError: a row is none of the source's.
     """
 
     def __init__(
@@ -47,47 +41,29 @@ class BufferedBatches:
         most_ahead: int,
         readers: int,
     ) -> None:
-        for row in (rows.min(), rows.max()) if len(rows) else ():
-            if not 0 <= row < source.num_samples:
-                raise IndexError(
-                    f"Row {row} does not exist: the source has the rows 0 to "
-                    f"{source.num_samples - 1}."
-                )
-        self._images = source.images.view(np.ndarray)  # `take` of a `memmap` is slower
-        self._labels = source.labels
-        self._one_hot = np.eye(len(source.class_names), dtype=np.float32)
-        self._rows = rows
-        self._batch_size = batch_size
-        self._pixels = pixels
-        self._shape = min(batch_size, len(rows)), *self._images.shape[1:]
+        super().__init__(source, rows, batch_size=batch_size, pixels=pixels)
+        self._shape = min(batch_size, len(rows)), *source.sample_shape
         """Of the images of all batches but the last, which lie in the same memory."""
         self._buffers = buffers
         self._most_ahead = most_ahead
         self._readers = readers
-        self._advice = ReadAdvice(self._images)
-        self._advised = -1
-        """The batch that the kernel was told of last."""
-
-    def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
+        self._advice = ReadAdvice(source.images)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return a batch, and see to it that the next one is in memory in time.
+        """Return a batch, and let the kernel read the next one where it is not in memory.
 
         Args:
             index: from 0 to `len(self) - 1`.
+
+        Raises:
+            IndexError: a row is none of the source's.
         """
-        rows = self._rows_of(index)
         if index == 0:
             self._reserve()
-            self._advice.begin(self._rows)
-        if self._advice.cold and self._advised != index:
-            self._advice.read_next(rows)
-        x = self._read(rows) if index % WATCHED else self._advice.watch(self._read, rows)
-        if self._advice.cold and index + 1 < len(self):
-            self._advised = index + 1
-            self._advice.read_next(self._rows_of(index + 1))
-        return x, self._one_hot.take(self._labels.take(rows), axis=0)
+            self._advice.begin(self._rows, self._batch_size)
+        batch = make_batch(self._source, self._rows_of(index), self._pixels, empty=self._empty)
+        self._advice.read_next(self._rows_of(index + 1))
+        return batch
 
     def _reserve(self) -> None:
         """Take memory for the batches ahead, the one that is asked for, and the one before."""
@@ -97,19 +73,6 @@ class BufferedBatches:
             at_once = self._readers  # stored pixels are done with when they are scaled
         self._buffers.reserve(self._shape, np.uint8, at_once)
 
-    def _rows_of(self, index: int) -> Rows:
-        return self._rows[index * self._batch_size : (index + 1) * self._batch_size]
-
-    def _read(self, rows: Rows) -> npt.NDArray[Any]:
-        stored = self._empty(len(rows), np.uint8)
-        # Every row exists, so nothing is clipped; the default mode would not write in place.
-        self._images.take(rows, axis=0, out=stored, mode="clip")
-        if self._pixels == "uint8":
-            return stored
-        scaled = self._empty(len(rows), np.float32)
-        np.divide(stored, np.float32(255), out=scaled, dtype=np.float32)
-        return scaled
-
-    def _empty(self, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    def _empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         array = self._buffers.empty(self._shape, dtype)
-        return array if size == len(array) else array[:size]
+        return array if shape == self._shape else array[: shape[0]]

@@ -48,9 +48,11 @@ class BufferPool:
 
         Returns:
             A C-contiguous array, aligned to `ALIGNMENT_BYTES`, in memory that was lent to arrays of
-            this shape and dtype only.
+            this shape and dtype only. Where `REFERENCES_TELL` is false, a new array.
         """
         kind = shape, np.dtype(dtype)
+        if not REFERENCES_TELL:
+            return np.empty(*kind)
         with self._lock:
             for i in reversed(range(len(self._buffers))):
                 buffer = self._buffers[i]
@@ -71,6 +73,8 @@ class BufferPool:
             count: arrays of this shape and dtype, those that are lent already among them.
         """
         kind = shape, np.dtype(dtype)
+        if not REFERENCES_TELL:
+            return
         with self._lock:
             there = sum(buffer.kind == kind for buffer in self._buffers)
             for _ in range(count - there):
@@ -108,3 +112,20 @@ class _Buffer:
     def is_free(self) -> bool:
         """Whether nobody refers to what was lent."""
         return sys.getrefcount(self._memory) == self._references
+
+
+def _references_tell() -> bool:
+    """Return whether the references to a buffer tell here if it is lent.
+
+    `sys.getrefcount` is CPython's, and may count otherwise in another interpreter or version.
+    """
+    buffer = _Buffer((2, 3), np.dtype(np.uint8))
+    before = buffer.is_free()
+    lent = [buffer.array.view()[1:]]
+    while_lent = buffer.is_free()
+    lent.clear()
+    return before and not while_lent and buffer.is_free()
+
+
+REFERENCES_TELL = _references_tell()
+"""Whether memory is used again: not where nobody can tell if it is lent."""

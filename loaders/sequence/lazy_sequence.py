@@ -20,8 +20,7 @@ from keras_loader_bench.loaders.sources.image_source import ImageSource
 class LazySequence(keras.utils.PyDataset):
     """Delivers given rows of a source and holds none of its images but a few batches.
 
-    What grows with the source are the rows, 4 bytes a sample as `sample_order` makes them, which
-    keeps orders of more than 65,536 samples out of private memory.
+    What grows with the source are the rows, 4 bytes per sample as `sample_order` makes them.
 
     Memory for batches is taken with the first one and used again. Rows that are not in the page
     cache are asked of the disk a batch ahead: see `loaders.sources.page_cache`.

@@ -81,7 +81,9 @@ class Repeated(IterableDataset[Any]):
 
 def repeat(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
     """Return a `DataLoader`, which Keras uses as it is."""
-    return {"x": DataLoader(Repeated(batch, full, last, lasts), batch_size=None)}
+    # A generator of its own, or every pass would draw from torch's global one.
+    own = torch.Generator()
+    return {"x": DataLoader(Repeated(batch, full, last, lasts), batch_size=None, generator=own)}
 
 
 def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
