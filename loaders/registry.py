@@ -34,7 +34,9 @@ class LoaderEntry:
     """`module:Class`; a module that begins with a dot is one of this package."""
 
     packages: tuple[str, ...] = ()
-    """Packages that it needs beyond NumPy and Keras with its backend."""
+    """Packages that it needs beyond NumPy and Keras with its backend: the name under which each is
+    imported, and behind a colon that under which pip knows it, where this is another one:
+    `cv2:opencv-python-headless`."""
 
     has_workers: bool = False
     """Whether `num_workers` changes anything."""
@@ -56,16 +58,28 @@ class LoaderEntry:
         return None
 
 
+def import_name(package: str) -> str:
+    """Return the name under which a package of `LoaderEntry.packages` is imported."""
+    return package.partition(":")[0]
+
+
+def pip_name(package: str) -> str:
+    """Return the name under which pip knows a package of `LoaderEntry.packages`."""
+    return package.rpartition(":")[2]
+
+
 def missing_package(packages: tuple[str, ...]) -> str | None:
     """Return why something cannot be used here: a package that is not installed, and the remedy.
 
     Args:
-        packages: names under which they are imported and installed.
+        packages: as in `LoaderEntry.packages`.
 
     Returns:
         One sentence with the command that installs what is missing; `None`: nothing is.
     """
-    missing = [name for name in dict.fromkeys(packages) if find_spec(name) is None]
+    missing = [
+        pip_name(each) for each in dict.fromkeys(packages) if find_spec(import_name(each)) is None
+    ]
     if not missing:
         return None
     names = ", ".join(f"`{name}`" for name in missing)
@@ -100,6 +114,9 @@ LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes
         packages=("torch",),
         has_workers=True,
         worker_processes=True,
+    ),
+    "stock_tf_data": LoaderEntry(
+        ".stock_tf_data_loader:StockTfDataLoader", packages=("tensorflow",)
     ),
     "stock_sequence_processes": LoaderEntry(
         ".stock_sequence_loader:StockSequenceProcessesLoader",

@@ -12,9 +12,13 @@ from conftest import PROJECT
 
 from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.loaders import LOADERS, Loader
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import import_name, missing_package
 
-FRAMEWORKS = {"grain", "jax", "keras", "tensorflow", "torch"}
+FRAMEWORKS = {
+    "keras",
+    *BACKENDS,
+    *(import_name(each) for entry in LOADERS.values() for each in entry.packages),
+}
 MODULES = sorted([*PROJECT.glob("loaders/**/*.py"), *PROJECT.glob("bench/**/*.py")])
 LOADER_FILES = sorted(PROJECT.glob("loaders/*_loader.py"))
 
@@ -193,13 +197,12 @@ def test_the_registry_names_every_package_that_a_loader_needs(name):
         reached |= ours
         named.update(*(imports(paths[one], lazy=False) for one in ours))
     foreign = {one.split(".")[0] for one in named} & FRAMEWORKS
-    assert foreign - {"keras"} == set(entry.packages)
+    assert foreign - {"keras"} == {import_name(each) for each in entry.packages}
 
 
-def test_every_extra_installs_what_skips_without_it():
+def test_every_backend_is_installed_by_its_extra_or_by_default():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    required = project["dependencies"]
-    needed = {*BACKENDS, *(name for entry in LOADERS.values() for name in entry.packages)}
-    for package in needed:
-        assert any(line.startswith(package) for line in [*extras.get(package, ()), *required])
+    for package in BACKENDS:
+        lines = [*extras.get(package, ()), *project["dependencies"]]
+        assert any(line.startswith(package) for line in lines)

@@ -13,11 +13,20 @@ from typing import Any
 
 import psutil
 
+from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.bench.sensors.card_monitor import describe_card
 from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
+from keras_loader_bench.loaders.registry import LOADERS, pip_name
 from keras_loader_bench.loaders.system.cores import usable_cores
 
-PACKAGES = ("grain", "jax", "keras", "numpy", "pytest-benchmark", "tensorflow", "torch")
+PACKAGES = sorted(
+    {
+        *("keras", "numpy", "pytest-benchmark"),
+        *BACKENDS,
+        *(pip_name(each) for entry in LOADERS.values() for each in entry.packages),
+    }
+)
+"""Distributions whose versions are recorded: what measures, and what any loader needs."""
 
 
 def describe() -> dict[str, Any]:
