@@ -66,7 +66,7 @@ def test_a_write_that_fails_is_one_clear_error(target):
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
     )
     message = result.stderr.splitlines()[-1]
-    assert message.startswith("keras_loader_bench.loaders.sources.image_source.SourceError")
+    assert message.startswith("keras_loader_bench.loaders.sources.stored_array.SourceError")
     assert str(cache_folder()) in message
     assert "File too large" in message
     assert list(cache_folder().iterdir()) == []

@@ -143,10 +143,7 @@ class Worker:
         return [] if self._emulated is None else [self._emulated]
 
     def settle(self) -> None:
-        """Let go of the round's rows, of garbage and of what the C library keeps for later.
-
-        What is left now is held by somebody.
-        """
+        """Let go of the round's rows, of garbage and of what the C library keeps for later."""
         self._round_rows = None
         gc.collect()
         trim_heap()
@@ -166,8 +163,8 @@ class Worker:
     def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
         """Warm up; return the `samples` of an epoch of a round, and its `epochs`.
 
-        On a CPU, and with emulated steps, a round lasts about `seconds`, one epoch at most. On an
-        accelerator it is whole epochs of at least `accelerator_seconds`.
+        On an accelerator, unless steps are emulated, a round is whole epochs of at least
+        `accelerator_seconds`; otherwise it lasts about `seconds`, one epoch at most.
         """
         from keras_loader_bench.bench.child.calibration import batches_of_round, epochs_of_round
 
@@ -242,6 +239,9 @@ class Worker:
         self._loader.close()
         self._loader = None
         self.settle()
+
+    def ping(self) -> None:
+        """Do nothing: what remains is the cost of a request."""
 
     def _options(self) -> Any:
         from keras_loader_bench.loaders.contract import LoaderOptions
