@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import pytest
 
 from keras_loader_bench.bench.parent.progress import plan_text
-from keras_loader_bench.bench.parent.session import Run
+from keras_loader_bench.bench.parent.session import Session
 from keras_loader_bench.bench.parent.settings import Settings, read_options
 from keras_loader_bench.bench.plan.case import BENCHES, Case
 from keras_loader_bench.bench.plan.command_line import add_options
@@ -29,7 +29,7 @@ if PACKAGE.is_dir():
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
 
 SETTINGS = pytest.StashKey[Settings]()
-RUN = pytest.StashKey[Run]()
+RUN = pytest.StashKey[Session]()
 
 OPTIONS: list[str] = []
 """Names of the suite's own."""
@@ -128,7 +128,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if nothing or config.option.collectonly or config.getoption("benchmark_skip"):
         return
     try:
-        config.stash[RUN] = Run(settings, cases, _terminal(config))
+        config.stash[RUN] = Session(settings, cases, _terminal(config))
     except (SourceError, OSError, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
 

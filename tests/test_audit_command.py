@@ -17,7 +17,7 @@ from keras_loader_bench.loaders.audit import child as subject
 from keras_loader_bench.loaders.audit import parent as process
 from keras_loader_bench.loaders.audit import terminal as report
 from keras_loader_bench.loaders.audit.__main__ import main
-from keras_loader_bench.loaders.audit.parent import Run
+from keras_loader_bench.loaders.audit.parent import AuditRun
 from keras_loader_bench.loaders.registry import missing_package
 
 AUDITED = TESTS / "audited"
@@ -69,7 +69,7 @@ def audited(monkeypatch):
                 _events.append(json.loads(json.dumps({"event": event, **fields})))
 
             subject.run({"target": name, "steps": steps, "shuffle": shuffle}, report_event)
-            done.append(Run(events=tuple(events), timed_out=False, exit_status=0, log=""))
+            done.append(AuditRun(events=tuple(events), timed_out=False, exit_status=0, log=""))
         return report.render(name, done, 600)
 
     return audit

@@ -14,6 +14,8 @@ from conftest import PROJECT, TESTS
 from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.loaders.registry import missing_package
 
+pytestmark = pytest.mark.long
+
 OTHERS = [backend for backend in BACKENDS if backend != keras.backend.backend()]
 """This process runs those of its own backend."""
 

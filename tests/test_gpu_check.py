@@ -17,6 +17,8 @@ from conftest import PROJECT
 from keras_loader_bench.bench.report import write_report
 from keras_loader_bench.loaders.registry import missing_package
 
+pytestmark = pytest.mark.long
+
 SCRIPT = "bench/gpu_check.sh"
 BACKEND = "torch" if not missing_package(("torch",)) else "tensorflow"
 PARTS = ("train", "audit", "feed", "bfloat16", "small")

@@ -1,8 +1,11 @@
 """A loader that dies under a memory budget is a result, told apart by how it died."""
 
+import pytest
 import suite
 
 from keras_loader_bench.bench.record.footprint import DEATHS
+
+pytestmark = pytest.mark.long
 
 OUTCOMES = {
     "fails": "failed",

@@ -7,7 +7,13 @@ from registered import BACKEND, every_loader
 from keras_loader_bench.bench.child.audit import WHOLE_EPOCH, audit_loader
 from keras_loader_bench.bench.child.worker import Worker
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
+from keras_loader_bench.loaders import (
+    LOADERS,
+    ImageSource,
+    LoaderOptions,
+    make_loader,
+    sample_order,
+)
 from keras_loader_bench.loaders.sources.cache import write_source
 
 pytestmark = pytest.mark.each_backend
@@ -44,6 +50,8 @@ def test_a_source_says_what_its_samples_are(wide):
 
 @every_loader
 def test_every_loader_delivers_them(loader_name, workers, wide):
+    if LOADERS[loader_name].worker_processes and workers:
+        pytest.skip("they read as without workers, and take seconds to start")
     rows = sample_order(ROWS, seed=0, epoch=0)
     options = LoaderOptions(batch_size=16, num_workers=workers)
     with make_loader(loader_name, wide, options) as loader:

@@ -7,6 +7,8 @@ from keras_loader_bench.bench.child.audit import WHOLE_EPOCH
 from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.loaders.registry import missing_package
 
+pytestmark = pytest.mark.long
+
 INSTALLED = [name for name in BACKENDS if not missing_package((name,))]
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keras_loader_bench.bench.record.schema import RunRecord
 from keras_loader_bench.bench.report.audit_result import read_audit
 from keras_loader_bench.bench.report.endings import case_outcome
-
-Run = Mapping[str, Any]
 
 PROTOCOL = ("round_seconds", "seed", "quick")
 """What must be the same for rounds to be alike; their number may differ."""
@@ -49,7 +48,7 @@ class Pairs:
     """Differences between the runs that a reader has to know of, a sentence each."""
 
 
-def pair_cases(before: Run, after: Run) -> Pairs:
+def pair_cases(before: RunRecord, after: RunRecord) -> Pairs:
     """Bring the cases of two runs together, by what was measured.
 
     Args:
@@ -75,11 +74,11 @@ def pair_cases(before: Run, after: Run) -> Pairs:
     )
 
 
-def _other_source(before: Run, after: Run) -> str | None:
+def _other_source(before: RunRecord, after: RunRecord) -> str | None:
     return None if _sources(before) == _sources(after) else "the runs had different sources"
 
 
-def _sources(run: Run) -> set[tuple[Any, ...]]:
+def _sources(run: RunRecord) -> set[tuple[Any, ...]]:
     names = ("images_sha256", "labels_sha256")
     return {tuple(source.get(name) for name in names) for source in run["sources"]}
 
@@ -100,14 +99,14 @@ def unfit(result: Mapping[str, Any]) -> str | None:
     return "batches are not proven identical" if read_audit(result) is None else None
 
 
-def _flags(before: Run, after: Run) -> Iterator[str]:
+def _flags(before: RunRecord, after: RunRecord) -> Iterator[str]:
     yield from differences(before, after)
     for which, run in (("first", before), ("second", after)):
         if run["status"] != "complete":
             yield f"the {which} run is not complete: {run['status']}"
 
 
-def differences(before: Run, after: Run, *, software: bool = True) -> Iterator[str]:
+def differences(before: RunRecord, after: RunRecord, *, software: bool = True) -> Iterator[str]:
     """Say in what two runs are unlike: protocol, machine, source and, if wanted, software."""
     old_versions, new_versions = _versions(before), _versions(after)
     for title, old, new, names in (
@@ -124,7 +123,7 @@ def differences(before: Run, after: Run, *, software: bool = True) -> Iterator[s
         yield "source: other images or labels"
 
 
-def _versions(run: Run) -> dict[str, Any]:
+def _versions(run: RunRecord) -> dict[str, Any]:
     environment = run["environment"]
     backends = environment.get("backends") or {}
     versions = {name: f"{b.get('version')} on {b.get('device')}" for name, b in backends.items()}

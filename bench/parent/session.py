@@ -27,7 +27,7 @@ from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.sources.registry import prepare_source
 
 
-class Run:
+class Session:
     """One run of the suite: its sources, its progress and its files.
 
     Args:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+RunRecord = Mapping[str, Any]
+"""The content of `run.json`, checked and brought to the newest form by `read_run`."""
+
 SCHEMA = 5
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
 

@@ -50,7 +50,7 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownFailure:
+class RecordedFailure:
     """Why a loader is expected to fail its audit. Texts come from anywhere."""
 
     reason: str
@@ -100,10 +100,10 @@ def read_audit(result: Mapping[str, Any]) -> Audit | None:
     )
 
 
-def read_known_failure(result: Mapping[str, Any]) -> KnownFailure | None:
+def read_known_failure(result: Mapping[str, Any]) -> RecordedFailure | None:
     """Return why a case is expected to fail its audit; `None` where it is not."""
     raw = result.get("known_failure")
-    return KnownFailure(reason=raw["reason"], link=raw["link"]) if raw else None
+    return RecordedFailure(reason=raw["reason"], link=raw["link"]) if raw else None
 
 
 def short_verdict(verdict: str, passes: Sequence[Pass]) -> str:

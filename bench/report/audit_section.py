@@ -12,8 +12,8 @@ from itertools import groupby
 
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_result import (
-    KnownFailure,
     Pass,
+    RecordedFailure,
     short_verdict,
     verdict_words,
 )
@@ -29,7 +29,7 @@ class Block:
     heading: Markdown
     """Which rows, and what is wrong with them in a few words."""
 
-    known: KnownFailure | None
+    known: RecordedFailure | None
     """Why it was expected; `None` where it was not, or where a block above has the same reason."""
 
     headings: list[str]

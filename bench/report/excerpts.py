@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
+from keras_loader_bench.bench.record.schema import RunRecord
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
@@ -24,17 +24,15 @@ from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped, row_label, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 
-Run = Mapping[str, Any]
-
 BACKENDS = MappingProxyType({"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"})
 
 
-def recommendation(run: Run, address: str) -> str:
+def recommendation(run: RunRecord, address: str) -> str:
     """Which loader to use, and why, with each set of options."""
     return _listed([" ".join(recommendation_text(each)) for each in recommend(rows_from_run(run))])
 
 
-def answer(run: Run, address: str) -> str:
+def answer(run: RunRecord, address: str) -> str:
     """Which loader to use with each set of options, without the reasons."""
     return _listed([recommendation_text(each)[0] for each in recommend(rows_from_run(run))])
 
@@ -44,26 +42,26 @@ def _listed(texts: Sequence[str]) -> str:
     return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
 
 
-def comparison(run: Run, address: str) -> str:
+def comparison(run: RunRecord, address: str) -> str:
     """The table that compares all loaders."""
     rows = not_skipped(rows_from_run(run))
     headings, lines, _ = comparison_table(rows, differing(rows))
     return cells.table([headings, *lines], left=TEXT_COLUMNS)
 
 
-def what_it_says(run: Run, address: str) -> str:
+def what_it_says(run: RunRecord, address: str) -> str:
     """What the numbers say, a line each."""
     rows = rows_from_run(run)
     found = findings(rows, scalings(run, rows), run["environment"].get("memory_bytes"))
     return "\n".join(f"- {text}" for text in found)
 
 
-def plot(run: Run, address: str, name: str) -> str:
+def plot(run: RunRecord, address: str, name: str) -> str:
     """The image of a plot, by its name."""
     return f"![{CAPTIONS[name]}]({address}/{name}.png)"
 
 
-def best(run: Run, address: str, loader: str, num_workers: str) -> str:
+def best(run: RunRecord, address: str, loader: str, num_workers: str) -> str:
     """The best loader of each backend, and whether the batches of another one are identical."""
     rows = not_skipped(rows_from_run(run))
     other = row_label(loader, int(num_workers))
@@ -95,7 +93,7 @@ def best(run: Run, address: str, loader: str, num_workers: str) -> str:
     return cells.table([headings, *lines], left=[*headings[:2], *headings[5:]])
 
 
-def setup(run: Run, address: str) -> str:
+def setup(run: RunRecord, address: str) -> str:
     """What was measured, on what, and how often."""
     rows, environment = not_skipped(rows_from_run(run)), run["environment"]
     sources = [
@@ -116,7 +114,7 @@ def setup(run: Run, address: str) -> str:
     )
 
 
-def workers(run: Run, address: str) -> str:
+def workers(run: RunRecord, address: str) -> str:
     """Whom workers made faster or slower beyond doubt, over all sets of options."""
     faster: dict[str, list[float]] = {}
     slower: dict[str, list[float]] = {}
@@ -151,14 +149,14 @@ def _range(values: Sequence[float]) -> str:
     return " to ".join(dict.fromkeys(cells.fraction(end) for end in (min(values), max(values))))
 
 
-def sizes(run: Run, address: str, *loaders: str) -> str:
+def sizes(run: RunRecord, address: str, *loaders: str) -> str:
     """What chosen loaders need for a sample, and where they die."""
     lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
     chosen = [lines[name] for name in loaders]
     return " ".join(scaling_findings(chosen, run["environment"].get("memory_bytes")))
 
 
-def first_batch(run: Run, address: str) -> str:
+def first_batch(run: RunRecord, address: str) -> str:
     """Time to the first batch in milliseconds, by loader and backend."""
     rows = {(row.label, row.backend): row for row in not_skipped(rows_from_run(run))}
 
@@ -169,7 +167,7 @@ def first_batch(run: Run, address: str) -> str:
     return _by_backend({key: cell(row) for key, row in rows.items()})
 
 
-def shortest_steps(run: Run, address: str) -> str:
+def shortest_steps(run: RunRecord, address: str) -> str:
     """The shortest emulated step that a loader keeps busy, by loader and backend."""
     texts = {}
     for each in emulations(rows_from_run(run)):
@@ -180,7 +178,7 @@ def shortest_steps(run: Run, address: str) -> str:
     return _by_backend(texts)
 
 
-def step(run: Run, address: str, step_ms: str, batch_size: str, loader: str) -> str:
+def step(run: RunRecord, address: str, step_ms: str, batch_size: str, loader: str) -> str:
     """AU with one emulated step: of one loader, and the best of all others."""
     own: list[float] = []
     others: list[float] = []

@@ -58,7 +58,7 @@ class Throughput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmulatedStep:
+class EmulatedFigures:
     """A case whose steps wait for a given time."""
 
     step_ms: float

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from keras_loader_bench.bench.record.reader import read_run
+from keras_loader_bench.bench.record.schema import RunRecord
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.excerpts import EXCERPTS
 
@@ -24,8 +24,6 @@ _END = "<!-- /bench -->"
 _MARKED = re.compile(rf"(?P<begin>{_BEGIN})(?P<old>.*?){re.escape(_END)}", re.DOTALL)
 
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
-
-Run = Mapping[str, Any]
 
 
 class MarkerError(ValueError):
@@ -80,7 +78,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
             f"There is no marker; put `<!-- bench:PART -->` and `{_END}` where a part is to "
             f"stand, with one of these: {parts}."
         )
-    runs: dict[Path, Run] = {}
+    runs: dict[Path, RunRecord] = {}
 
     def fill(match: re.Match[str]) -> str:
         words = match["words"].split()
@@ -107,7 +105,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
 
 
 def _excerpt(
-    match: re.Match[str], run: Run, where: Path, words: Sequence[str], folder: Path
+    match: re.Match[str], run: RunRecord, where: Path, words: Sequence[str], folder: Path
 ) -> str:
     excerpt: Callable[..., str] | None = EXCERPTS.get(match["part"])
     if excerpt is None:

@@ -15,13 +15,13 @@ from keras_loader_bench.bench.plan.options import COMPARED, Options
 from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL
 from keras_loader_bench.bench.report.audit_result import (
     DIFFERENT_DIGESTS,
-    KnownFailure,
     Pass,
+    RecordedFailure,
     read_audit,
     read_known_failure,
 )
 from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
-from keras_loader_bench.bench.report.figures import EmulatedStep, Throughput, read_throughput
+from keras_loader_bench.bench.report.figures import EmulatedFigures, Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 
 BATCHES = ("batch_size", "pixels", "samples")
@@ -37,7 +37,7 @@ class Row(Options):
     feed: Throughput | None = None
     train: Throughput | None = None
     memory: Memory | None = None
-    emulated: tuple[EmulatedStep, ...] = ()
+    emulated: tuple[EmulatedFigures, ...] = ()
     """With an emulated accelerator, by the time of its step."""
 
     identical: bool | None = None
@@ -49,7 +49,7 @@ class Row(Options):
     passes: tuple[Pass, ...] = ()
     """The audit pass by pass: the first one that failed, otherwise the first one."""
 
-    known_failure: KnownFailure | None = None
+    known_failure: RecordedFailure | None = None
     """Why this row is expected to fail its audit; `None`: it is not."""
 
     packages: tuple[str, ...] = ()
@@ -143,7 +143,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
         train=read_throughput(by_bench.get("train")),
         memory=read_memory(by_bench.get("memory")),
         emulated=tuple(
-            EmulatedStep(step_ms=step_ms, busy=busy, case=case)
+            EmulatedFigures(step_ms=step_ms, busy=busy, case=case)
             for (bench, step_ms, busy), result in sorted(results.items(), key=_step_of)
             if bench == "emulated" and (case := read_throughput(result))
         ),

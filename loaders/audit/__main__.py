@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from keras_loader_bench.loaders.audit.parent import Event, Run, run
+from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
 from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.terminal import clean, render
 from keras_loader_bench.loaders.registry import missing_package
@@ -84,7 +84,7 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
     environment = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     if options.keras_backend:
         environment["KERAS_BACKEND"] = options.keras_backend
-    runs: list[Run] = []
+    runs: list[AuditRun] = []
     for number in (1, 2):
         with _Progress(f"run {number} of 2") as progress:
             runs.append(

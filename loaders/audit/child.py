@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_loader_bench.loaders.audit.passes import Report, Subject
+from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
 from keras_loader_bench.loaders.audit.target import TargetError, load_target
 from keras_loader_bench.loaders.system.process_tree import end_with_parent
 
@@ -67,7 +67,7 @@ def run(settings: dict[str, Any], report: Report) -> None:
     def load() -> None:
         nonlocal subject
         target = load_target(settings["target"])
-        subject = Subject(target, settings["steps"], settings["shuffle"], report)
+        subject = AuditedInput(target, settings["steps"], settings["shuffle"], report)
 
     if (
         succeeds("keras", lambda: report("environment", **_environment()))

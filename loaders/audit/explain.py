@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from keras_loader_bench.loaders.audit.parent import Event, Run
+from keras_loader_bench.loaders.audit.parent import AuditRun, Event
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure
 
 STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it by hand"}
@@ -27,7 +27,7 @@ class Finding:
     """A traceback, or what was printed last."""
 
 
-def findings(runs: Sequence[Run], timeout_s: float) -> list[Finding]:
+def findings(runs: Sequence[AuditRun], timeout_s: float) -> list[Finding]:
     """Return all problems, in the order of the passes."""
     reading = runs[0].event("reading")
     found = [*_contents(reading)] if reading else []
@@ -36,7 +36,7 @@ def findings(runs: Sequence[Run], timeout_s: float) -> list[Finding]:
     return [*found, *_between(runs)]
 
 
-def notes(run: Run) -> Iterator[str]:
+def notes(run: AuditRun) -> Iterator[str]:
     """Yield what should be known of an audit and is no problem."""
     about, reading = run.event("input") or {}, run.event("reading") or {}
     passes = run.all("pass")
@@ -70,7 +70,7 @@ def notes(run: Run) -> Iterator[str]:
         )
 
 
-def known_failure(run: Run) -> KnownFailure | None:
+def known_failure(run: AuditRun) -> KnownFailure | None:
     """Return Keras' own failure if it explains what is wrong."""
     about, environment = run.event("input") or {}, run.event("environment") or {}
     known = LOADERS["stock_sequence"].known_failure
@@ -146,7 +146,7 @@ def _given(name: str, yields: str, given: str) -> str:
     return f"the model is given `{name}` as {given} where the input yields {yields}"
 
 
-def _ending(run: Run, timeout_s: float, *, second: bool) -> Iterator[Finding]:
+def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Finding]:
     where = " in the second run" if second else ""
     told = set()
     for event in run.all("raised"):
@@ -171,7 +171,7 @@ def _ending(run: Run, timeout_s: float, *, second: bool) -> Iterator[Finding]:
         )
 
 
-def _endless(run: Run) -> str:
+def _endless(run: AuditRun) -> str:
     about = run.event("input") or {}
     if about.get("length") == "unknown" and not run.event("reading"):
         return " An input without an end needs --steps-per-epoch N."
@@ -197,7 +197,7 @@ def _exit(status: int) -> str:
     return f"by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
 
-def differing(runs: Sequence[Run]) -> tuple[Event, Event] | None:
+def differing(runs: Sequence[AuditRun]) -> tuple[Event, Event] | None:
     """Return the first reading or pass that differs between two complete runs, of both."""
     if len(runs) < 2 or not all(run.event("end") for run in runs):
         return None
@@ -206,7 +206,7 @@ def differing(runs: Sequence[Run]) -> tuple[Event, Event] | None:
     return next((pair for pair in pairs if pair[0]["digests"] != pair[1]["digests"]), None)
 
 
-def _between(runs: Sequence[Run]) -> Iterator[Finding]:
+def _between(runs: Sequence[AuditRun]) -> Iterator[Finding]:
     if not (pair := differing(runs)):
         return
     event, other = pair

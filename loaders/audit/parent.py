@@ -28,7 +28,7 @@ LOG_LINES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class AuditRun:
     """What came out of a run."""
 
     events: tuple[Event, ...]
@@ -57,7 +57,7 @@ def run(
     environment: Mapping[str, str],
     timeout_s: float,
     on_event: Callable[[Event], None] = lambda event: None,
-) -> Run:
+) -> AuditRun:
     """Start a module in a process of its own, and return when that has ended.
 
     Args:
@@ -92,7 +92,7 @@ def run(
                 process.wait()
             _read(lines, events, on_event)
         printed = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return Run(
+    return AuditRun(
         events=tuple(events),
         timed_out=exit_status is None,
         exit_status=process.returncode,

@@ -31,7 +31,7 @@ MAX_SAMPLES = 10_000_000
 Report = Callable[..., None]
 
 
-class Subject:
+class AuditedInput:
     """One run over one input.
 
     Args:

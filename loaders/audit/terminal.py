@@ -16,7 +16,7 @@ from keras_loader_bench.loaders.audit.explain import (
     known_failure,
     notes,
 )
-from keras_loader_bench.loaders.audit.parent import Event, Run
+from keras_loader_bench.loaders.audit.parent import AuditRun, Event
 
 WIDTH = 100
 
@@ -45,7 +45,7 @@ REMEDY = (
 )
 
 
-def render(target: str, runs: Sequence[Run], timeout_s: float) -> tuple[str, int]:
+def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str, int]:
     """Return the text for the terminal and the exit status.
 
     Args:
@@ -83,7 +83,7 @@ def wrap(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _faultless(run: Run) -> str:
+def _faultless(run: AuditRun) -> str:
     passes = run.all("pass")
     but = ", but for the dtype" if any(event["dtypes"] for event in passes) else ""
     if all(event["promise"] == "ordered" for event in passes):
@@ -102,7 +102,7 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _heading(target: str, run: Run) -> str:
+def _heading(target: str, run: AuditRun) -> str:
     about, reading = run.event("input") or {}, run.event("reading")
     kind = about["kind"]
     what = f"a {kind}" if about["type"] == kind else f"{about['type']}, a {kind}"
@@ -136,7 +136,7 @@ def _size(reading: Event) -> str:
     return f"{batches} {of}, {samples:,} samples"
 
 
-def _table(runs: Sequence[Run]) -> str:
+def _table(runs: Sequence[AuditRun]) -> str:
     first = runs[0]
     rows = [("pass", "batches", "missing", "repeated", "verdict")]
     if reading := first.event("reading"):
@@ -180,7 +180,7 @@ def _verdict(event: Event) -> str:
     return FAULTLESS[event["promise"]]
 
 
-def _second(runs: Sequence[Run]) -> str:
+def _second(runs: Sequence[AuditRun]) -> str:
     if not runs[1].event("end") or runs[1].event("raised"):
         return "failed"
     return "other batches than the first" if differing(runs) else "as the first"
