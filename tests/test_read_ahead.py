@@ -104,6 +104,24 @@ def test_a_single_pause_starts_no_thread():
             assert not threads()
 
 
+def test_a_thread_that_is_in_time_lets_the_one_who_asks_go_first():
+    """Both need Python's lock, and the one who has just been given a batch is the busy one."""
+    begun: dict[int, float] = {}
+
+    def read(index):
+        begun[index] = time.perf_counter()
+        return index
+
+    asked: dict[int, float] = {}
+    with reading_ahead(read, 60, workers=1, prefetch=2) as batches:
+        for index in range(60):
+            asked[index] = time.perf_counter()
+            assert batches[index] == index
+            time.sleep(0.004)
+    waits = [begun[i] - asked[i - 2] for i in range(30, 60)]
+    assert np.median(waits) > 0.0008  # a quarter of the time between batches
+
+
 @pytest.mark.parametrize(("workers", "prefetch", "bound"), [(1, 1, 1), (2, 5, 5), (4, 1, 4)])
 @pytest.mark.parametrize("asks", ["in sequence", "at random", "again and again"])
 def test_never_more_batches_are_ahead_than_allowed(workers, prefetch, bound, asks):

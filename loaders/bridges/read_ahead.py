@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 THREAD_NAME = "read-ahead"
@@ -18,14 +19,17 @@ THREAD_NAME = "read-ahead"
 
 WORTH_IT_S = 0.001
 """Where a batch is asked for less often than this, a thread that reads ahead pays: handing a batch
-over costs some 100 us, and more where the thread has to wait for Python's lock."""
+over costs some 50 us, and more where the thread has to wait for Python's lock."""
 
 WORTH_NOTHING_S = 0.0005
 """Where batches are asked for more often than this, a thread that was started ends."""
 
 ENOUGH_AHEAD = 2
 """Batches that a thread which was started because it pays is ahead at most: it is faster than what
-it reads for, and each further batch is memory that comes and goes with it."""
+it reads for, and each batch more is memory that comes and goes with it."""
+
+LONGEST_PAUSE_S = 0.002
+"""A thread that is in time waits no longer than this before it reads the next batch."""
 
 
 def most_ahead(num_workers: int | None, prefetch_batches: int) -> int:
@@ -53,7 +57,7 @@ class ReadAhead:
         num_batches: how many batches there are.
         num_workers: threads that read ahead. 0: every batch is read by the thread that asks.
             `None`: one, while that pays: see `WORTH_IT_S`.
-        prefetch_batches: batches that may be waiting or being read ahead, at least one per thread;
+        prefetch_batches: batches that may be waiting or being read ahead, at least one a thread;
             without a number of workers at most `ENOUGH_AHEAD`.
     """
 
@@ -76,15 +80,17 @@ class ReadAhead:
         self._process = os.getpid()
         self._lock = threading.Lock()
         """Held while the run changes; `read` is never called under it, nor takes it."""
-        self._threads: ThreadPoolExecutor | None = None
-        self._ahead: dict[int, Future[Any]] = {}
+        self._threads: list[threading.Thread] = []
+        self._ahead: dict[int, _Ahead] = {}
         """Batches of the run that are being read or wait to be asked for."""
         self._asked = -1
         """The batch that was asked for last."""
+        self._unread = 0
+        """The first batch of the run that no thread was told to read."""
         self._pays = not self._decides
         """Whether threads are told to read ahead."""
         self._before, self._asked_at = -2, 0.0
-        """Where that is decided: the batch that was asked for last, and when."""
+        """The batch that was asked for last, by a thread or not, and when."""
         self._interval = WORTH_NOTHING_S
         """A moving average of the seconds from one batch of a run to the next."""
 
@@ -102,17 +108,15 @@ class ReadAhead:
         """
         if not self._num_workers:
             return self._read(index)
-        if self._decides:
-            self._watch(index)
-            if not self._pays and self._threads is None:
-                return self._read(index)
+        self._watch(index)
+        if not self._pays and not self._threads:
+            return self._read(index)
         if self._process != os.getpid():
             self._reset()  # a fork copies no threads, and the lock in whatever state it was
         try:
             with self._lock:
                 ahead = self._take(index)
-            # Where no thread has come to it yet, whoever asks reads it rather than wait.
-            return self._read(index) if ahead is None or ahead.cancel() else ahead.result()
+            return self._read(index) if ahead is None else ahead.wait()
         except BaseException:
             self.end_run()
             raise
@@ -128,6 +132,23 @@ class ReadAhead:
         self._num_workers = 0
         self.end_run()
 
+    def _take(self, index: int) -> _Ahead | None:
+        """Go on with the run, or end it; return the batch if a thread is reading or has read it."""
+        ahead = self._ahead.pop(index, None)
+        if ahead is None:
+            self._end_run()
+        follows = index in (0, self._asked + 1)
+        self._asked = index
+        if index == self._num_batches - 1:
+            self._end_run()
+        elif ahead is not None:
+            self._read_on()
+        elif follows and self._pays:
+            self._unread = index + 1
+            self._read_on()
+        # No thread has come to it yet: whoever asks reads it rather than wait.
+        return None if ahead is None or ahead.claim() else ahead
+
     def _watch(self, index: int) -> None:
         """See how often batches are asked for, and decide whether a thread pays."""
         now = time.perf_counter()
@@ -135,32 +156,101 @@ class ReadAhead:
             interval = now - self._asked_at
             # Of a pause, no more counts than that it was longer than twice the average.
             self._interval = (self._interval + min(interval, 2 * self._interval)) / 2
-            self._pays = self._interval >= (WORTH_NOTHING_S if self._pays else WORTH_IT_S)
+            if self._decides:
+                self._pays = self._interval >= (WORTH_NOTHING_S if self._pays else WORTH_IT_S)
         self._before, self._asked_at = index, now
 
-    def _take(self, index: int) -> Future[Any] | None:
-        """Go on with the run, or end it; return the batch if a thread was told to read it."""
-        ahead = self._ahead.pop(index, None)
-        follows = index in (0, self._asked + 1)
-        self._asked = index
-        if ahead is None or index == self._num_batches - 1:
-            self._end_run()
-        if ahead is not None or follows:
-            self._read_on(max([index, *self._ahead]) + 1)
-        return ahead
+    def _read_on(self) -> None:
+        """Tell the threads to read as far as the bound allows."""
+        following = self._ahead.get(self._asked + 1)
+        begin_at = 0.0
+        if following is not None and following.done():
+            # There is time: who asked has something to do in Python, which both cannot do at once.
+            begin_at = self._asked_at + min(self._interval / 4, LONGEST_PAUSE_S)
+        while self._num_workers and self._pays and len(self._ahead) < self._most_ahead:
+            if self._unread == self._num_batches:
+                break
+            if not self._threads:
+                self._start()
+            self._ahead[self._unread] = ahead = _Ahead(self._unread, begin_at=begin_at)
+            self._unread += 1
+            self._wanted.put(ahead)
 
-    def _read_on(self, index: int) -> None:
-        """Tell the threads to read from a batch on, as far as the bound allows."""
-        if not self._num_workers or not self._pays:
-            return
-        while index < self._num_batches and len(self._ahead) < self._most_ahead:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._num_workers, THREAD_NAME)
-            self._ahead[index] = self._threads.submit(self._read, index)
-            index += 1
+    def _start(self) -> None:
+        self._wanted: SimpleQueue[_Ahead | None] = SimpleQueue()
+        # Without a reference to this object. As daemons they keep no interpreter from ending.
+        self._threads = [
+            threading.Thread(
+                target=_serve,
+                args=(self._wanted, self._read),
+                name=f"{THREAD_NAME}-{number}",
+                daemon=True,
+            )
+            for number in range(self._num_workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._abandon = weakref.finalize(self, _end, self._wanted, len(self._threads))
 
     def _end_run(self) -> None:
+        for ahead in self._ahead.values():
+            ahead.claim()
         self._ahead.clear()
-        threads, self._threads = self._threads, None
-        if threads is not None:
-            threads.shutdown(cancel_futures=True)  # waits: then the bound holds for the next run
+        threads, self._threads = self._threads, []
+        if threads:
+            self._abandon()
+            for thread in threads:
+                thread.join()  # then the bound holds for the next run too
+
+
+class _Ahead:
+    """A batch that a thread is to read. Locks of their own cost a tenth of a `Future`."""
+
+    __slots__ = ("_batch", "_claimed", "_done", "_error", "begin_at", "index")
+
+    def __init__(self, index: int, *, begin_at: float) -> None:
+        self.index = index
+        self.begin_at = begin_at
+        self._claimed = threading.Lock()
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._batch: Any = None
+        self._error: BaseException | None = None
+
+    def done(self) -> bool:
+        """Return whether it has been read."""
+        return not self._done.locked()
+
+    def claim(self) -> bool:
+        """Return whether the caller is the first who wants to read it."""
+        return self._claimed.acquire(blocking=False)
+
+    def read(self, read: Callable[[int], Any]) -> None:
+        """Read it, on the thread that has claimed it."""
+        try:
+            self._batch = read(self.index)
+        except BaseException as error:  # raised where the batch is asked for
+            self._error = error
+        self._done.release()
+
+    def wait(self) -> Any:
+        """Return the batch when it has been read, or raise what reading it raised."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._batch
+
+
+def _serve(wanted: SimpleQueue[_Ahead | None], read: Callable[[int], Any]) -> None:
+    while (ahead := wanted.get()) is not None:
+        pause = ahead.begin_at - time.perf_counter()
+        if pause > 0:
+            time.sleep(pause)
+        if ahead.claim():
+            ahead.read(read)
+        del ahead  # while nothing is wanted, a thread holds no batch
+
+
+def _end(wanted: SimpleQueue[_Ahead | None], num_threads: int) -> None:
+    for _ in range(num_threads):
+        wanted.put(None)
