@@ -68,7 +68,7 @@ trap 'exec >&- 2>&-; wait "$log"; rm -rf "$work"' EXIT
 
 end=${GPU_CHECK_SECONDS:-540}
 device=gpu batch=1024 small=64 samples=51200 rounds=(--rounds 6)
-peers=sequence,torch contrast=stock_sequence pixels=float32,uint8 workers=0,4
+peers=sequence,torch contrast=stock_sequence,numpy pixels=float32,uint8 workers=0,4
 controls='too_early or compiled_step'
 audited=eager_sequence,grain,numpy,stock_sequence,tf_data audited_workers=0,2
 if [ -n "$rehearse" ]; then
@@ -200,15 +200,16 @@ done
 for backend in "${backends[@]}"; do
     suite "feed-$backend" 120 bench/bench_feed.py --keras-backends "$backend" "${rounds[@]}" \
         --batch-sizes "$batch" --samples "$samples" --num-workers "$workers" \
-        --loaders "$peers" -k "sequence or torch-w4"
+        --loaders "$peers"
 done
 suite "bfloat16-$first" 60 bench/bench_train.py --keras-backends "$first" "${rounds[@]}" \
     --batch-sizes "$batch" --samples "$samples" --pixels uint8 --loaders sequence \
     --precision mixed_bfloat16
 for backend in "${backends[@]}"; do
-    suite "small-$backend" 120 bench/bench_train.py --keras-backends "$backend" "${rounds[@]}" \
-        --batch-sizes "$small" --samples $((samples / 2)) --num-workers "$workers" \
-        --loaders "$peers${contrast:+,$contrast}" -k "sequence-w0 or torch-w4"
+    suite "small-$backend" 180 bench/bench_train.py bench/bench_feed.py "${rounds[@]}" \
+        --keras-backends "$backend" --batch-sizes "$small" --samples $((samples / 2)) \
+        --num-workers "$workers" --loaders "$peers${contrast:+,$contrast}" \
+        -k "sequence-w0 or torch-w4 or (feed and (numpy or torch-w0))"
 done
 
 [ -z "$stopped" ] || failed=130

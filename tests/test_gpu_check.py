@@ -57,11 +57,12 @@ def test_a_rehearsal_leaves_one_whole_archive(tmp_path):
         folder = tmp_path / "all" / f"{part}-{BACKEND}"
         run = json.loads((folder / "run.json").read_text())
         assert run["status"] == "complete"
-        assert [case["outcome"] for case in run["cases"]] == ["ok"], part
-        (case,) = run["cases"]
-        whole = case["audit"]["passes"][-1]
-        assert whole["compared"] == "fingerprint"
-        assert whole["expected_samples"] == case["case"]["samples"]
+        assert run["cases"], part
+        for case in run["cases"]:
+            assert case["outcome"] == "ok", part
+            whole = case["audit"]["passes"][-1]
+            assert whole["compared"] == "fingerprint"
+            assert whole["expected_samples"] == case["case"]["samples"]
         assert [path.name for path in folder.iterdir()] == ["run.json"]
     write_report(tmp_path / "all" / f"train-{BACKEND}")
     assert '"cores"' in (tmp_path / "all" / "environment.txt").read_text()

@@ -30,7 +30,7 @@ class MappedSource:
         """Whether it may be read whole; if not, each batch has to be asked for."""
         self._stored_labels = source.labels
         self._labels = mapped_tensor(self._stored_labels)
-        self._one_hot = tf.eye(len(source.class_names), dtype=tf.float32)
+        self._one_hot = tf.eye(source.num_classes, dtype=tf.float32)
 
     def begin(self, rows: Rows, batch_size: int) -> None:
         """See to it that a pass finds its rows in memory: the first batch, and all it has room for.
@@ -55,7 +55,7 @@ class MappedSource:
             pixels: the form in which the images are wanted.
 
         Returns:
-            `x` of shape `(n, 32, 32, 3)` and `y` of shape `(n, 10)`, tensors on the CPU.
+            `x` of shape `(n, *sample_shape)` and `y` of shape `(n, num_classes)`, on the CPU.
         """
         x = tf.gather(self._images, rows)
         if pixels == "float32":
