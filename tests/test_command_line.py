@@ -156,9 +156,9 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
 
 
 def test_cases_can_be_chosen_by_name(tmp_path):
-    done = pytest_bench("--collect-only", "-q", "-k", "feed and tf_data", "--batch-sizes", "32,64")
+    done = pytest_bench("--collect-only", "-q", "-k", "feed and grain", "--batch-sizes", "32,64")
     assert [line for line in done.stdout.splitlines() if "::" in line] == [
-        f"bench/bench_feed.py::test_feed[feed-tensorflow-tf_data-w0-b{size}-float32-n50000]"
+        f"bench/bench_feed.py::test_feed[feed-tensorflow-grain-w0-b{size}-float32-n50000]"
         for size in (32, 64)
     ]
 
