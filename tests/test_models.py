@@ -53,7 +53,7 @@ def test_bytes_and_floats_make_the_same_predictions():
 @pytest.mark.parametrize("name", sorted(models.MODELS))
 @pytest.mark.parametrize("pixels", ["float32", "uint8"])
 def test_a_model_counts_the_samples_of_every_fit(name, pixels, source):
-    model = models.MODELS[name](pixels)
+    model = models.MODELS[name](CIFAR10[pixels])
     with make_loader("sequence", source, LoaderOptions(pixels=pixels)) as loader:
         for count in (230, 64, 1):
             assert models.fit(model, loader, np.arange(count)) == count
