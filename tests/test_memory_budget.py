@@ -74,8 +74,9 @@ def test_the_breaking_point_is_bracketed(finished):
     # one after which it crashes or hangs.
     low = max(samples for samples, outcome in tried.items() if outcome == "ok")
     high = min(samples for samples, outcome in tried.items() if outcome in DEATHS)
-    # The kernel counts what is not touched as well, such as stacks, so a little less than 100.
-    assert 70 <= low < high <= 100, tried
+    # The kernel counts what is not touched as well, such as stacks, so a little less than 100; or
+    # just 100, where the process had that little to spare. 101 MiB cannot fit.
+    assert 70 <= low < high <= 101, tried
     assert high <= low * 1.05 + 1, tried
     assert "`hoards` needs" in finished.report
     assert f"dies under 100 MiB between {low} and {high} samples" in finished.report
