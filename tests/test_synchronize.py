@@ -169,10 +169,11 @@ def test_an_accelerator_gets_whole_epochs(source):
     size = worker.calibrate(**wanted)
     assert size["samples"] == 230
     assert size["epochs"] > 1, "an epoch of this source is much shorter"
-    worker.prepare_round(loader="loader", epoch=1, **size)
-    reply = worker.round()
-    assert reply["samples"] == 230 * size["epochs"]
-    assert reply["epochs"] == size["epochs"]
+    for loader in ("ceiling", "loader"):
+        worker.prepare_round(loader=loader, epoch=1, **size)
+        reply = worker.round()
+        assert reply["samples"] == 230 * size["epochs"]
+        assert reply["epochs"] == size["epochs"]
     assert reply["seconds"] > 0.2
 
 

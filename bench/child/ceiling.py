@@ -25,10 +25,12 @@ class CeilingLoader(Loader):
         batch = make_batch(source, rows, options.pixels)
         # On the backend's device, once: no round pays for the way there. (A dataset of TensorFlow
         # holds it in the host's memory, whatever the device.)
+        self.epochs = 1
+        """How many the next `fit` has: not every form can be iterated again."""
         self._batch = tuple(keras.ops.convert_to_tensor(part) for part in batch)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return arguments for as many samples, in as many batches, as the rows would give."""
         full, rest = divmod(len(rows), self.options.batch_size)
         last = tuple(part[:rest] for part in self._batch)
-        return current().repeat(self._batch, full, last, min(rest, 1))
+        return current().repeat(self._batch, full, last, min(rest, 1), epochs=self.epochs)

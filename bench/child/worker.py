@@ -92,7 +92,7 @@ class Worker:
             samples: an epoch of the round has so many of the order's first rows.
             epochs: of the one `fit` that the round is; each has the same rows.
         """
-        self._round_epochs = epochs
+        self._round_epochs = self._ceiling.epochs = epochs
         self._round_loader = self._ceiling if loader == "ceiling" else self._loader
         self._round_rows = None  # or two orders would be in memory at once
         self._round_rows = self._rows(epoch)[:samples]

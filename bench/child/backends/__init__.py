@@ -36,7 +36,9 @@ class Backend(Protocol):
     def reset_peak_memory(self) -> None:
         """Let the peak of `memory` count from now on, where the framework can."""
 
-    def repeat(self, batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+    def repeat(
+        self, batch: Any, full: int, last: Any, lasts: int, *, epochs: int
+    ) -> dict[str, Any]:
         """Return `fit`'s arguments for batches that are in memory, in the fastest form.
 
         Args:
@@ -44,6 +46,7 @@ class Backend(Protocol):
             full: how often it comes.
             last: a smaller batch.
             lasts: how often that one comes after it: 0 or 1.
+            epochs: how many of such epochs the `fit` has.
         """
 
     def null_step(self, model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:

@@ -41,14 +41,15 @@ def reset_peak_memory() -> None:
     """Do nothing: JAX cannot."""
 
 
-def repeat(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+def repeat(batch: Any, full: int, last: Any, lasts: int, *, epochs: int) -> dict[str, Any]:
     """Return a generator: the device's arrays pass through Keras as they are."""
 
     def batches() -> Iterator[Any]:
-        for _ in range(full):
-            yield batch
-        for _ in range(lasts):
-            yield last
+        for _ in range(epochs):  # Keras cannot begin a generator again
+            for _ in range(full):
+                yield batch
+            for _ in range(lasts):
+                yield last
 
     return {"x": batches(), "steps_per_epoch": full + lasts}
 

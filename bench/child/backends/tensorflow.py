@@ -37,7 +37,7 @@ def reset_peak_memory() -> None:
     tf.config.experimental.reset_memory_stats("GPU:0")
 
 
-def repeat(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+def repeat(batch: Any, full: int, last: Any, lasts: int, *, epochs: int) -> dict[str, Any]:
     """Return a dataset that never leaves TensorFlow's runtime."""
     # The last batch is appended even if there is none: the two shapes together leave the batch size
     # open, as loaders do. A fixed one would train with another, perhaps faster graph than theirs.

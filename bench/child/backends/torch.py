@@ -79,7 +79,7 @@ class Repeated(IterableDataset[Any]):
                 yield batch
 
 
-def repeat(batch: Any, full: int, last: Any, lasts: int) -> dict[str, Any]:
+def repeat(batch: Any, full: int, last: Any, lasts: int, *, epochs: int) -> dict[str, Any]:
     """Return a `DataLoader`, which Keras uses as it is."""
     # A generator of its own, or every pass would draw from torch's global one.
     own = torch.Generator()
