@@ -171,7 +171,7 @@ def pytest_terminal_summary(
 ) -> None:
     """Write the report and print the table."""
     run = config.stash.get(RUN, None)
-    if run is None or not run.file.run["cases"]:
+    if run is None or not run.file.run.cases:
         return
     if config.getoption("no_report"):
         folder = run.settings.folder

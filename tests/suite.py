@@ -5,7 +5,6 @@ the first of their tests, two at a time, because most of their time goes into st
 one core and waiting for timeouts. So none of them runs beside a test that measures.
 """
 
-import json
 import os
 import re
 import signal
@@ -20,6 +19,8 @@ import psutil
 import pytest
 from conftest import PACKAGE, PROJECT, TESTS
 
+from keras_loader_bench.bench.record.reader import read_run
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.loaders.registry import missing_package
 
 TINY = ("--quick", "--samples", "512", "--source", "synthetic")
@@ -54,7 +55,7 @@ def start(*options: str, results: Path, **environment: str) -> subprocess.Popen:
 class Finished:
     exit_status: int
     output: str
-    run: dict
+    run: Run
     folder: Path
     left: list[psutil.Process] = field(default_factory=list)
     """Processes of the run that outlived it."""
@@ -62,8 +63,8 @@ class Finished:
     report: str = ""
     """`report.md` as the run left it."""
 
-    def case(self, loader: str) -> dict:
-        (case,) = [case for case in self.run["cases"] if case["case"]["loader"] == loader]
+    def case(self, loader: str) -> CaseRecord:
+        (case,) = [case for case in self.run.cases if case.case.loader == loader]
         return case
 
 
@@ -71,7 +72,7 @@ def finish(process: subprocess.Popen, results: Path) -> Finished:
     output, _ = process.communicate()
     path = results / "run.json"
     assert path.exists(), output
-    return Finished(process.returncode, output, json.loads(path.read_text()), results)
+    return Finished(process.returncode, output, read_run(results), results)
 
 
 def run(*options: str, results: Path) -> Finished:

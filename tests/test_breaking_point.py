@@ -5,6 +5,9 @@ import random
 import pytest
 
 from keras_loader_bench.bench.parent.breaking_point import TOLERANCE, Trial, bracket_of, next_size
+from keras_loader_bench.bench.plan.matrix import cases_of
+from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord
+from keras_loader_bench.bench.record.schema import CaseRecord
 
 GIB = 2**30
 SIZES = (50_000, 100_000, 200_000, 400_000, 800_000)
@@ -86,7 +89,8 @@ def test_a_survivor_above_a_death_does_not_count():
     ],
 )
 def test_only_what_happened_under_the_budget_is_a_trial(outcome, enforcement, survived):
-    memory = {"enforcement": enforcement, "baseline": None, "readings": []}
-    record = {"outcome": outcome, "case": {"samples": 7}, "memory": memory}
+    (case,) = cases_of("memory", {"backend": ["jax"], "loader": ["sequence"], "samples": [7]})
+    process = ProcessRecord(memory=MemoryRecord(enforcement=enforcement))
+    record = CaseRecord(id="", case=case, outcome=outcome, processes=[process])
     trial = Trial.from_record(record)
     assert (trial and trial.survived) == survived

@@ -126,7 +126,7 @@ def test_the_watchdog_ends_a_tree_that_holds_too_much_and_proves_it():
     finally:
         kill_tree(process.pid)
     assert 96 * MIB < dog.excess_bytes < 160 * MIB, "it looks often enough"
-    readings = [r["anon"] + r["shmem"] - baseline for r in sampler.readings]
+    readings = [r.anon + r.shmem - baseline for r in sampler.readings]
     assert dog.excess_bytes in readings, "the reading that proves it is kept"
 
 

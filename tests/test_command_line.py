@@ -21,37 +21,37 @@ finished = suite.Job(
 
 def test_the_main_job_succeeds(finished):
     assert finished.exit_status == 0, finished.output
-    assert finished.run["status"] == "complete"
-    assert {case["outcome"] for case in finished.run["cases"]} == {"ok"}
-    assert len(finished.run["cases"]) == finished.run["planned_cases"] == 6
+    assert finished.run.status == "complete"
+    assert {case.outcome for case in finished.run.cases} == {"ok"}
+    assert len(finished.run.cases) == finished.run.planned_cases == 6
 
 
 def test_all_audits_agree(finished):
-    digests = {case["audit"]["digest"] for case in finished.run["cases"]}
-    assert digests == {case["audit"]["expected_digest"] for case in finished.run["cases"]}
+    digests = {case.audit.digest for case in finished.run.cases}
+    assert digests == {case.audit.expected_digest for case in finished.run.cases}
     assert len(digests) == 1
 
 
 def test_every_round_has_its_ceiling_and_its_cpu(finished):
-    for case in finished.run["cases"]:
-        timed = case["case"]["bench"] != "memory"
-        assert len(case["rounds"]) == (2 if timed else 0)
-        feed = case["case"]["bench"] == "feed"
-        assert len(case["time_to_first_batch_s"]) == (7 if feed else 0)
-        assert len(case["epoch_boundary_s"]) == (9 if feed else 0)
-        assert all(seconds > 0 for seconds in case["epoch_boundary_s"])
-        for measured in case["rounds"]:
+    for case in finished.run.cases:
+        timed = case.case.bench != "memory"
+        assert len(case.rounds) == (2 if timed else 0)
+        feed = case.case.bench == "feed"
+        assert len(case.processes[0].time_to_first_batch_s) == (7 if feed else 0)
+        assert len(case.processes[0].epoch_boundary_s) == (9 if feed else 0)
+        assert all(seconds > 0 for seconds in case.processes[0].epoch_boundary_s)
+        for measured in case.rounds:
             for name in ("seconds", "ceiling_seconds", "cpu_seconds", "ceiling_cpu_seconds"):
-                assert measured[name] > 0
-            assert measured["parent_overhead_seconds"] > 0
+                assert getattr(measured, name) > 0
+            assert measured.parent_overhead_seconds > 0
 
 
 def test_memory_has_a_baseline_and_phases(finished):
-    for case in finished.run["cases"]:
-        if case["case"]["bench"] == "memory":
-            phases = [reading["phase"] for reading in case["memory"]["readings"]]
+    for case in finished.run.cases:
+        if case.case.bench == "memory":
+            phases = [reading.phase for reading in case.memory.readings]
             assert set(phases) >= {"baseline", "loader", "epoch 1", "closed"}
-            assert case["memory"]["baseline"]["anon"] > 100 * 2**20  # TensorFlow is loaded
+            assert case.memory.baseline.anon > 100 * 2**20  # TensorFlow is loaded
 
 
 def test_progress_says_case_elapsed_left_and_rate(finished):

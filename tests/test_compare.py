@@ -7,6 +7,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from conftest import TESTS
+from made_runs import case_record
 
 from keras_loader_bench.bench.compare.__main__ import main
 from keras_loader_bench.bench.compare.compare_markdown import verdict_text
@@ -20,7 +21,7 @@ from keras_loader_bench.bench.compare.verdict import (
     judge,
 )
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.report import read_run
+from keras_loader_bench.bench.record.reader import parse_run
 
 ROUNDS = Protocol().rounds
 GOLDEN = TESTS / "data" / "invented_run"
@@ -46,7 +47,8 @@ def measured(chance, noise, *, rounds=9, faster=1.0, machine=1.0, cpu=1.0):
     ceiling_cpu = machine * chance.normal(0.5, 0.015, rounds)
     return {
         "id": "case",
-        "case": {"bench": "feed", "batch_size": 64},
+        "case": {"bench": "feed", "backend": "jax", "loader": "x", "batch_size": 64}
+        | {"pixels": "float32", "samples": 1000},
         "outcome": "ok",
         "rounds": [
             {
@@ -67,8 +69,8 @@ def changes(noise, *, pairs=PAIRS, seed=0, rounds=9, before=None, **after):
         yield judge(
             Pair(
                 id="case",
-                before=measured(chance, noise, rounds=rounds, **(before or {})),
-                after=measured(chance, noise, rounds=rounds, **after),
+                before=case_record(measured(chance, noise, rounds=rounds, **(before or {}))),
+                after=case_record(measured(chance, noise, rounds=rounds, **after)),
                 refused=None,
             )
         )
@@ -106,10 +108,11 @@ def test_a_slower_machine_does_not_make_a_loader_slower_whose_steps_wait():
     for _ in range(20):
         sides = [measured(chance, jax_like, machine=machine) for machine in (1.0, 1.4)]
         for side in sides:
-            side["case"] = {"bench": "emulated", "batch_size": 64}
+            side["case"]["bench"] = "emulated"
             for each in side["rounds"]:
                 each |= {"steady_seconds": each["seconds"], "ceiling_steady_seconds": 0.5}
-        change = judge(Pair(id="case", before=sides[0], after=sides[1], refused=None))
+        before, after = map(case_record, sides)
+        change = judge(Pair(id="case", before=before, after=after, refused=None))
         assert change.rate.apart
         assert change.utilization.apart
         assert change.verdict == NO_CLEAR_DIFFERENCE
@@ -171,11 +174,11 @@ def test_rounds_that_cannot_be_are_refused(value):
 
 @pytest.fixture
 def run():
-    return read_run(GOLDEN)
+    return json.loads((GOLDEN / "run.json").read_text())
 
 
 def refusals(before, after):
-    return {pair.id: pair.refused for pair in pair_cases(before, after).pairs}
+    return {pair.id: pair.refused for pair in pair_cases(parse_run(before), parse_run(after)).pairs}
 
 
 def test_runs_of_other_sources_are_refused(run):
@@ -206,9 +209,9 @@ def test_unlike_runs_are_flagged(run):
     other = deepcopy(run)
     other["environment"]["cores"] = 64
     other["environment"]["packages"]["keras"] = "9.9"
-    other["protocol"]["round_seconds"] = 7
+    other["protocol"]["round_seconds"] = 7.0
     other["status"] = "interrupted"
-    flags = pair_cases(run, other).flags
+    flags = pair_cases(parse_run(run), parse_run(other)).flags
     assert len(flags) == 4
     assert any("cores" in flag and "64" in flag for flag in flags)
     assert any("keras" in flag and "9.9" in flag for flag in flags)
@@ -217,8 +220,8 @@ def test_unlike_runs_are_flagged(run):
 def test_cases_of_one_run_alone_are_named(run):
     other = deepcopy(run)
     gone = other["cases"].pop()["id"]
-    assert pair_cases(run, other).only_before == (gone,)
-    assert pair_cases(other, run).only_after == (gone,)
+    assert pair_cases(parse_run(run), parse_run(other)).only_before == (gone,)
+    assert pair_cases(parse_run(other), parse_run(run)).only_after == (gone,)
 
 
 @pytest.fixture

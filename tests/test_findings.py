@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import terminal_table
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.ranking import best_loaders
@@ -21,7 +22,7 @@ def on_backend(run, backend):
 
 def row_of(run, backend, loader, workers=0):
     wanted = (backend, loader, workers)
-    rows = rows_from_run(run)
+    rows = rows_from_run(parse_run(run))
     return next(row for row in rows if (row.backend, row.loader, row.num_workers) == wanted)
 
 
@@ -40,7 +41,7 @@ def speed_up(result, factor):
 
 
 def says(run):
-    return "\n".join(findings(rows_from_run(run)))
+    return "\n".join(findings(rows_from_run(parse_run(run))))
 
 
 @pytest.mark.parametrize(
@@ -54,10 +55,10 @@ def says(run):
 )
 def test_wrong_batches_count_even_where_the_case_says_ok(run, wrong):
     select(run, "train", "tf_data")["audit"] |= wrong
-    row = rows_from_run(run)[2]
+    row = rows_from_run(parse_run(run))[2]
     assert (row.train.outcome, row.identical) == ("audit_failed", False)
     assert "`tf_data` feeds" not in says(run)
-    assert "audit failed: train-tensorflow-tf_data" in terminal_table(run)
+    assert "audit failed: train-tensorflow-tf_data" in terminal_table(parse_run(run))
 
 
 def test_a_loader_that_was_never_audited_is_not_ranked(run):
@@ -70,7 +71,7 @@ def test_loaders_that_disagree_on_the_same_batches_all_fail(run):
     for result in run["cases"]:
         if result["case"]["loader"] == "numpy":
             result["audit"] |= {"digest": "ff" * 32}
-    assert {row.identical for row in rows_from_run(run)} == {False}
+    assert {row.identical for row in rows_from_run(parse_run(run))} == {False}
     assert "different digests" in says(run)
 
 
@@ -135,7 +136,7 @@ def test_the_footprint_counts_private_and_shared_memory_and_keeps_what_shrank(ru
         {"t": 1.0, "phase": "loader", "anon": 150, "shmem": 5, "file": 900},
         {"t": 2.0, "phase": "epoch 1", "anon": 120, "shmem": 50, "file": 950},
     ]
-    measured = rows_from_run(run)[0].memory
+    measured = rows_from_run(parse_run(run))[0].memory
     assert (measured.anon_bytes, measured.shmem_bytes) == (20, 40)
     assert (measured.footprint_bytes, measured.page_cache_bytes) == (60, -50)
 
@@ -166,14 +167,14 @@ def test_workers_that_hurt_are_named_too(whole_run):
 
 def test_the_best_loader_of_each_backend_has_proven_batches(whole_run):
     wrong = row_of(whole_run, "jax", "stock_sequence", 2)
-    jax, tensorflow, torch = best_loaders(rows_from_run(whole_run))
+    jax, tensorflow, torch = best_loaders(rows_from_run(parse_run(whole_run)))
     assert wrong.feed.rate.median > jax.row.feed.rate.median
     assert (jax.row.label, tensorflow.row.label) == ("sequence (2 workers)", "tf_data")
     assert (torch.row.backend, torch.row.label) == ("torch", "sequence")
 
 
 def test_the_best_loader_is_beyond_doubt_only_without_a_tie(whole_run):
-    jax, _, torch = best_loaders(rows_from_run(whole_run))
+    jax, _, torch = best_loaders(rows_from_run(parse_run(whole_run)))
     assert jax.beyond_doubt
     assert ([row.label for row in torch.tied], torch.beyond_doubt) == (["tf_data"], False)
     text = says(whole_run)
@@ -183,7 +184,7 @@ def test_the_best_loader_is_beyond_doubt_only_without_a_tie(whole_run):
 
 def test_too_few_rounds_tie_with_the_best_loader(whole_run):
     del select(whole_run, "feed", "numpy")["rounds"][5:]
-    best = best_loaders(rows_from_run(whole_run))[1]
+    best = best_loaders(rows_from_run(parse_run(whole_run)))[1]
     assert ([row.label for row in best.tied], best.beyond_doubt) == (["numpy"], False)
     del select(whole_run, "feed", "tf_data")["rounds"][5:]
     assert re.search(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from test_report import GOLDEN
 from keras_loader_bench.bench.history.__main__ import main
 from keras_loader_bench.bench.history.series import CHANGED, POSSIBLE, NamedRun, read_history
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.report import read_run
+from keras_loader_bench.bench.record.reader import parse_run
 
 ROUNDS = Protocol().rounds
 CASE = "feed-tensorflow-numpy-w0-b64-float32-n50000"
@@ -21,7 +22,7 @@ CASE = "feed-tensorflow-numpy-w0-b64-float32-n50000"
 
 @pytest.fixture(scope="module")
 def template():
-    run = read_run(GOLDEN)
+    run = json.loads((GOLDEN / "run.json").read_text())
     run["cases"] = [case for case in run["cases"] if case["id"] == CASE]
     assert len(run["cases"]) == 1
     return run
@@ -35,7 +36,7 @@ def runs(template, speeds, *, noise=jax_like, seed=0):
         run = deepcopy(template)
         run["started_utc"] = f"2026-01-{day:02}T00:00:00Z"
         run["cases"][0]["rounds"] = measured(chance, noise, rounds=ROUNDS, faster=speed)["rounds"]
-        found.append(NamedRun(name=f"day-{day}", run=run))
+        found.append(NamedRun(name=f"day-{day}", run=parse_run(run)))
     return found
 
 
@@ -70,7 +71,7 @@ def test_noise_is_no_change(template, noise):
 def test_runs_come_in_any_order_and_unlike_ones_are_left_out(template):
     named = runs(template, [1] * 3 + [0.5] * 3)
     other = deepcopy(named[1].run)
-    other["environment"]["cpu"] = "another"
+    other.environment.cpu = "another"
     named[1] = NamedRun(name="elsewhere", run=other)
     history = read_history(named[::-1])
     assert [each.name for each in history.runs] == ["day-1", "day-3", "day-4", "day-5", "day-6"]
@@ -81,7 +82,7 @@ def test_runs_come_in_any_order_and_unlike_ones_are_left_out(template):
 def test_what_else_changed_stands_beside_a_change(template):
     named = runs(template, [1] * 3 + [0.5] * 3)
     for each in named[3:]:
-        each.run["environment"]["packages"] = {"keras": "99.0"}
+        each.run.environment.packages = {"keras": "99.0"}
     (series,) = read_history(named).series
     assert any("keras" in text for text in series.changes[0].circumstances)
 
@@ -89,7 +90,7 @@ def test_what_else_changed_stands_beside_a_change(template):
 def test_the_command_writes_a_page_with_the_change(template, tmp_path, capsys):
     for each in runs(template, [1] * 3 + [0.5] * 3):
         (tmp_path / each.name).mkdir()
-        (tmp_path / each.name / "run.json").write_text(json.dumps(each.run))
+        (tmp_path / each.name / "run.json").write_text(json.dumps(asdict(each.run)))
     folders = sorted(str(path) for path in tmp_path.iterdir())
     output = tmp_path / "history.html"
     assert main([*folders, "--output", str(output)]) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from keras_loader_bench.bench.record.process_record import MemoryRecord
 from keras_loader_bench.bench.sensors import memory_metrics
 from keras_loader_bench.bench.sensors.memory_metrics import (
     MemorySplit,
@@ -48,6 +49,12 @@ time.sleep(1)
 """
 
 
+def recorded(sampler):
+    record = MemoryRecord()
+    sampler.add_to(record)
+    return record
+
+
 @contextlib.contextmanager
 def doing(*actions):
     """Start a process that does one action each time it is told to; yields it and the telling."""
@@ -75,7 +82,7 @@ def doing(*actions):
 
 def split_of(sampler):
     reading = sampler.read()
-    return {name: reading[name] for name in ("anon", "file", "shmem", "dev_shm")}
+    return {name: getattr(reading, name) for name in ("anon", "file", "shmem", "dev_shm")}
 
 
 def growths(*actions):
@@ -174,9 +181,9 @@ def test_a_spike_between_two_readings_is_seen_by_the_kernel():
         sampler.begin_peaks()
         go_on()
         sampler.read()
-    (root,) = sampler.record()["processes"]
-    assert root["sampled_peak_rss"] - root["baseline_rss"] < WITHIN
-    spike = root["kernel_peak_rss"] - root["sampled_peak_rss"]
+    (root,) = recorded(sampler).processes
+    assert root.sampled_peak_rss - root.baseline_rss < WITHIN
+    spike = root.kernel_peak_rss - root.sampled_peak_rss
     assert spike == pytest.approx(SIZE, abs=WITHIN)
 
 
@@ -188,8 +195,8 @@ def test_a_peak_before_the_baseline_does_not_count():
         sampler.begin_peaks()
         go_on()
         sampler.read()
-    (root,) = sampler.record()["processes"]
-    assert root["kernel_peak_rss"] - root["baseline_rss"] < WITHIN
+    (root,) = recorded(sampler).processes
+    assert root.kernel_peak_rss - root.baseline_rss < WITHIN
 
 
 def test_the_kernels_file_is_read_as_bytes(tmp_path, monkeypatch):
@@ -224,14 +231,13 @@ def test_readings_say_when_and_in_which_phase():
     process.kill()
     process.wait()
     assert len(sampler.readings) > 4, "it reads on its own, too"
-    times = [reading["t"] for reading in sampler.readings]
+    times = [reading.t for reading in sampler.readings]
     assert times == sorted(times)
-    phases = [reading["phase"] for reading in sampler.readings]
+    phases = [reading.phase for reading in sampler.readings]
     assert list(dict.fromkeys(phases)) == ["start", "first", "second"]
-    assert [phase["name"] for phase in sampler.phases] == ["first", "second"]
-    assert sampler.phases[1]["t"] - sampler.phases[0]["t"] == pytest.approx(0.5, abs=0.3)
-    assert set(sampler.readings[-1]) == {"t", "phase", "anon", "file", "shmem", "dev_shm"}
-    assert sampler.readings[-1]["anon"] > 0
+    assert [phase.name for phase in sampler.phases] == ["first", "second"]
+    assert sampler.phases[1].t - sampler.phases[0].t == pytest.approx(0.5, abs=0.3)
+    assert sampler.readings[-1].anon > 0
 
 
 def test_reading_takes_less_than_two_percent_of_a_core():
@@ -241,9 +247,9 @@ def test_reading_takes_less_than_two_percent_of_a_core():
         go_on()
         with MemorySampler(process.pid) as sampler:
             time.sleep(4)
-        record = sampler.record()
-    assert len(record["readings"]) > 4
-    assert 0 < record["sampler_cpu_seconds"] < 0.02 * record["sampler_seconds"]
+        record = recorded(sampler)
+    assert len(record.readings) > 4
+    assert 0 < record.sampler_cpu_seconds < 0.02 * record.sampler_seconds
 
 
 @pytest.fixture
@@ -299,8 +305,8 @@ def test_a_forbidden_rollup_is_not_read_again(monkeypatch):
     monkeypatch.setitem(memory_metrics.METRICS, "pss", forbidden)
     sampler = MemorySampler(os.getpid())
     assert sampler.metric == "rss_split"
-    assert sampler.read()["anon"] > MIB
-    assert sampler.record()["metric"] == "rss_split"
+    assert sampler.read().anon > MIB
+    assert recorded(sampler).metric == "rss_split"
 
 
 def test_a_sampler_that_cannot_go_on_says_so(monkeypatch):

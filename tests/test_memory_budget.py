@@ -3,7 +3,7 @@
 import pytest
 import suite
 
-from keras_loader_bench.bench.record.footprint import DEATHS
+from keras_loader_bench.bench.record.schema import DEATHS
 
 pytestmark = pytest.mark.long
 
@@ -27,7 +27,7 @@ finished = suite.faulty(
 
 
 def test_every_way_of_dying_has_its_outcome(finished):
-    assert {case["case"]["loader"]: case["outcome"] for case in finished.run["cases"]} == OUTCOMES
+    assert {case.case.loader: case.outcome for case in finished.run.cases} == OUTCOMES
 
 
 def test_only_a_failure_that_is_no_death_fails_the_run(finished):
@@ -39,19 +39,19 @@ def test_only_a_failure_that_is_no_death_fails_the_run(finished):
 
 def test_every_death_is_proven(finished):
     refused, over = finished.case("hoards"), finished.case("spawns")
-    assert "Unable to allocate 512. MiB" in refused["error"]["message"]
-    limit = refused["memory"]["limit"]
-    assert limit["limit_bytes"] - limit["data_bytes"] == BUDGET
-    held = [r["anon"] + r["shmem"] for r in over["memory"]["readings"]]
-    baseline = over["memory"]["baseline"]
-    assert max(held) - baseline["anon"] - baseline["shmem"] > BUDGET
-    assert "more than the budget of 100 MiB" in over["error"]["message"]
-    assert finished.case("segfaults")["error"]["signal"] == "SIGSEGV"
-    assert "no answer to `round`" in finished.case("stuck")["error"]["message"]
+    assert "Unable to allocate 512. MiB" in refused.error.message
+    limit = refused.memory.limit
+    assert limit.limit_bytes - limit.data_bytes == BUDGET
+    held = [r.anon + r.shmem for r in over.memory.readings]
+    baseline = over.memory.baseline
+    assert max(held) - baseline.anon - baseline.shmem > BUDGET
+    assert "more than the budget of 100 MiB" in over.error.message
+    assert finished.case("segfaults").error.signal == "SIGSEGV"
+    assert "no answer to `round`" in finished.case("stuck").error.message
 
 
 def test_the_row_says_what_kept_the_budget(finished):
-    kept = {case["case"]["loader"]: case["memory"]["enforcement"] for case in finished.run["cases"]}
+    kept = {case.case.loader: case.memory.enforcement for case in finished.run.cases}
     assert kept == dict.fromkeys(OUTCOMES, "RLIMIT_DATA") | {"spawns": "watchdog"}
     table = finished.report.partition("## Memory")[2]
     for loader, how in kept.items():
@@ -60,16 +60,16 @@ def test_the_row_says_what_kept_the_budget(finished):
 
 
 def test_a_survivor_is_audited_without_the_limit(finished):
-    assert finished.case("sequence")["audit"]["identical"]
+    assert finished.case("sequence").audit.identical
 
 
 def test_the_breaking_point_is_bracketed(finished):
     tried = {
-        probe["case"]["samples"]: probe["outcome"]
-        for probe in finished.run["probes"]
-        if probe["case"]["loader"] == "hoards"
+        probe.case.samples: probe.outcome
+        for probe in finished.run.probes
+        if probe.case.loader == "hoards"
     }
-    assert len(tried) == len(finished.run["probes"])
+    assert len(tried) == len(finished.run.probes)
     # Where only its last MiB is missing, any allocation of the process may be the one refused, also
     # one after which it crashes or hangs.
     low = max(samples for samples, outcome in tried.items() if outcome == "ok")
@@ -83,9 +83,9 @@ def test_the_breaking_point_is_bracketed(finished):
 
 
 def test_survivors_of_the_search_are_audited_too(finished):
-    lived = [probe for probe in finished.run["probes"] if probe["outcome"] == "ok"]
+    lived = [probe for probe in finished.run.probes if probe.outcome == "ok"]
     assert lived
-    assert all(probe["audit"]["identical"] for probe in lived)
+    assert all(probe.audit.identical for probe in lived)
 
 
 def test_deaths_are_not_listed_as_failures(finished):

@@ -11,6 +11,7 @@ from registered import CIFAR10
 from keras_loader_bench.bench.child import models
 from keras_loader_bench.bench.child.ceiling import CeilingLoader
 from keras_loader_bench.bench.child.device import describe_backend
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
 from keras_loader_bench.loaders.audit.recording import record_fit
 from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic
@@ -22,6 +23,10 @@ each_backend = pytest.mark.each_backend
 def test_the_cnn_has_its_parameters():
     assert models.cnn(CIFAR10["float32"]).count_params() == models.CNN_PARAMETERS == 550_570
     assert models.cnn(CIFAR10["uint8"]).count_params() == 550_570
+
+
+def test_the_models_of_training_cases_are_those_that_can_be_asked_for():
+    assert {"null", *CASE_OPTIONS["model"].choices} == set(models.MODELS)
 
 
 def test_the_cnn_learns_from_the_synthetic_edition():

@@ -63,8 +63,8 @@ def test_a_driver_that_is_too_old_for_a_function_costs_a_figure():
     assert not isinstance(error, pynvml.NVMLError)
     fake = FakeCard(errors={"nvmlDeviceGetComputeRunningProcesses": error})
     record = CardMonitor(Card(0, FakeNvml(fake))).stop()
-    assert record["other_processes"] is None
-    assert "Unversioned function" in record["missing"]["processes"]
+    assert record.other_processes is None
+    assert "Unversioned function" in record.missing["processes"]
 
 
 def test_a_sibling_that_is_lost_hides_no_card():
@@ -151,7 +151,7 @@ def test_without_a_counter_that_moves_power_is_integrated(errors):
     end = monitor.read()
     joules, source = monitor.energy(start, end)
     assert source == "power"
-    assert joules == pytest.approx(200 * (end["t"] - start["t"]))
+    assert joules == pytest.approx(200 * (end.t - start.t))
     monitor.stop()
 
 
@@ -162,7 +162,7 @@ def test_without_power_there_is_no_energy():
     }
     monitor = CardMonitor(Card(0, FakeNvml(FakeCard(errors=errors))))
     assert monitor.energy(monitor.read(), monitor.read()) == (None, None)
-    assert set(monitor.stop()["missing"]) == {"energy_j", "power_w"}
+    assert set(monitor.stop().missing) == {"energy_j", "power_w"}
 
 
 def test_the_first_reading_is_of_the_card_before_the_case():
@@ -171,8 +171,8 @@ def test_the_first_reading_is_of_the_card_before_the_case():
     fake.used_bytes += 2**30
     monitor.read()
     record = monitor.stop()
-    assert record["idle"]["memory_used_bytes"] == 500 * 2**20
-    assert record["readings"][-1]["memory_used_bytes"] == 500 * 2**20 + 2**30
+    assert record.idle.memory_used_bytes == 500 * 2**20
+    assert record.readings[-1].memory_used_bytes == 500 * 2**20 + 2**30
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_processes_beside_the_case_are_noticed(before, during, others):
     monitor = CardMonitor(Card(0, FakeNvml(fake)))
     fake.pids = during
     time.sleep(0.3)
-    assert monitor.stop()["other_processes"] == others
+    assert monitor.stop().other_processes == others
 
 
 def test_processes_may_be_a_secret():
     errors = {"nvmlDeviceGetComputeRunningProcesses": pynvml.NVML_ERROR_NO_PERMISSION}
     record = CardMonitor(Card(0, FakeNvml(FakeCard(errors=errors)))).stop()
-    assert record["other_processes"] is None
-    assert record["missing"] == {"processes": "NVML: Insufficient Permissions"}
+    assert record.other_processes is None
+    assert record.missing == {"processes": "NVML: Insufficient Permissions"}
 
 
 def test_a_driver_that_disappears_ends_the_readings_and_nothing_else():
@@ -202,6 +202,6 @@ def test_a_driver_that_disappears_ends_the_readings_and_nothing_else():
     time.sleep(0.3)
     assert library.calls == calls, "nobody asks a driver that is gone again and again"
     record = monitor.stop()
-    assert record["readings"][-1]["power_w"] is None
-    assert record["missing"]["power_w"] == "NVML: GPU is lost"
-    assert record["idle"]["power_w"] == 200.0
+    assert record.readings[-1].power_w is None
+    assert record.missing["power_w"] == "NVML: GPU is lost"
+    assert record.idle.power_w == 200.0

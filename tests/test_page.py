@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from conftest import INVENTED_RUN
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import write_report
 from keras_loader_bench.bench.report.page import Plot, html_page
 from keras_loader_bench.bench.report.page.svg import inline_svg
@@ -169,8 +170,8 @@ def test_numbers_stand_to_the_right_and_headings_name_columns(page):
 
 
 def test_plots_follow_the_colours_of_the_page(whole_run):
-    rows = rows_from_run(whole_run)
-    for name, figure in figures(whole_run, rows, []).items():
+    rows = rows_from_run(parse_run(whole_run))
+    for name, figure in figures(parse_run(whole_run), rows, []).items():
         svg = inline_svg(svg_text(figure), key=name, title="A <plot>")
         assert "#000000" not in svg
         assert "#ffffff" not in svg

@@ -213,8 +213,8 @@ def test_cold_rounds_stand_in_rows_of_their_own(stored, tmp_path):
     )
     assert done.exit_status == 0, done.output
     resident = {
-        case["case"]["page_cache"]: [measured["resident_before"] for measured in case["rounds"]]
-        for case in done.run["cases"]
+        case.case.page_cache: [measured.resident_before for measured in case.rounds]
+        for case in done.run.cases
     }
     assert max(resident["cold"]) <= 0.01
     assert min(resident["warm"]) == 1

@@ -87,19 +87,19 @@ def test_the_readme_can_be_read_in_a_few_minutes():
 
 def test_the_memory_reference_of_tensorflow_is_of_tensorflow():
     run = read_run(MEMORY.with_name("memory-tensorflow"))
-    assert {case["case"]["backend"] for case in run["cases"]} == {"tensorflow"}
+    assert {case.case.backend for case in run.cases} == {"tensorflow"}
 
 
 def test_every_round_of_the_cold_reference_was_cold():
-    rounds = [measured for case in read_run(COLD)["cases"] for measured in case["rounds"]]
-    assert max(measured["resident_before"] for measured in rounds) <= MOST_RESIDENT
+    rounds = [measured for case in read_run(COLD).cases for measured in case.rounds]
+    assert max(measured.resident_before for measured in rounds) <= MOST_RESIDENT
     assert {row.page_cache for row in rows_from_run(read_run(COLD))} == {"cold"}
 
 
 def test_all_batches_of_the_emulated_reference_are_identical():
     rows = rows_from_run(read_run(EMULATED))
     assert {row.backend for row in rows} == set(BACKENDS)
-    known = [name for name in read_run(EMULATED)["loaders"] if name in LOADERS]
+    known = [name for name in read_run(EMULATED).loaders if name in LOADERS]
     assert {row.loader for row in rows} == {name for name in known if not LOADERS[name].opt_in}
     for row in rows:
         assert row.identical
@@ -114,8 +114,8 @@ def test_the_reference_shows_what_the_findings_say_of_it():
     sequence = lines["sequence"]
     assert not sequence.died
     largest = max(sequence.lived)
-    assert largest == run["sources"][0]["num_samples"]
-    assert largest * 3072 > run["protocol"]["memory_budget_bytes"]
+    assert largest == run.sources[0].num_samples
+    assert largest * 3072 > run.protocol.memory_budget_bytes
     assert sequence.lived[largest] < 1.10 * sequence.lived[min(sequence.lived)]
 
 
@@ -152,7 +152,7 @@ def test_there_are_reference_reports():
 def test_the_reference_has_every_loader_of_its_time_on_every_backend():
     """A loader that has come since is in the next reference."""
     run = read_run(TABLE)
-    known = [name for name in run["loaders"] if name in LOADERS and not LOADERS[name].opt_in]
+    known = [name for name in run.loaders if name in LOADERS and not LOADERS[name].opt_in]
     measured = {(row.backend, row.loader, row.num_workers) for row in reference_rows()}
     assert len(known) >= 7
     assert measured == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report.audit_section import audit_blocks, audit_summary
 from keras_loader_bench.bench.report.endings import endings
 from keras_loader_bench.bench.report.rows import rows_from_run
@@ -19,18 +20,18 @@ def on_backend(run, backend):
 
 
 def test_an_audit_without_failures_takes_one_line(run):
-    rows = [row for row in rows_from_run(run) if row.identical]
+    rows = [row for row in rows_from_run(parse_run(run)) if row.identical]
     passes = "fit, epoch 1; fit, epoch 2; evaluate; predict"
     line = f"All 7 audited rows are identical to the reference in every pass: {passes}."
     assert (audit_summary(rows), audit_blocks(rows)) == ([line], [])
 
 
 def test_rows_that_fail_in_the_same_way_are_told_once(run):
-    known, _ = audit_blocks(rows_from_run(run))
+    known, _ = audit_blocks(rows_from_run(parse_run(run)))
     assert known.heading == "`stock_sequence (2 workers)` (jax; torch): 11 of 65 missing (known)"
     result = next(r for r in on_backend(run, "torch") if r["outcome"] == "audit_failed")
     result["audit"]["passes"][2]["missing_batches"] = [3]
-    jax, _, torch = audit_blocks(rows_from_run(run))
+    jax, _, torch = audit_blocks(rows_from_run(parse_run(run)))
     assert jax.known
     assert torch.heading.endswith("(torch): 11 of 65 missing (known)")
     assert torch.known is None  # the reason is the same, and stands above
@@ -39,7 +40,7 @@ def test_rows_that_fail_in_the_same_way_are_told_once(run):
 def test_the_audit_tells_each_pass_with_what_is_missing_and_by_how_much_values_differ(run):
     result = next(r for r in on_backend(run, "jax") if r["outcome"] == "audit_failed")
     result["audit"]["passes"][3] |= {"verdict": "other_values", "max_ulps": 1234}
-    block = audit_blocks(rows_from_run(run))[0]
+    block = audit_blocks(rows_from_run(parse_run(run)))[0]
     lines = [dict(zip(block.headings, line, strict=True)) for line in block.table]
     assert [line["verdict"] for line in lines[:2]] == ["missing or repeated", "other order"]
     assert (lines[0]["missing"], lines[0]["repeated"]) == ("11: 54-64", "11: 1-11")
@@ -50,7 +51,10 @@ def test_a_known_failure_that_did_not_happen_is_named(run):
     for result in run["cases"]:
         if result["case"]["loader"] == "numpy":
             result["known_failure"] = {"reason": "r", "link": "l"}
-    assert "identical all the same: `numpy` (tensorflow)." in audit_summary(rows_from_run(run))[1]
+    assert (
+        "identical all the same: `numpy` (tensorflow)."
+        in audit_summary(rows_from_run(parse_run(run)))[1]
+    )
 
 
 def test_the_log_of_a_failure_is_shown_unless_it_was_expected(run):
@@ -58,7 +62,7 @@ def test_the_log_of_a_failure_is_shown_unless_it_was_expected(run):
         if result["outcome"] == "audit_failed":
             difference = result["audit"]["first_difference"]
             result["error"] = {"type": "AuditFailed", "message": difference, "log_tail": "log"}
-    shown = {ending.id.split("-")[2]: ending for ending in endings(run)}
+    shown = {ending.id.split("-")[2]: ending for ending in endings(parse_run(run))}
     assert "End of the log" in shown["wrong_dtype"].blocks
     assert not shown["stock_sequence"].blocks
     assert shown["stock_sequence"].message == ""  # it says no more than the difference

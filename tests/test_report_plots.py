@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report.bar_plots import (
     footprint_figure,
     rates_figure,
@@ -29,12 +30,12 @@ def styles_of(run):
 
 
 def drawn(figure_of, run):
-    return figure_of(rows_from_run(run), styles_of(run))
+    return figure_of(rows_from_run(parse_run(run)), styles_of(run))
 
 
 def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
-    rows = rows_from_run(run)
-    write_plots(figures(run, rows, []), tmp_path)
+    rows = rows_from_run(parse_run(run))
+    write_plots(figures(parse_run(run), rows, []), tmp_path)
     for name in ("rates", "utilization", "footprint", "timeline"):
         root = ElementTree.parse(tmp_path / f"{name}.svg").getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -47,7 +48,7 @@ def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
 
 
 def test_every_plot_says_what_it_shows(whole_run):
-    found = figures(whole_run, rows_from_run(whole_run), [])
+    found = figures(parse_run(whole_run), rows_from_run(parse_run(whole_run)), [])
     assert set(found) <= set(CAPTIONS)
     assert {"rates", "utilization", "workers", "pareto", "footprint", "timeline"} <= set(found)
     for figure in found.values():
@@ -84,7 +85,7 @@ def test_a_loader_that_is_not_known_has_a_style_too():
 
 
 def test_single_rounds_are_dots_and_all_there(run):
-    rows = [row for row in rows_from_run(run) if row.feed.outcome == "ok"]
+    rows = [row for row in rows_from_run(parse_run(run)) if row.feed.outcome == "ok"]
     ax = drawn(rates_figure, run).axes[0]
     dots = [line for line in ax.lines if line.get_marker() == "."]
     assert [len(line.get_xdata()) for line in dots] == [len(row.feed.rates) for row in rows]
@@ -93,11 +94,11 @@ def test_single_rounds_are_dots_and_all_there(run):
 
 
 def test_rows_of_one_backend_stand_under_its_name(whole_run, run):
-    layout = Layout.of(rows_from_run(whole_run))
+    layout = Layout.of(rows_from_run(parse_run(whole_run)))
     names = layout.headings | dict(zip(layout.positions, layout.labels, strict=True))
     assert [names[y] for y in range(3)] == ["jax", "sequence", "sequence (2 workers)"]
     assert list(layout.headings.values()) == ["jax", "tensorflow", "torch"]
-    assert Layout.of(rows_from_run(run)).headings == {}
+    assert Layout.of(rows_from_run(parse_run(run))).headings == {}
 
 
 def test_the_ideal_line_begins_at_the_rate_without_workers(whole_run):
@@ -105,7 +106,7 @@ def test_the_ideal_line_begins_at_the_rate_without_workers(whole_run):
     ideal = next(line for line in ax.lines if line.get_linestyle() == ":")
     xs, ys = ideal.get_xdata(), ideal.get_ydata()
     assert list(ys) == [ys[0] * max(1, x) for x in xs]
-    row = next(row for row in rows_from_run(whole_run) if row.num_workers == 0)
+    row = next(row for row in rows_from_run(parse_run(whole_run)) if row.num_workers == 0)
     assert ys[0] == pytest.approx(row.feed.rate.median / 1000)
     assert ax.get_ylim()[0] == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import terminal_table
 from keras_loader_bench.bench.report.cells import (
     fence,
@@ -47,7 +48,7 @@ def test_no_line_in_the_terminal_is_too_long(run, width, name, samples):
             result |= {"outcome": "killed", "error": {"type": "E", "message": "m" * 300}}
         else:
             speed_up(result, samples)
-    lines = terminal_table(run, width=width).split("\n")
+    lines = terminal_table(parse_run(run), width=width).split("\n")
     assert max(map(len, lines)) <= width
     assert all(line.isascii() and line.isprintable() for line in lines)
 
@@ -55,7 +56,7 @@ def test_no_line_in_the_terminal_is_too_long(run, width, name, samples):
 def test_long_names_shorten_and_figures_stay(run):
     for result in run["cases"]:
         result["case"]["loader"] += "_" * 100
-    table = terminal_table(run)
+    table = terminal_table(parse_run(run))
     assert "34.3k" in table
     assert "NO" in table
 

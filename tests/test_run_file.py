@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import INVENTED_RUN
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.rows import rows_from_run
 
@@ -22,7 +23,9 @@ def test_a_run_of_schema_1_keeps_every_figure_and_verdict(run):
     """Both runs hold the same rounds; schema 1 knew neither workers, passes nor boundaries."""
     for result in run["cases"]:
         result.pop("epoch_boundary_s", None)
-    for old, new in zip(rows_from_run(read_run(SCHEMA_1)), rows_from_run(run), strict=True):
+    for old, new in zip(
+        rows_from_run(read_run(SCHEMA_1)), rows_from_run(parse_run(run)), strict=True
+    ):
         assert (old.label, old.feed, old.train) == (new.label, new.feed, new.train)
         assert (old.memory is None) == (new.memory is None)
         if old.memory and new.memory and new.loader != "sequence":  # it has more rounds
@@ -39,8 +42,8 @@ def test_a_run_of_schema_1_keeps_every_figure_and_verdict(run):
         (None, "does not exist"),
         ("{", "cannot be read as JSON"),
         ("[]", "not a run of this suite"),
-        ('{"schema": 6}', "Upgrade keras-loader-bench"),
-        ('{"schema": 1, "status": "complete"}', "`environment` must be dict, got NoneType"),
+        ('{"schema": 7}', "Upgrade keras-loader-bench"),
+        ('{"schema": 1, "status": "complete"}', "`environment`: field required"),
     ],
 )
 def test_a_run_that_cannot_be_read_costs_one_line_and_no_file(tmp_path, content, message):
@@ -61,9 +64,13 @@ def test_a_run_that_cannot_be_read_costs_one_line_and_no_file(tmp_path, content,
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
-        ("case", {}, "`cases[0].case.backend` must be str"),
-        ("known_failure", {"reason": 1}, "`cases[0].known_failure.reason` must be str"),
-        ("audit", {"identical": True}, "`cases[0].audit.verdict` must be str"),
+        ("case", {}, "`cases[0].case.backend`: field required"),
+        (
+            "known_failure",
+            {"reason": 1},
+            "`cases[0].known_failure.reason`: input should be a valid string, got int",
+        ),
+        ("audit", {"identical": 1}, "`cases[0].audit.identical`: input should be a valid boolean"),
     ],
 )
 def test_a_part_of_another_form_is_named(run, tmp_path, part, value, message):

@@ -1,10 +1,13 @@
 """What sizes say together: bytes a sample, where a loader dies, what a machine holds."""
 
+import json
+
 import pytest
 from conftest import INVENTED_RUN
+from made_runs import case_record, raw_run
 
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.record.writer import RunFile
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import read_run, write_report
 from keras_loader_bench.bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
 from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
@@ -82,16 +85,23 @@ def grows(bytes_per_sample, samples):
 
 @pytest.fixture
 def run(tmp_path):
-    environment = {"memory_bytes": 24 * GIB}
-    protocol = {"memory_budget_bytes": GIB}
-    file = RunFile(tmp_path, environment=environment, protocol=protocol, plan=[{}] * 10)
+    cases = []
     for samples in SIZES:
-        file.add_case(grows(3_100, samples))
-        file.add_case(case("stays", samples, 9 * MIB + samples % 7 * 20_000))
-    for samples in (330_000, 343_000, 350_000):
-        file.add_probe(grows(3_100, samples))
-    file.finish("complete")
-    return file.run
+        cases.append(grows(3_100, samples))
+        cases.append(case("stays", samples, 9 * MIB + samples % 7 * 20_000))
+    run = raw_run(
+        cases,
+        environment={"memory_bytes": 24 * GIB},
+        protocol={"memory_budget_bytes": GIB},
+        probes=[grows(3_100, samples) for samples in (330_000, 343_000, 350_000)],
+        planned_cases=10,
+    )
+    write(tmp_path, run)
+    return run
+
+
+def write(folder, run):
+    (folder / "run.json").write_text(json.dumps(run))
 
 
 def styles_of(run):
@@ -99,7 +109,8 @@ def styles_of(run):
 
 
 def lines(run):
-    return {line.row.loader: line for line in scalings(run, rows_from_run(run))}
+    typed = parse_run(run)
+    return {line.row.loader: line for line in scalings(typed, rows_from_run(typed))}
 
 
 def test_the_slope_is_what_a_sample_needs(run):
@@ -153,13 +164,15 @@ def test_the_report_says_it(run, tmp_path):
 
 
 def test_the_terminal_says_where_a_loader_dies(run):
-    text = terminal_table(run)
+    text = terminal_table(parse_run(run))
     assert "grows needs 3.03 KiB a sample and dies under 1 GiB between 343,000 and" in text
     assert "refused: memory-" not in text, "a death is no failure"
 
 
 def test_the_plot_has_a_budget_and_crosses_where_loaders_died(run):
-    (ax,) = scaling_figure(scalings(run, rows_from_run(run)), styles_of(run)).axes
+    (ax,) = scaling_figure(
+        scalings(parse_run(run), rows_from_run(parse_run(run))), styles_of(run)
+    ).axes
     budget = [line for line in ax.lines if list(line.get_ydata()) == [1024, 1024]]
     assert len(budget) == 1
     (crosses,) = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
@@ -170,7 +183,7 @@ def test_the_plot_has_a_budget_and_crosses_where_loaders_died(run):
 
 
 def test_memory_over_time_is_stacked_and_has_the_phases(run):
-    figure = timeline_figure(run, styles_of(run))
+    figure = timeline_figure(parse_run(run), styles_of(run))
     grows, stays = figure.axes
     assert "grows, refused" in grows.get_title(loc="left")
     assert "800,000 samples" in stays.get_title(loc="left")
@@ -189,30 +202,18 @@ def test_figures_of_another_metric_are_no_part_of_a_line(run):
 def test_figures_of_different_metrics_are_not_compared(run, tmp_path):
     run["probes"] = []
     run["cases"] = [case("one", 50_000, 9 * MIB), case("two", 50_000, 90 * MIB, metric="rss")]
-    RunFileAt(tmp_path, run)
+    write(tmp_path, run)
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "over the baseline, `" not in text
     assert "90 (RSS, page cache included)" in text
 
 
-class RunFileAt:
-    """Put a run in a folder in place of the one that is there."""
-
-    def __init__(self, folder, run):
-        (folder / "run.json").unlink()
-        environment, protocol = run["environment"], run["protocol"]
-        file = RunFile(folder, environment=environment, protocol=protocol, plan=[])
-        for result in run["cases"]:
-            file.add_case(result)
-        file.finish("complete")
-
-
 @pytest.mark.parametrize(("slope", "found"), [(0.0, False), (MIB, True)])
 def test_a_leak_is_a_slope_beyond_doubt(run, tmp_path, slope, found):
     run["probes"] = []
     run["cases"] = [case("leaks", 50_000, 9 * MIB, budget=None, slope=slope)]
-    RunFileAt(tmp_path, run)
+    write(tmp_path, run)
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert ("With every round memory grows: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
@@ -234,8 +235,9 @@ def test_a_look_at_a_peak_is_no_reading_of_what_is_left(run, tmp_path):
         readings.append(reading)
         if reading["phase"] in ("epoch 4", "closed"):
             readings.append(reading | {"anon": reading["anon"] + 10 * MIB, "look": True})
-    before = read_memory(result)
-    after = read_memory(result | {"memory": result["memory"] | {"readings": readings}})
+    before = read_memory(case_record(result))
+    looked = result | {"memory": result["memory"] | {"readings": readings}}
+    after = read_memory(case_record(looked))
     assert (after.growth, after.left_bytes) == (before.growth, before.left_bytes)
     assert after.footprint_bytes > before.footprint_bytes, "but it is part of the footprint"
 
@@ -243,7 +245,7 @@ def test_a_look_at_a_peak_is_no_reading_of_what_is_left(run, tmp_path):
 def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):
     run["probes"] = []
     run["cases"] = [case("leaks", 50_000, 9 * MIB, budget=None, slope=MIB, epochs=5)]
-    RunFileAt(tmp_path, run)
+    write(tmp_path, run)
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "too few rounds" in text
@@ -251,8 +253,6 @@ def test_five_epochs_are_too_few_to_speak_of_growth(run, tmp_path):
 
 
 def test_a_run_of_schema_2_keeps_its_footprints(whole_run, tmp_path):
-    import json
-
     for result in whole_run["cases"]:
         for name in ("phases", "processes", "budget_bytes", "enforcement", "limit"):
             (result["memory"] or {}).pop(name, None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_runs import raw_run
 
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report.stability import stability_warnings, trend
 
 CORES = 4
@@ -24,14 +26,15 @@ def a_round(seconds=1.0, **changes):
 def a_run(rounds=None, environment=None, **case):
     rounds = [a_round(1 + 0.01 * (n % 3)) for n in range(15)] if rounds is None else rounds
     options = {"bench": "feed", "loader": "x", "backend": "jax", "batch_size": 64}
-    return {
-        "environment": {"cores": CORES, "load_average_1min": 0.2} | (environment or {}),
-        "cases": [{"id": "feed-x", "case": options, "rounds": rounds, **case}],
-    }
+    options |= {"pixels": "float32", "samples": 1000}
+    return raw_run(
+        [{"id": "feed-x", "case": options, "outcome": "ok", "rounds": rounds, **case}],
+        environment={"cores": CORES, "load_average_1min": 0.2} | (environment or {}),
+    )
 
 
 def test_a_quiet_run_has_no_warning():
-    assert stability_warnings(a_run()) == []
+    assert stability_warnings(parse_run(a_run())) == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_a_quiet_run_has_no_warning():
     ids=["few", "spread", "drift", "load", "others", "stolen", "quota", "swapped", "swap"],
 )
 def test_each_disturbance_is_told_with_what_to_do(run, what, remedy):
-    found = [text for text in stability_warnings(run) if what in text]
+    found = [text for text in stability_warnings(parse_run(run)) if what in text]
     assert len(found) == 1
     assert remedy in found[0]
 
@@ -69,11 +72,12 @@ def test_each_disturbance_is_told_with_what_to_do(run, what, remedy):
 def test_a_run_that_does_not_tell_is_not_warned_of(environment):
     old = ("machine_busy_cpu_seconds", "machine_stolen_cpu_seconds")
     rounds = [{k: v for k, v in a_round().items() if k not in old}] * 15
-    assert stability_warnings(a_run(rounds, environment)) == []
+    assert stability_warnings(parse_run(a_run(rounds, environment))) == []
 
 
 def test_a_round_that_was_cut_short_breaks_nothing():
-    assert stability_warnings(a_run([*[a_round()] * 14, {"samples": 1000}])) == []
+    run = a_run([*[a_round()] * 14, {"samples": 1000}])
+    assert stability_warnings(parse_run(run)) == []
 
 
 def test_a_trend_is_told_from_noise():
@@ -89,5 +93,5 @@ def test_a_trend_is_told_from_noise():
 def test_of_many_cases_the_first_few_are_named():
     run = a_run([a_round()] * 3)
     run["cases"] = [run["cases"][0] | {"id": f"case-{n}"} for n in range(9)]
-    (text,) = stability_warnings(run)
+    (text,) = stability_warnings(parse_run(run))
     assert "`case-3` and 5 more" in text

@@ -26,16 +26,13 @@ finished = suite.Job(
 
 def test_what_needs_it_is_skipped_and_all_else_works(finished):
     assert finished.exit_status == 0, finished.output
-    for case in finished.run["cases"]:
-        needs_it = "tensorflow" in (case["case"]["backend"],) or case["case"]["loader"] == "tf_data"
-        assert case["outcome"] == ("skipped" if needs_it else "ok"), case["id"]
+    for case in finished.run.cases:
+        needs_it = "tensorflow" in (case.case.backend,) or case.case.loader == "tf_data"
+        assert case.outcome == ("skipped" if needs_it else "ok"), case.id
         if needs_it:
-            assert (
-                "`tensorflow` is not installed; `pip install tensorflow`"
-                in (case["error"]["message"])
-            )
+            assert "`tensorflow` is not installed; `pip install tensorflow`" in (case.error.message)
         else:
-            assert case["audit"]["identical"]
+            assert case.audit.identical
 
 
 def environment(tmp_path, **variables):

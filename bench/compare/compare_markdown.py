@@ -5,9 +5,8 @@ Must not know: how a verdict is reached, files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from keras_loader_bench.bench.compare.pairs import Pair, Pairs
 from keras_loader_bench.bench.compare.ratio import Ratio
@@ -19,6 +18,7 @@ from keras_loader_bench.bench.compare.verdict import (
     TOO_FEW_ROUNDS,
     Change,
 )
+from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import read_throughput
 from keras_loader_bench.bench.report.memory_figures import read_memory
@@ -109,7 +109,7 @@ def _memory_line(pair: Pair) -> list[str]:
     return [cells.code(pair.id), *sizes, pair.refused or ""]
 
 
-def _rate(result: Mapping[str, Any]) -> str:
+def _rate(result: CaseRecord) -> str:
     case = read_throughput(result)
     return cells.measured(case, lambda case: cells.median(case.rate, cells.rate))
 

@@ -5,11 +5,11 @@ Must not know: how a difference is judged or shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_loader_bench.bench.record.schema import RunRecord
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.audit_result import read_audit
 from keras_loader_bench.bench.report.endings import case_outcome
 
@@ -24,15 +24,15 @@ class Pair:
     """One case as two runs measured it."""
 
     id: str
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
+    before: CaseRecord
+    after: CaseRecord
     refused: str | None
     """Why the two must not be compared; `None`: they may be."""
 
     @property
     def bench(self) -> str:
         """Which benchmark it belongs to."""
-        return str(self.before["case"]["bench"])
+        return self.before.case.bench
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +48,14 @@ class Pairs:
     """Differences between the runs that a reader has to know of, a sentence each."""
 
 
-def pair_cases(before: RunRecord, after: RunRecord) -> Pairs:
+def pair_cases(before: Run, after: Run) -> Pairs:
     """Bring the cases of two runs together, by what was measured.
 
     Args:
-        before: the content of `run.json` of one run, as `read_run` returns it.
-        after: that of the run that is compared with it.
+        before: one run.
+        after: the run that is compared with it.
     """
-    old, new = ({case["id"]: case for case in run["cases"]} for run in (before, after))
+    old, new = ({case.id: case for case in run.cases} for run in (before, after))
     refused = _other_source(before, after)
     return Pairs(
         pairs=tuple(
@@ -74,16 +74,16 @@ def pair_cases(before: RunRecord, after: RunRecord) -> Pairs:
     )
 
 
-def _other_source(before: RunRecord, after: RunRecord) -> str | None:
+def _other_source(before: Run, after: Run) -> str | None:
     return None if _sources(before) == _sources(after) else "the runs had different sources"
 
 
-def _sources(run: RunRecord) -> set[tuple[Any, ...]]:
+def _sources(run: Run) -> set[tuple[Any, ...]]:
     names = ("images_sha256", "labels_sha256")
-    return {tuple(source.get(name) for name in names) for source in run["sources"]}
+    return {tuple(getattr(source, name) for name in names) for source in run.sources}
 
 
-def _unfit(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+def _unfit(before: CaseRecord, after: CaseRecord) -> str | None:
     for which, result in (("first", before), ("second", after)):
         if reason := unfit(result):
             return f"the {which} run's {reason}"
@@ -91,7 +91,7 @@ def _unfit(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     return "the two runs audited different batches" if len(digests) > 1 else None
 
 
-def unfit(result: Mapping[str, Any]) -> str | None:
+def unfit(result: CaseRecord) -> str | None:
     """Return why a case must not be compared with any other; `None`: it may be."""
     outcome = case_outcome(result)
     if outcome != "ok":
@@ -99,21 +99,22 @@ def unfit(result: Mapping[str, Any]) -> str | None:
     return "batches are not proven identical" if read_audit(result) is None else None
 
 
-def _flags(before: RunRecord, after: RunRecord) -> Iterator[str]:
+def _flags(before: Run, after: Run) -> Iterator[str]:
     yield from differences(before, after)
     for which, run in (("first", before), ("second", after)):
-        if run["status"] != "complete":
-            yield f"the {which} run is not complete: {run['status']}"
+        if run.status != "complete":
+            yield f"the {which} run is not complete: {run.status}"
 
 
-def differences(before: RunRecord, after: RunRecord, *, software: bool = True) -> Iterator[str]:
+def differences(before: Run, after: Run, *, software: bool = True) -> Iterator[str]:
     """Say in what two runs are unlike: protocol, machine, source and, if wanted, software."""
     old_versions, new_versions = _versions(before), _versions(after)
-    for title, old, new, names in (
-        ("protocol", before["protocol"], after["protocol"], PROTOCOL),
-        ("machine", before["environment"], after["environment"], ENVIRONMENT),
+    sides: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any], Iterable[str]]] = (
+        ("protocol", vars(before.protocol), vars(after.protocol), PROTOCOL),
+        ("machine", vars(before.environment), vars(after.environment), ENVIRONMENT),
         ("software", old_versions, new_versions, sorted(old_versions | new_versions)),
-    ):
+    )
+    for title, old, new, names in sides:
         if title == "software" and not software:
             continue
         for name in names:
@@ -123,8 +124,7 @@ def differences(before: RunRecord, after: RunRecord, *, software: bool = True) -
         yield "source: other images or labels"
 
 
-def _versions(run: RunRecord) -> dict[str, Any]:
-    environment = run["environment"]
-    backends = environment.get("backends") or {}
-    versions = {name: f"{b.get('version')} on {b.get('device')}" for name, b in backends.items()}
-    return {**(environment.get("packages") or {}), **versions}
+def _versions(run: Run) -> dict[str, str]:
+    environment = run.environment
+    versions = {name: f"{b.version} on {b.device}" for name, b in environment.backends.items()}
+    return {**environment.packages, **versions}

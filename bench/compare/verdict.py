@@ -64,7 +64,7 @@ def judge(pair: Pair) -> Change:
     """
     if pair.bench == "memory":
         return Change(pair=pair, verdict=REFUSED if pair.refused else TOO_FEW_ROUNDS)
-    old, new = round_figures(pair.before), round_figures(pair.after)
+    old, new = (round_figures(side.case, side.rounds) for side in (pair.before, pair.after))
     figures = {
         field: Ratio.between(*([value for value in side[name] if value > 0] for side in (old, new)))
         for field, name in _FIGURES.items()

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from keras_loader_bench.bench.history.series import CHANGED, History, Series
-from keras_loader_bench.bench.plan.options import ROW_OPTIONS, Options
 from keras_loader_bench.bench.report.plot_layout import (
     GREY,
     GRID,
@@ -39,8 +38,8 @@ def history_figure(history: History) -> Figure | None:
         panels[_place(series)].append(series)
     if not panels:
         return None
-    known = [str(name) for name in history.runs[-1].run.get("loaders") or ()]
-    styles = loader_styles((series.case["loader"] for series in history.series), known)
+    known = history.runs[-1].run.loaders
+    styles = loader_styles((series.case.loader for series in history.series), known)
     figure, axes = panel_grid(
         len(panels), columns=_COLUMNS, size=(5.4, 2.9), margin=1.1, least_width=7.0
     )
@@ -48,7 +47,7 @@ def history_figure(history: History) -> Figure | None:
     for ax, (title, group) in zip(axes, panels.items(), strict=True):
         for series in group:
             xs = [positions[each.name] for each in series.runs]
-            _line(ax, xs, series, styles[series.case["loader"]])
+            _line(ax, xs, series, styles[series.case.loader])
         ax.set_title(short(title, TITLE), loc="left", fontsize=9, fontweight="bold")
         ax.set_ylim(bottom=0)
         ax.set_xlim(-0.4, len(history.runs) - 0.6)
@@ -70,9 +69,8 @@ def history_figure(history: History) -> Figure | None:
 
 def _place(series: Series) -> str:
     case = series.case
-    step = "" if case.get("step_ms") is None else f", steps of {case['step_ms']:g} ms"
-    options = Options(**{name: case[name] for name in ROW_OPTIONS})
-    return f"{case['bench']}, {describe(options)}{step}"
+    step = "" if case.step_ms is None else f", steps of {case.step_ms:g} ms"
+    return f"{case.bench}, {describe(case)}{step}"
 
 
 def _line(ax: Axes, xs: Sequence[int], series: Series, style: Style) -> None:
@@ -80,7 +78,7 @@ def _line(ax: Axes, xs: Sequence[int], series: Series, style: Style) -> None:
     points = [(x, au) for x, au in zip(xs, figures, strict=True) if au is not None]
     if not points:
         return
-    workers = series.case["num_workers"]
+    workers = series.case.num_workers
     interval_line(
         ax,
         points,
@@ -89,7 +87,7 @@ def _line(ax: Axes, xs: Sequence[int], series: Series, style: Style) -> None:
         linestyle="--" if workers else "-",
         linewidth=1.2,
         elinewidth=0.7,
-        label=short(row_label(series.case["loader"], workers)),
+        label=short(row_label(series.case.loader, workers)),
     )
     for point in series.changes:
         au = figures[point.position]

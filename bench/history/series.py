@@ -9,11 +9,12 @@ Must not know: files, how a history is shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from keras_loader_bench.bench.compare.pairs import Pair, differences, unfit
 from keras_loader_bench.bench.compare.verdict import FASTER, SLOWER, Change, judge
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 
 POOLED_RUNS = 3
@@ -32,13 +33,12 @@ class NamedRun:
     name: str
     """Of its folder."""
 
-    run: Mapping[str, Any]
-    """The content of its `run.json`."""
+    run: Run
 
     @property
     def started(self) -> str:
         """When it began: ISO 8601 in UTC, which sorts by time."""
-        return str(self.run.get("started_utc") or "")
+        return self.run.started_utc or ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,9 @@ class Series:
     """One case over the runs that measured it well."""
 
     id: str
-    case: Mapping[str, Any]
+    case: Case
     runs: tuple[NamedRun, ...]
-    results: tuple[Mapping[str, Any], ...]
+    results: tuple[CaseRecord, ...]
     changes: tuple[ChangePoint, ...]
 
     @property
@@ -104,10 +104,7 @@ def read_history(runs: Iterable[NamedRun]) -> History:
         else:
             kept.append(each)
     ids = dict.fromkeys(
-        result["id"]
-        for each in kept
-        for result in each.run["cases"]
-        if result["case"]["bench"] != "memory"
+        result.id for each in kept for result in each.run.cases if result.case.bench != "memory"
     )
     series = tuple(found for name in ids if (found := _series(name, kept)))
     return History(runs=tuple(kept), left_out=left_out, series=series)
@@ -116,7 +113,7 @@ def read_history(runs: Iterable[NamedRun]) -> History:
 def _series(name: str, runs: Sequence[NamedRun]) -> Series | None:
     good = []
     for each in runs:
-        result = next((r for r in each.run["cases"] if r["id"] == name), None)
+        result = next((r for r in each.run.cases if r.id == name), None)
         if result is not None and unfit(result) is None:
             good.append((each, result))
     if not good:
@@ -124,14 +121,14 @@ def _series(name: str, runs: Sequence[NamedRun]) -> Series | None:
     named, results = zip(*good, strict=True)
     return Series(
         id=name,
-        case=results[-1]["case"],
+        case=results[-1].case,
         runs=named,
         results=results,
         changes=tuple(_changes(named, results)),
     )
 
 
-def _changes(runs: Sequence[NamedRun], results: Sequence[Mapping[str, Any]]) -> list[ChangePoint]:
+def _changes(runs: Sequence[NamedRun], results: Sequence[CaseRecord]) -> list[ChangePoint]:
     found: list[ChangePoint] = []
     start = 0
     for position in range(1, len(results)):
@@ -157,9 +154,9 @@ def _changes(runs: Sequence[NamedRun], results: Sequence[Mapping[str, Any]]) -> 
     return found
 
 
-def _change(before: Sequence[Mapping[str, Any]], after: Mapping[str, Any]) -> Change | None:
+def _change(before: Sequence[CaseRecord], after: CaseRecord) -> Change | None:
     """Compare a result with the rounds of several; `None` where it is no clear change."""
-    pooled = {**before[-1], "rounds": [each for result in before for each in result["rounds"]]}
-    change = judge(Pair(id=after["id"], before=pooled, after=after, refused=None))
+    pooled = replace(before[-1], processes=[each for result in before for each in result.processes])
+    change = judge(Pair(id=after.id, before=pooled, after=after, refused=None))
     clear = change.verdict in (FASTER, SLOWER)
     return change if clear and change.rate and abs(change.rate.value - 1) >= MIN_CHANGE else None

@@ -6,11 +6,12 @@ Pure functions. Must not know: how a size is tried.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-from keras_loader_bench.bench.record.footprint import bracket, died_of_budget, footprint_bytes
+from keras_loader_bench.bench.record.footprint import bracket, footprint_bytes
+from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.statistics import Slope
 
 TOLERANCE = 0.05
@@ -29,14 +30,14 @@ class Trial:
     footprint_bytes: int | None
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self | None:
+    def from_record(cls, record: CaseRecord) -> Self | None:
         """Return what a memory case in `run.json` says; `None` where it says nothing."""
-        if record["outcome"] != "ok" and not died_of_budget(record):
+        if record.outcome != "ok" and not record.died_of_budget:
             return None
         return cls(
-            samples=record["case"]["samples"],
-            survived=record["outcome"] == "ok",
-            footprint_bytes=footprint_bytes(record.get("memory")),
+            samples=record.case.samples,
+            survived=record.outcome == "ok",
+            footprint_bytes=footprint_bytes(record.memory),
         )
 
 

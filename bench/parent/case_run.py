@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from keras_loader_bench.bench.parent.memory_case import sample_memory
 from keras_loader_bench.bench.parent.process import LOG_TAIL_BYTES, CaseError, Child
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.record.footprint import footprint_bytes
+from keras_loader_bench.bench.record.process_record import CardRecord
+from keras_loader_bench.bench.record.schema import AuditRecord, ErrorRecord
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
 from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
+from keras_loader_bench.loaders.audit.verdict import PassResult
 
 
 class CaseRun(Measurement):
@@ -52,10 +56,12 @@ class CaseRun(Measurement):
                 time_rounds(self, child, card, benchmark)
             self.progress.step("audit")
             # A probe for a breaking point has the batches of the sizes beside it.
-            self.record["audit"] = audit = child.call("audit", whole_epoch=self.planned)
-            benchmark.extra_info.update(identical=audit["identical"], digest=audit["digest"])
-            if not audit["identical"]:
-                raise CaseError("audit_failed", "AuditFailed", audit["first_difference"])
+            found = child.call("audit", whole_epoch=self.planned)
+            passes = [PassResult(**each) for each in found.pop("passes")]
+            self.record.audit = audit = AuditRecord(**found, passes=passes)
+            benchmark.extra_info.update(identical=audit.identical, digest=audit.digest)
+            if not audit.identical:
+                raise CaseError("audit_failed", "AuditFailed", audit.first_difference or "")
 
     def _memory(self, child: Child, benchmark: Any) -> None:
         """Sample the child's process tree while it trains."""
@@ -68,7 +74,7 @@ class CaseRun(Measurement):
                 died.append(error)
 
         benchmark.pedantic(target, rounds=1)
-        benchmark.extra_info.update(footprint_bytes=footprint_bytes(self.record["memory"]))
+        benchmark.extra_info.update(footprint_bytes=footprint_bytes(self.record.memory))
         if died:
             raise died[0]
 
@@ -79,24 +85,24 @@ class CaseRun(Measurement):
         self.progress.begin(self.case, planned=self.planned)
         try:
             yield
-            self.record["outcome"] = "ok"
+            self.record.outcome = "ok"
         except CaseError as error:
-            self.record["outcome"] = error.outcome
-            self.record["error"] = {
-                "type": error.kind,
-                "message": error.message,
-                "traceback": error.traceback,
-                "signal": error.signal_name,
-                "log_tail": error.log_tail,
-            }
+            self.record.outcome = error.outcome
+            self.record.error = ErrorRecord(
+                type=error.kind,
+                message=error.message,
+                traceback=error.traceback,
+                signal=error.signal_name,
+                log_tail=error.log_tail,
+            )
             raise
         finally:
-            self.record["duration_s"] = round(time.monotonic() - start, 3)
+            self.record.duration_s = round(time.monotonic() - start, 3)
             if swapped is not None and (after := swapped_bytes()) is not None:
-                self.record["swapped_bytes"] = after - swapped
+                self.process.swapped_bytes = after - swapped
             add = self._results.add_case if self.planned else self._results.add_probe
             add(self.record)
-            self.progress.end(self.record["outcome"])
+            self.progress.end(self.record.outcome)
 
     @contextmanager
     def _card(self) -> Iterator[CardMonitor | None]:
@@ -111,7 +117,7 @@ class CaseRun(Measurement):
                 yield None
             finally:
                 if self.on_accelerator:
-                    self.record["card"] = {"reason": str(error)}
+                    self.process.card = CardRecord(reason=str(error))
             return
         try:
             monitor = CardMonitor(card)
@@ -120,7 +126,7 @@ class CaseRun(Measurement):
             finally:
                 watched = monitor.stop()
                 if self.on_accelerator:
-                    self.record["card"] = watched
+                    self.process.card = watched
         finally:
             card.close()
 
@@ -131,7 +137,7 @@ class CaseRun(Measurement):
         settings = {
             "source": str(self._source.folder.resolve()),
             "samples": self.case.samples,
-            "case": self.case.to_dict(),
+            "case": asdict(self.case) | {"model": self.case.fitted_model},
             "seed": self.protocol.seed,
         }
         keep = True

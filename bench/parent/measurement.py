@@ -9,7 +9,13 @@ from keras_loader_bench.bench.parent.process import CaseError, Child
 from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.record.writer import RunFile, new_case_record
+from keras_loader_bench.bench.record.process_record import ProcessRecord
+from keras_loader_bench.bench.record.schema import (
+    BackendRecord,
+    CaseRecord,
+    RecordedFailure,
+)
+from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.loaders.registry import LOADERS, missing_package
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -41,11 +47,14 @@ class Measurement:
         entry = LOADERS[case.loader]
         self.known_failure = entry.expected_failure(case.backend, case.num_workers)
         known = self.known_failure
-        self.record = new_case_record(
-            str(case),
-            case.to_dict(),
-            packages=entry.packages,
-            known_failure={"reason": known.reason, "link": known.link} if known else None,
+        self.process = ProcessRecord()
+        self.record = CaseRecord(
+            id=str(case),
+            case=case,
+            outcome="interrupted",
+            packages=list(entry.packages),
+            known_failure=RecordedFailure(reason=known.reason, link=known.link) if known else None,
+            processes=[self.process],
         )
         self.missing = missing_package((case.backend, *entry.packages))
         self._source = source
@@ -60,8 +69,9 @@ class Measurement:
             CaseError: an accelerator was asked for, and the backend sees none.
         """
         description = child.call("import_framework")
-        self._results.add_backend(self.case.backend, description)
-        self.record["device"] = description["device"]
+        backend = BackendRecord(**description)
+        self._results.add_backend(self.case.backend, backend)
+        self.process.device = backend.device
         if self.case.device == "gpu" and not self.on_accelerator:
             raise CaseError(
                 "skipped",
@@ -73,4 +83,4 @@ class Measurement:
     @property
     def on_accelerator(self) -> bool:
         """Whether the backend uses one; known when the framework has been imported."""
-        return self.record["device"] not in (None, "cpu")
+        return self.process.device not in (None, "cpu")

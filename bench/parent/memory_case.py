@@ -5,11 +5,9 @@ Must not know: how a child is started, how results are written or shown.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import CaseError, Child
-from keras_loader_bench.bench.record.footprint import counted_bytes
+from keras_loader_bench.bench.record.process_record import MemoryLimit, MemoryRecord
 from keras_loader_bench.bench.sensors.budget import RLIMIT_DATA, enforcement, says_refused
 from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler
 from keras_loader_bench.bench.sensors.watchdog import Watchdog
@@ -23,42 +21,36 @@ def sample_memory(run: Measurement, child: Child) -> None:
     """Sample the child's process tree while it makes its loader and trains.
 
     Args:
-        run: the case; its record's `memory` is filled, whatever happens.
+        run: the case; its process' `memory` is filled, whatever happens.
         child: the process of the case, which has done nothing yet.
 
     Raises:
-        CaseError: it failed, or it died; see `bench.record.footprint.DEATHS`.
+        CaseError: it failed, or it died; see `bench.record.schema.DEATHS`.
     """
     budget_bytes = run.protocol.memory_budget_bytes
     try:
         sampler = MemorySampler(child.pid)
     except NotImplementedError as error:
         raise CaseError("skipped", "NoMemoryMetric", str(error)) from None
-    memory: dict[str, Any] = {
-        "baseline": None,
-        "budget_bytes": budget_bytes,
-        "enforcement": None,
-        "limit": None,
-    }
-    run.record["memory"] = memory
+    memory = run.process.memory = MemoryRecord(budget_bytes=budget_bytes)
     watchdog: Watchdog | None = None
     try:
         with sampler:
             _until_baseline(run, child, sampler, memory)
             if budget_bytes is not None:
-                watchdog = _enforce(run, child, sampler, memory)
+                watchdog = _enforce(run, child, sampler, memory, budget_bytes)
             _with_loader(run, child, sampler)
     except CaseError as error:
         excess = watchdog.excess_bytes if watchdog else None
         raise _explained(error, memory, excess, child) from error
     finally:
-        memory.update(sampler.record())
-    if memory["limit"] is not None:
+        sampler.add_to(memory)
+    if memory.limit is not None:
         child.call("lift_memory_limit")
 
 
 def _until_baseline(
-    run: Measurement, child: Child, sampler: MemorySampler, memory: dict[str, Any]
+    run: Measurement, child: Child, sampler: MemorySampler, memory: MemoryRecord
 ) -> None:
     run.progress.step("start")
     sampler.phase("import")
@@ -73,24 +65,27 @@ def _until_baseline(
     # Not the rows either: the order of an epoch is part of what delivering it takes.
     child.call("settle")
     sampler.phase("baseline")
-    reading = sampler.read()
-    memory["baseline"] = {name: reading[name] for name in ("anon", "file", "shmem", "dev_shm")}
+    memory.baseline = sampler.read()
     sampler.begin_peaks()
 
 
 def _enforce(
-    run: Measurement, child: Child, sampler: MemorySampler, memory: dict[str, Any]
+    run: Measurement,
+    child: Child,
+    sampler: MemorySampler,
+    memory: MemoryRecord,
+    budget_bytes: int,
 ) -> Watchdog | None:
     """Keep the budget from now on."""
     entry, workers = LOADERS[run.case.loader], run.case.num_workers
-    budget_bytes: int = memory["budget_bytes"]
     how = enforcement(processes=entry.worker_processes and workers > 0)
     if how == RLIMIT_DATA:
-        memory["limit"] = child.call("limit_memory", budget_bytes=budget_bytes)
-        memory["enforcement"] = how
+        memory.limit = MemoryLimit(**child.call("limit_memory", budget_bytes=budget_bytes))
+        memory.enforcement = how
         return None
-    memory["enforcement"] = how
-    baseline = counted_bytes(memory["baseline"])
+    memory.enforcement = how
+    assert memory.baseline is not None
+    baseline = memory.baseline.counted_bytes
     return Watchdog(sampler, child.pid, baseline=baseline, budget_bytes=budget_bytes)
 
 
@@ -120,7 +115,7 @@ def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None
 
 
 def _explained(
-    error: CaseError, memory: dict[str, Any], excess: int | None, child: Child
+    error: CaseError, memory: MemoryRecord, excess: int | None, child: Child
 ) -> CaseError:
     """Return what an error was, of a case that has a budget: proven, or the error itself."""
     if excess is not None:
@@ -128,9 +123,9 @@ def _explained(
             "over_budget",
             "OverBudget",
             f"the process tree held {excess / _MIB:,.0f} MiB over its baseline, more than the "
-            f"budget of {memory['budget_bytes'] / _MIB:,.0f} MiB, and was ended",
+            f"budget of {(memory.budget_bytes or 0) / _MIB:,.0f} MiB, and was ended",
         )
-    if error.outcome == "crashed" and memory["limit"] and says_refused(child.log(), limited=True):
+    if error.outcome == "crashed" and memory.limit and says_refused(child.log(), limited=True):
         return CaseError(
             "refused",
             "RefusedAllocation",

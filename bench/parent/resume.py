@@ -5,20 +5,18 @@ Must not know: options, how cases are run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.bench.record.footprint import died_of_budget
+from keras_loader_bench.bench.record.schema import CaseRecord, Environment, Run
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 _VOLATILE = ("backends", "load_average_1min", "swap_used_bytes")
 """Fields of the environment that may differ; `backends` are known once a framework was loaded."""
 
 
-def read_unfinished(folder: Path) -> dict[str, Any]:
+def read_unfinished(folder: Path) -> Run:
     """Return the content of the `run.json` of a run that can go on.
 
     Raises:
@@ -30,7 +28,7 @@ def read_unfinished(folder: Path) -> dict[str, Any]:
         run = read_run(folder)
     except RunFileError as error:
         raise ValueError(f"`--resume {folder}`: {error}") from None
-    if not run.get("plan"):
+    if not run.plan:
         raise ValueError(
             f"`--resume {folder}`: its run.json does not say what was planned; it is older than "
             "this option. Run the benchmark again."
@@ -38,13 +36,12 @@ def read_unfinished(folder: Path) -> dict[str, Any]:
     return run
 
 
-def planned_cases(run: Mapping[str, Any]) -> list[Case]:
+def planned_cases(run: Run) -> list[Case]:
     """Return all cases that the run is to have."""
-    names = {field.name for field in fields(Case)}
-    return [Case(**{k: v for k, v in case.items() if k in names}) for case in run["plan"]]
+    return run.plan
 
 
-def unfinished_cases(run: Mapping[str, Any]) -> list[Case]:
+def unfinished_cases(run: Run) -> list[Case]:
     """Return the planned cases that have no record, or one of a failure.
 
     Wrong batches that are known to be, and a death by the memory budget, are results. A case that
@@ -53,21 +50,21 @@ def unfinished_cases(run: Mapping[str, Any]) -> list[Case]:
     Args:
         run: what `read_unfinished` returned.
     """
-    done = {result["id"] for result in kept_records(run)}
+    done = {result.id for result in kept_records(run)}
     return [case for case in planned_cases(run) if str(case) not in done]
 
 
-def kept_records(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+def kept_records(run: Run) -> list[CaseRecord]:
     """Return the records that stay when a run goes on."""
-    return [result for result in run["cases"] if _is_result(result)]
+    return [result for result in run.cases if _is_result(result)]
 
 
-def _is_result(result: Mapping[str, Any]) -> bool:
-    known = result["outcome"] == "audit_failed" and result.get("known_failure")
-    return result["outcome"] == "ok" or bool(known) or died_of_budget(result)
+def _is_result(result: CaseRecord) -> bool:
+    known = result.outcome == "audit_failed" and result.known_failure is not None
+    return result.outcome == "ok" or known or result.died_of_budget
 
 
-def check_same(run: Mapping[str, Any], environment: Mapping[str, Any], source: ImageSource) -> None:
+def check_same(run: Run, environment: Environment, source: ImageSource) -> None:
     """Refuse to go on where the figures would not be comparable with those there are.
 
     Args:
@@ -78,17 +75,17 @@ def check_same(run: Mapping[str, Any], environment: Mapping[str, Any], source: I
     Raises:
         ValueError: the machine, its software or the images changed; the message says what.
     """
-    before = run["environment"]
-    for name in sorted((before.keys() | environment.keys()) - set(_VOLATILE)):
-        if before.get(name) != environment.get(name):
+    for name in sorted({field.name for field in fields(Environment)} - set(_VOLATILE)):
+        before, now = getattr(run.environment, name), getattr(environment, name)
+        if before != now:
             raise ValueError(
-                f"`--resume`: `{name}` was {before.get(name)} and is {environment.get(name)}. "
+                f"`--resume`: `{name}` was {before} and is {now}. "
                 "Figures of different environments stand in different runs: start a new one."
             )
-    for known in run["sources"]:
+    for known in run.sources:
         for name in ("name", "images_sha256", "labels_sha256"):
-            if known.get(name) != getattr(source, name):
+            if getattr(known, name) != getattr(source, name):
                 raise ValueError(
-                    f"`--resume`: `{name}` of the source was {known.get(name)} and is "
+                    f"`--resume`: `{name}` of the source was {getattr(known, name)} and is "
                     f"{getattr(source, name)}. Give the `--source` and `--data-dir` of that run."
                 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TextIO
 
 import pytest
@@ -19,7 +19,7 @@ from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.resume import check_same, kept_records, planned_cases
 from keras_loader_bench.bench.parent.settings import Settings
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.bench.record.footprint import died_of_budget
+from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
 from keras_loader_bench.loaders import LOADERS
@@ -51,15 +51,15 @@ class Session:
             self.file = RunFile(
                 settings.folder,
                 environment=environment,
-                protocol=asdict(settings.protocol),
-                plan=[case.to_dict() for case in cases],
+                protocol=settings.protocol,
+                plan=cases,
                 loaders=list(LOADERS),
             )
         else:
             check_same(settings.resumed, environment, self.source)
             kept = kept_records(settings.resumed)
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
-        if not self.file.run["sources"]:
+        if not self.file.run.sources:
             self.file.add_source(self.source)
 
     def _prepare(self, samples: int) -> ImageSource:
@@ -88,7 +88,7 @@ class Session:
         budget_bytes = self.settings.protocol.memory_budget_bytes
         assert budget_bytes is not None
         ids = {str(case) for case in cases}
-        of_cases = [r for r in self.file.run["cases"] if r["id"] in ids]
+        of_cases = [r for r in self.file.run.cases if r.id in ids]
         found = [Trial.from_record(r) for r in [*of_cases, *self._probes_beside(cases[0])]]
         trials = [trial for trial in found if trial]
 
@@ -105,12 +105,12 @@ class Session:
         survived, died = bracket_of(trials)
         benchmark.extra_info.update(survived_samples=survived, died_samples=died)
 
-    def _probes_beside(self, case: Case) -> list[dict[str, Any]]:
+    def _probes_beside(self, case: Case) -> list[CaseRecord]:
         """Return the probes of an earlier part of the run that differ from a case in samples."""
         return [
             probe
-            for probe in self.file.run["probes"]
-            if str(replace(case, samples=probe["case"]["samples"])) == probe["id"]
+            for probe in self.file.run.probes
+            if str(replace(case, samples=probe.case.samples)) == probe.id
         ]
 
     def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:
@@ -127,7 +127,7 @@ class Session:
         try:
             case_run.measure(benchmark)
         except CaseError as error:
-            if died_of_budget(case_run.record):
+            if case_run.record.died_of_budget:
                 return
             if error.outcome == "skipped":
                 pytest.skip(error.message)
@@ -141,7 +141,7 @@ def _largest(settings: Settings, cases: list[Case]) -> int:
     """Return how many samples the source needs; a run that goes on has the same as before."""
     before = settings.resumed
     planned = cases if before is None else planned_cases(before)
-    known = [source["num_samples"] for source in before["sources"]] if before else []
+    known = [source.num_samples for source in before.sources] if before else []
     return max(known or (case.samples for case in planned))
 
 

@@ -21,6 +21,7 @@ from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import parse_size
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.registry import missing_package
 
@@ -46,7 +47,7 @@ class Settings:
     folder: Path
     """For this run's files."""
 
-    resumed: dict[str, Any] | None = None
+    resumed: Run | None = None
     """The content of `run.json` so far, where a run goes on."""
 
 
@@ -117,7 +118,7 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
         searched=[case for case in planned_cases(run) if case.bench == "memory"],
         source=config.getoption("source"),
         data_dir=config.getoption("data_dir"),
-        protocol=Protocol(**run["protocol"]),
+        protocol=run.protocol,
         folder=folder,
         resumed=run,
     )

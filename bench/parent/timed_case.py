@@ -11,8 +11,10 @@ from typing import Any
 
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.record.process_record import CardReading, DeviceMemory, Round
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor
 from keras_loader_bench.bench.sensors.machine import cpu_seconds
+from keras_loader_bench.bench.statistics import ratios
 
 FIRST_BATCH_REPEATS = 7
 
@@ -25,8 +27,8 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None, benchm
     """Measure the rounds of a case, and then the time to the first batch.
 
     Args:
-        run: the case; its record gets `rounds`, `time_to_first_batch_s`, `epoch_boundary_s` and,
-            on an accelerator, `device_memory`.
+        run: the case; the record of its process gets `rounds`, `time_to_first_batch_s`,
+            `epoch_boundary_s` and, on an accelerator, `device_memory`.
         child: the process of the case, which has done nothing yet.
         card: watches the card that the backend may use; `None`: there is none to watch.
         benchmark: pytest-benchmark's fixture.
@@ -46,36 +48,38 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None, benchm
     )
     _rounds(run, child, card if run.on_accelerator else None, benchmark, size)
     if run.on_accelerator:
-        run.record["device_memory"] = child.call("device_memory")
-    rounds = run.record["rounds"]
+        run.process.device_memory = DeviceMemory(**child.call("device_memory"))
+    rounds = run.process.rounds
     # On a CPU the CNN's first step would hide the batch.
     if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):
-        run.record["time_to_first_batch_s"] = [
+        run.process.time_to_first_batch_s = [
             child.call(
                 "time_to_first_batch", epoch=len(rounds) + 1 + repeat, samples=size["samples"]
             )
             for repeat in range(FIRST_BATCH_REPEATS)
         ]
-        run.record["epoch_boundary_s"] = child.call(
+        run.process.epoch_boundary_s = child.call(
             "epoch_boundaries", epochs=BOUNDARY_EPOCHS, batches=BOUNDARY_BATCHES
         )
     benchmark.extra_info.update(
-        samples_per_s=median(r["samples"] / r["seconds"] for r in rounds),
-        accelerator_utilization=median(r["ceiling_seconds"] / r["seconds"] for r in rounds),
+        samples_per_s=median(ratios([r.samples for r in rounds], [r.seconds for r in rounds])),
+        accelerator_utilization=median(
+            ratios([r.ceiling_seconds for r in rounds], [r.seconds for r in rounds])
+        ),
     )
 
 
 def _rounds(
     run: Measurement, child: Child, card: CardMonitor | None, benchmark: Any, size: dict[str, int]
 ) -> None:
-    rounds: list[dict[str, Any]] = run.record["rounds"]
+    rounds = run.process.rounds
     measured: dict[str, Any] = {}
-    before: dict[str, Any] = {}
+    before: list[CardReading] = []
 
     def setup() -> None:
         epoch = len(rounds) + 1
         if card is not None:
-            measured["ceiling_start"] = card.read()["t"]
+            measured["ceiling_start"] = card.read().t
         child.call("prepare_round", loader="ceiling", epoch=epoch, **size)
         ceiling = child.call("round")
         if "steady_seconds" in ceiling:
@@ -87,7 +91,7 @@ def _rounds(
         )
         child.call("prepare_round", loader="loader", epoch=epoch, **size)
         if card is not None:
-            before.update(card.read())
+            before[:] = [card.read()]
 
     def target() -> None:
         machine = cpu_seconds()
@@ -101,14 +105,14 @@ def _rounds(
     def teardown() -> None:
         if card is not None:
             after = card.read()
-            joules, source = card.energy(before, after)
+            joules, source = card.energy(before[0], after)
             measured.update(
-                card_start=before["t"],
-                card_end=after["t"],
+                card_start=before[0].t,
+                card_end=after.t,
                 energy_j=joules,
                 energy_source=source,
             )
-        rounds.append({**measured, "cpu_seconds": child.call("cpu_of_round")})
+        rounds.append(Round(**measured, cpu_seconds=child.call("cpu_of_round")))
         rate = measured["samples"] / measured["seconds"]
         run.progress.round(len(rounds), run.protocol.rounds, rate)
 

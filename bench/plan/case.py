@@ -5,14 +5,13 @@ Must not know: how a case is run, any framework, any particular loader.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
 
-BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null", "emulated": "null"}
-"""Name of a benchmark -> name of the model that its rounds fit."""
+BENCHES = ("feed", "train", "memory", "emulated")
+"""Names of the benchmarks. All but `train` fit the null model, whose step costs nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +21,9 @@ class Case(CaseOptions):
     bench: str
 
     @property
-    def model(self) -> str:
-        """Name of the model that is fitted."""
-        return BENCHES[self.bench]
+    def fitted_model(self) -> str:
+        """Name of the model that the rounds fit."""
+        return self.model if self.bench == "train" else "null"
 
     @property
     def unsupported(self) -> str | None:
@@ -40,10 +39,6 @@ class Case(CaseOptions):
                 "leave out `--page-cache cold` or --num-workers"
             )
         return None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields and the model, as they stand in `run.json`."""
-        return {**asdict(self), "model": self.model}
 
     @property
     def without_samples(self) -> str:

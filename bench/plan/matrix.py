@@ -51,10 +51,11 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
     """Return the cases of one benchmark: every combination of its options.
 
     A loader without workers has one case, whatever the numbers of workers. Only `emulated` cases
-    have a `step_ms`, and none where it has no value. Memory is measured with a warm page cache.
+    have a `step_ms`, and none where it has no value. Only `train` cases have a
+    model to choose. Memory is measured with a warm page cache.
 
     Args:
-        bench: a key of `BENCHES`.
+        bench: one of `BENCHES`.
         values: name of an option -> its values; one that is missing has its default.
 
     Raises:
@@ -72,6 +73,8 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
             )
     else:
         chosen["step_ms"], chosen["step_cpu"] = [None], [False]
+    if bench != "train":
+        chosen["model"] = [CASE_OPTIONS["model"].default]
     if bench == "memory":
         chosen["page_cache"] = ["warm"]
     return [

@@ -21,6 +21,7 @@ Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["float32", "mixed_bfloat16"]
 JitCompile = Literal["auto", "on", "off"]
 PageCache = Literal["warm", "cold"]
+Model = Literal["cnn", "mlp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +156,21 @@ class Options:
     )
     """Whether the source's pages stay where they are (`warm`) or are dropped from memory before
     each round and each first batch (`cold`)."""
+
+    model: Model = option(
+        "cnn",
+        since=6,
+        flag="--models",
+        metavar="NAMES",
+        help=f"Comma-separated: {', '.join(get_args(Model))} (default: cnn): what training cases "
+        "fit. All others fit a model whose step costs nothing.",
+        noun="model",
+        choices=get_args(Model),
+        given="cnn",
+        in_id="{}",
+        phrase="model {}",
+    )
+    """What a `train` case fits. All others fit the null model, whose step costs nothing."""
 
     samples: int = option(
         flag="--samples",

@@ -1,14 +1,21 @@
-"""The form of `run.json`."""
+"""The form of `run.json`: every record in it, typed. Units are seconds and bytes.
+
+A field with a default may be missing in a file: the run was cut short, or an older version wrote
+it. `bench.record.reader` checks a file against these types once, so that nobody else has to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
-RunRecord = Mapping[str, Any]
-"""The content of `run.json`, checked and brought to the newest form by `read_run`."""
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord, Round
+from keras_loader_bench.loaders.audit.verdict import (
+    PassResult as PassResult,  # reports read `record/` only
+)
 
-SCHEMA = 5
+SCHEMA = 6
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
 
 IDENTICAL = "identical"
@@ -16,3 +23,171 @@ IDENTICAL = "identical"
 
 DIFFERENT = "different"
 """Verdict where batches differ and nothing says how: files of schema 1 know no more."""
+
+
+DEATHS = ("refused", "over_budget", "crashed", "timeout")
+"""Outcomes by which a case dies of its budget, where it had one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRecord:
+    """What the audit of a case found."""
+
+    verdict: str
+    identical: bool
+    passes: list[PassResult]
+    digest: str | None = None
+    """SHA-256 of the batches of the first epoch."""
+
+    expected_digest: str | None = None
+    batches: int | None = None
+    """In the first epoch."""
+
+    samples: int | None = None
+    first_difference: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedFailure:
+    """Why a loader is expected to fail its audit. Texts come from anywhere."""
+
+    reason: str
+    link: str
+    """Where it is explained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRecord:
+    """What ended a case."""
+
+    type: str | None = None
+    message: str | None = None
+    traceback: str | None = None
+    signal: str | None = None
+    """Name of the signal, such as `SIGKILL`."""
+
+    log_tail: str | None = None
+
+
+@dataclass(kw_only=True)
+class CaseRecord:
+    """One case."""
+
+    id: str
+    case: Case
+    outcome: str
+    """`ok`, `failed`, `crashed`, `timeout`, `skipped`, `interrupted`, `audit_failed`, ..."""
+
+    packages: list[str] = field(default_factory=list)
+    """What its loader needs beyond NumPy and Keras with its backend."""
+
+    known_failure: RecordedFailure | None = None
+    error: ErrorRecord | None = None
+    processes: list[ProcessRecord] = field(default_factory=list)
+    audit: AuditRecord | None = None
+
+    duration_s: float = 0.0
+
+    @property
+    def device(self) -> str | None:
+        """`cpu`, or the accelerator by its driver's name; `None`: nobody got that far."""
+        return next((each.device for each in self.processes if each.device), None)
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The rounds of all its processes."""
+        return [each for process in self.processes for each in process.rounds]
+
+    @property
+    def memory(self) -> MemoryRecord | None:
+        """The readings of its first process that has any."""
+        return next((each.memory for each in self.processes if each.memory), None)
+
+    @property
+    def died_of_budget(self) -> bool:
+        """Whether it died while it had a memory budget: a result, and no failure."""
+        return self.outcome in DEATHS and self.memory is not None and bool(self.memory.enforcement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRecord:
+    """What a source was; not where it lay."""
+
+    name: str
+    num_samples: int
+    split: str | None = None
+    edition: str | None = None
+    images_sha256: str | None = None
+    labels_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendRecord:
+    """A backend of a run."""
+
+    version: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardDescription:
+    """The card that a run could use."""
+
+    reason: str | None = None
+    """Why there is none."""
+
+    name: str | None = None
+    memory_bytes: int | None = None
+    driver: str | None = None
+    count: int | None = None
+
+
+@dataclass(kw_only=True)
+class Environment:
+    """What a run was measured on. No host name, no user, no path."""
+
+    os: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    card: CardDescription | None = None
+    memory_bytes: int | None = None
+    python: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    """Name of a distribution -> its version."""
+
+    cpu_quota_cores: float | None = None
+    load_average_1min: float | None = None
+    """Before the run."""
+
+    swap_used_bytes: int | None = None
+    """Before the run."""
+
+    backends: dict[str, BackendRecord] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """The content of `run.json`."""
+
+    schema: int = SCHEMA
+    status: str
+    """`running`, `complete` or `interrupted`."""
+
+    environment: Environment
+    protocol: Protocol
+    sources: list[SourceRecord]
+    cases: list[CaseRecord]
+    probes: list[CaseRecord]
+    """Cases that were no part of the plan: they looked for a breaking point."""
+
+    started_utc: str | None = None
+    """ISO 8601, which sorts by time."""
+
+    finished_utc: str | None = None
+    resumed_utc: list[str] = field(default_factory=list)
+    planned_cases: int = 0
+    plan: list[Case] = field(default_factory=list)
+    """The cases that the run is to have."""
+
+    loaders: list[str] = field(default_factory=list)
+    """All there were, measured or not: a plot gives each the same colour in every run."""

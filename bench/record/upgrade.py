@@ -1,23 +1,21 @@
-"""Older schemas of `run.json`, brought to the newest one, so that the rest knows one only.
-
-Must not know: what is derived from a run, or how it is shown.
-"""
+"""Older schemas of `run.json`, brought to the newest one, so that the rest knows one only."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-from keras_loader_bench.bench.plan.options import CASE_OPTIONS
+from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL, SCHEMA
 
-_CASE_DEFAULTS = {name: each.default for name, each in CASE_OPTIONS.items() if each.since > 1}
+_OF_A_PROCESS = [field.name for field in fields(ProcessRecord)]
 
 
 def upgrade(run: dict[str, Any]) -> dict[str, Any]:
     """Return an older run as one of this schema.
 
     Schema 1 knew of an audit only whether the batches of `fit` were identical. Schema 2 knew no
-    probes. What else is new in 3, 4 and 5 is optional.
+    probes. Up to schema 5 a case was one process. What else is new since is optional.
 
     Args:
         run: the decoded content of `run.json`; what lacks its form is left to whoever checks it.
@@ -25,21 +23,39 @@ def upgrade(run: dict[str, Any]) -> dict[str, Any]:
     if run["schema"] >= SCHEMA:
         return run
     lists = {"cases": run.get("cases"), "probes": run.get("probes", [])}
-    upgraded = {
-        name: [_result(result) for result in results] if isinstance(results, list) else results
-        for name, results in lists.items()
+    upgraded: dict[str, Any] = {
+        name: [_case(each) for each in cases] if isinstance(cases, list) else cases
+        for name, cases in lists.items()
     }
+    if isinstance(plan := run.get("plan"), list):
+        upgraded["plan"] = [_options(each) for each in plan]
     return {**run, "schema": SCHEMA, **upgraded}
 
 
-def _result(result: Any) -> Any:
-    if not isinstance(result, dict):
-        return result
-    upgraded = dict(result)
-    if isinstance(case := result.get("case"), dict):
-        upgraded["case"] = {**_CASE_DEFAULTS, **case}
-    if isinstance(audit := result.get("audit"), dict) and audit:
-        verdict = IDENTICAL if audit.get("identical") is True else DIFFERENT
-        known = {"identical": False, "verdict": verdict, "passes": []}
-        upgraded["audit"] = {**known, **audit}
+def _options(case: Any) -> Any:
+    """Leave out the model: it followed from the benchmark, and was no option."""
+    if not isinstance(case, dict):
+        return case
+    return {name: value for name, value in case.items() if name != "model"}
+
+
+def _case(case: Any) -> Any:
+    if not isinstance(case, dict):
+        return case
+    process = {name: case[name] for name in _OF_A_PROCESS if name in case}
+    rest = {name: value for name, value in case.items() if name not in process}
+    upgraded = {**rest, "processes": [process]}
+    if "case" in case:
+        upgraded["case"] = _options(case["case"])
+    if audit := case.get("audit"):
+        upgraded["audit"] = _audit(audit)
+    else:
+        upgraded.pop("audit", None)
     return upgraded
+
+
+def _audit(audit: Any) -> Any:
+    if not isinstance(audit, dict):
+        return audit
+    verdict = IDENTICAL if audit.get("identical") is True else DIFFERENT
+    return {"identical": False, "verdict": verdict, "passes": [], **audit}

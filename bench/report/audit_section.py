@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from keras_loader_bench.bench.record.schema import PassResult, RecordedFailure
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_result import (
-    Pass,
-    RecordedFailure,
     short_verdict,
     verdict_words,
 )
@@ -151,9 +150,9 @@ def _told_by_passes(row: Row) -> bool:
     return any(each.difference for each in row.passes)
 
 
-def _table(passes: Sequence[Pass]) -> list[dict[str, str]]:
+def _table(passes: Sequence[PassResult]) -> list[dict[str, str]]:
     """One line a pass: heading -> cell; columns in which nothing would stand are left out."""
-    columns: Mapping[str, Callable[[Pass], str]] = {
+    columns: Mapping[str, Callable[[PassResult], str]] = {
         "pass": lambda each: each.name,
         "verdict": lambda each: verdict_words(each.verdict),
         "batches": _given,
@@ -167,14 +166,14 @@ def _table(passes: Sequence[Pass]) -> list[dict[str, str]]:
     return [{name: line[name] or cells.NOT_RUN for name in used} for line in lines]
 
 
-def _given(each: Pass) -> str:
+def _given(each: PassResult) -> str:
     batches = f"{each.batches:,} of {each.expected_batches:,}"
     if each.batches != each.expected_batches or each.samples == each.expected_samples:
         return batches
     return f"{batches} ({each.samples:,} of {each.expected_samples:,} samples)"
 
 
-def _largest(each: Pass) -> str:
+def _largest(each: PassResult) -> str:
     return "" if each.max_ulps is None else f"{each.max_ulps:,}"
 
 

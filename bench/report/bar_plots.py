@@ -65,7 +65,7 @@ class _Figure:
 
 
 RATE = _Figure(
-    titles=("Feed rate (null model)", "Training rate (CNN)"),
+    titles=("Feed rate (null model)", "Training rate"),
     unit="thousand samples per second",
     estimate=lambda case: case.rate,
     rounds=lambda case: case.rates,
@@ -73,7 +73,7 @@ RATE = _Figure(
     scale=1000,
 )
 UTILIZATION = _Figure(
-    titles=("AU of feeding (null model)", "AU of training (CNN)"),
+    titles=("AU of feeding (null model)", "AU of training"),
     unit="AU: time of the ceiling / time",
     estimate=lambda case: case.utilization,
     rounds=lambda case: case.utilizations,

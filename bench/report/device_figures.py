@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+from keras_loader_bench.bench.record.process_record import CardReading, CardRecord, DeviceMemory
+from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.statistics import Estimate, estimate_ratio
 
 FINE_ROUND_S = 2.0
@@ -68,66 +70,58 @@ class DeviceUse:
     """Figure -> why it is not available."""
 
 
-def read_device_use(result: Mapping[str, Any]) -> DeviceUse | None:
-    """Return what a case says of its accelerator; `None` where it ran on a CPU.
-
-    Args:
-        result: a case, as in `run.json`.
-    """
-    name = result.get("device")
-    if name in (None, "cpu"):
+def read_device_use(result: CaseRecord) -> DeviceUse | None:
+    """Return what a case says of its accelerator; `None` where it ran on a CPU."""
+    name = result.device
+    if name is None or name == "cpu":
         return None
-    memory, card = result.get("device_memory") or {}, result.get("card") or {}
-    missing = {str(figure): str(reason) for figure, reason in (card.get("missing") or {}).items()}
-    if memory.get("reason"):
-        missing["peak_bytes"] = str(memory["reason"])
-    if card.get("reason"):
-        missing["card"] = str(card["reason"])
-    rounds = result.get("rounds") or []
-    readings = card.get("readings") or []
-    during = [reading for reading in readings if _in_a_round(reading, rounds, "card_start")]
+    process = next(each for each in result.processes if each.device == name)
+    memory, card = process.device_memory or DeviceMemory(), process.card or CardRecord()
+    missing = dict(card.missing)
+    if memory.reason:
+        missing["peak_bytes"] = memory.reason
+    if card.reason:
+        missing["card"] = card.reason
+    rounds = process.rounds
+    during = [r for r in card.readings if any(_within(r, m.card_start, m.card_end) for m in rounds)]
     # A ceiling on a card that is held down would flatter every loader.
-    in_pairs = [reading for reading in readings if _in_a_round(reading, rounds, "ceiling_start")]
+    in_pairs = [
+        r for r in card.readings if any(_within(r, m.ceiling_start, m.card_end) for m in rounds)
+    ]
 
-    def known(figure: str, of: list[Any]) -> list[Any]:
-        return [reading[figure] for reading in of if reading.get(figure) is not None]
+    def known(figure: str, of: list[CardReading]) -> list[Any]:
+        return [value for reading in of if (value := getattr(reading, figure)) is not None]
 
     used, powers = known("memory_used_bytes", during), known("power_w", during)
-    idle = (card.get("idle") or {}).get("memory_used_bytes")
+    idle = card.idle.memory_used_bytes if card.idle else None
     busy, clocks = known("utilization", during), known("sm_clock_hz", during)
-    sources = {source for r in rounds if (source := r.get("energy_source"))}
-    lengths = [r["card_end"] - r["card_start"] for r in rounds if _was_watched(r)]
+    sources = {source for r in rounds if (source := r.energy_source)}
+    lengths = [
+        r.card_end - r.card_start
+        for r in rounds
+        if r.card_start is not None and r.card_end is not None
+    ]
     return DeviceUse(
-        name=str(name),
-        peak_bytes=memory.get("peak_device_bytes"),
-        bytes_in_use=memory.get("device_bytes_in_use"),
-        pinned_peak_bytes=memory.get("pinned_peak_bytes"),
+        name=name,
+        peak_bytes=memory.peak_device_bytes,
+        bytes_in_use=memory.device_bytes_in_use,
+        pinned_peak_bytes=memory.pinned_peak_bytes,
         over_idle_bytes=max(used) - idle if used and idle is not None else None,
         utilization=fmean(busy) if busy else None,
         power_w=fmean(powers) if powers else None,
         joules_per_1000_samples=estimate_ratio(
-            [r.get("energy_j") for r in rounds],
-            [r.get("samples") or None for r in rounds],
+            [r.energy_j for r in rounds],
+            [r.samples or None for r in rounds],
             scale=1000,
         ),
         energy_source=" and ".join(sorted(sources)) or None,
         coarse=bool(lengths) and median(lengths) < FINE_ROUND_S,
         clock_hz=median(clocks) if clocks else None,
         throttled=tuple(sorted({name for names in known("throttle", in_pairs) for name in names})),
-        other_processes=card.get("other_processes"),
+        other_processes=card.other_processes,
         missing={figure: why for figure, why in missing.items() if not known(figure, during)},
     )
 
 
-def _was_watched(measured: Mapping[str, Any]) -> bool:
-    return None not in (measured.get("card_start"), measured.get("card_end"))
-
-
-def _in_a_round(
-    reading: Mapping[str, Any], rounds: list[Mapping[str, Any]], beginning: str
-) -> bool:
-    windows = ((r.get(beginning), r.get("card_end")) for r in rounds)
-    return any(
-        start is not None and end is not None and start <= reading["t"] <= end
-        for start, end in windows
-    )
+def _within(reading: CardReading, start: float | None, end: float | None) -> bool:
+    return start is not None and end is not None and start <= reading.t <= end

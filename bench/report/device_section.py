@@ -20,7 +20,7 @@ Figure = TypeVar("Figure")
 
 NOT_AVAILABLE = "not available"
 
-BENCHES = {"train": "Training (CNN)", "feed": "Feeding (null model)"}
+BENCHES = {"train": "Training", "feed": "Feeding (null model)"}
 
 
 _FIGURES = {

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from keras_loader_bench.bench.record.footprint import died_of_budget
-from keras_loader_bench.bench.report.audit_result import read_audit, read_known_failure
+from keras_loader_bench.bench.record.schema import CaseRecord, ErrorRecord, Run
+from keras_loader_bench.bench.report.audit_result import read_audit
 
 SKIPPED = "skipped"
 """Outcome of a case that could not be tried, because a package is missing. Not a failure."""
@@ -44,21 +43,20 @@ class Skipped:
     ids: tuple[str, ...]
 
 
-def case_outcome(result: Mapping[str, Any]) -> str:
+def case_outcome(result: CaseRecord) -> str:
     """Return how a case ended; one with wrong batches never counts as `ok`."""
     audit = read_audit(result)
-    if result["outcome"] == "ok" and audit and not audit.identical:
+    if result.outcome == "ok" and audit and not audit.identical:
         return "audit_failed"
-    return str(result["outcome"])
+    return result.outcome
 
 
-def case_signal(result: Mapping[str, Any]) -> str | None:
+def case_signal(result: CaseRecord) -> str | None:
     """Return the name of the signal that ended a case."""
-    signal = (result.get("error") or {}).get("signal")
-    return None if signal is None else str(signal)
+    return result.error.signal if result.error else None
 
 
-def endings(run: Mapping[str, Any]) -> list[Ending]:
+def endings(run: Run) -> list[Ending]:
     """Return the cases of a run that did not end well, in the order in which they ran.
 
     One that died of its memory budget is a result, and stands with the others of its kind.
@@ -66,42 +64,41 @@ def endings(run: Mapping[str, Any]) -> list[Ending]:
     fine = ("ok", SKIPPED)
     return [
         _ending(result)
-        for result in [*run["cases"], *run.get("probes", ())]
-        if case_outcome(result) not in fine and not died_of_budget(result)
+        for result in [*run.cases, *run.probes]
+        if case_outcome(result) not in fine and not result.died_of_budget
     ]
 
 
-def skipped_cases(run: Mapping[str, Any]) -> list[Skipped]:
+def skipped_cases(run: Run) -> list[Skipped]:
     """Return the cases that were skipped, by reason, in the order in which these came up."""
     found: dict[str, list[str]] = {}
-    for result in run["cases"]:
-        if result["outcome"] == SKIPPED:
-            reason = str((result.get("error") or {}).get("message") or "no reason recorded")
-            found.setdefault(reason, []).append(result["id"])
+    for result in run.cases:
+        if result.outcome == SKIPPED:
+            reason = (result.error and result.error.message) or "no reason recorded"
+            found.setdefault(reason, []).append(result.id)
     return [Skipped(reason=reason, ids=tuple(ids)) for reason, ids in found.items()]
 
 
-def missing_cases(run: Mapping[str, Any]) -> int:
+def missing_cases(run: Run) -> int:
     """Count the cases known to lack rounds: cut short, or planned and never started."""
-    cut_short: int = sum(result["outcome"] == "interrupted" for result in run["cases"])
-    planned = int(run.get("planned_cases") or 0)
-    return cut_short + max(0, planned - len(run["cases"]))
+    cut_short = sum(result.outcome == "interrupted" for result in run.cases)
+    return cut_short + max(0, run.planned_cases - len(run.cases))
 
 
-def _ending(result: Mapping[str, Any]) -> Ending:
-    error, audit = result.get("error") or {}, read_audit(result)
-    known = read_known_failure(result) is not None
+def _ending(result: CaseRecord) -> Ending:
+    error, audit = result.error or ErrorRecord(), read_audit(result)
+    known = result.known_failure is not None
     difference = None if audit is None or audit.identical else audit.difference or "no details"
-    message = ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
-    blocks = {"Traceback": error.get("traceback"), "End of the log": error.get("log_tail")}
+    message = ": ".join(filter(None, (error.type, error.message)))
+    blocks = {"Traceback": error.traceback, "End of the log": error.log_tail}
     if difference is not None and known:
         blocks = {}  # as expected: the section on the audit says all
     return Ending(
-        id=result["id"],
+        id=result.id,
         outcome=case_outcome(result),
         signal=case_signal(result),
         message="" if difference is not None and difference in message else message,
         difference=difference,
         known=known,
-        blocks={title: str(text) for title, text in blocks.items() if text},
+        blocks={title: text for title, text in blocks.items() if text},
     )

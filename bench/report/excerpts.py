@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from keras_loader_bench.bench.record.schema import RunRecord
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
@@ -27,12 +27,12 @@ from keras_loader_bench.bench.report.scaling import scalings
 BACKENDS = MappingProxyType({"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"})
 
 
-def recommendation(run: RunRecord, address: str) -> str:
+def recommendation(run: Run, address: str) -> str:
     """Which loader to use, and why, with each set of options."""
     return _listed([" ".join(recommendation_text(each)) for each in recommend(rows_from_run(run))])
 
 
-def answer(run: RunRecord, address: str) -> str:
+def answer(run: Run, address: str) -> str:
     """Which loader to use with each set of options, without the reasons."""
     return _listed([recommendation_text(each)[0] for each in recommend(rows_from_run(run))])
 
@@ -42,26 +42,26 @@ def _listed(texts: Sequence[str]) -> str:
     return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
 
 
-def comparison(run: RunRecord, address: str) -> str:
+def comparison(run: Run, address: str) -> str:
     """The table that compares all loaders."""
     rows = not_skipped(rows_from_run(run))
     headings, lines, _ = comparison_table(rows, differing(rows))
     return cells.table([headings, *lines], left=TEXT_COLUMNS)
 
 
-def what_it_says(run: RunRecord, address: str) -> str:
+def what_it_says(run: Run, address: str) -> str:
     """What the numbers say, a line each."""
     rows = rows_from_run(run)
-    found = findings(rows, scalings(run, rows), run["environment"].get("memory_bytes"))
+    found = findings(rows, scalings(run, rows), run.environment.memory_bytes)
     return "\n".join(f"- {text}" for text in found)
 
 
-def plot(run: RunRecord, address: str, name: str) -> str:
+def plot(run: Run, address: str, name: str) -> str:
     """The image of a plot, by its name."""
     return f"![{CAPTIONS[name]}]({address}/{name}.png)"
 
 
-def best(run: RunRecord, address: str, loader: str, num_workers: str) -> str:
+def best(run: Run, address: str, loader: str, num_workers: str) -> str:
     """The best loader of each backend, and whether the batches of another one are identical."""
     rows = not_skipped(rows_from_run(run))
     other = row_label(loader, int(num_workers))
@@ -93,28 +93,27 @@ def best(run: RunRecord, address: str, loader: str, num_workers: str) -> str:
     return cells.table([headings, *lines], left=[*headings[:2], *headings[5:]])
 
 
-def setup(run: RunRecord, address: str) -> str:
+def setup(run: Run, address: str) -> str:
     """What was measured, on what, and how often."""
-    rows, environment = not_skipped(rows_from_run(run)), run["environment"]
+    rows, environment = not_skipped(rows_from_run(run)), run.environment
     sources = [
-        f"{cells.prose(s['name'])} ({cells.prose(s.get('edition'))} edition, "
-        f"{s['num_samples']:,} samples)"
-        for s in run["sources"]
+        f"{cells.prose(s.name)} ({cells.prose(s.edition)} edition, {s.num_samples:,} samples)"
+        for s in run.sources
     ]
     common = describe(rows[0], without=[*differing(rows), "samples"])
-    packages = environment.get("packages") or {}
+    packages = environment.packages
     versions = ", ".join(f"{cells.prose(name)} {v}" for name, v in sorted(packages.items()))
-    backends = environment.get("backends") or {}
-    devices = sorted({str(backend.get("device")) for backend in backends.values()})
+    backends = environment.backends
+    devices = sorted({str(backend.device) for backend in backends.values()})
     return (
-        f"{cells.enumeration(sources)}, {common}; Python {environment.get('python')}, {versions}; "
-        f"{cells.prose(environment.get('cpu'))}, {environment.get('cores')} cores, on "
-        f"{cells.enumeration(devices)}; medians of {run['protocol'].get('rounds')} rounds with 95% "
+        f"{cells.enumeration(sources)}, {common}; Python {environment.python}, {versions}; "
+        f"{cells.prose(environment.cpu)}, {environment.cores} cores, on "
+        f"{cells.enumeration(devices)}; medians of {run.protocol.rounds} rounds with 95% "
         f"intervals ([report]({address}/report.md))."
     )
 
 
-def workers(run: RunRecord, address: str) -> str:
+def workers(run: Run, address: str) -> str:
     """Whom workers made faster or slower beyond doubt, over all sets of options."""
     faster: dict[str, list[float]] = {}
     slower: dict[str, list[float]] = {}
@@ -149,14 +148,14 @@ def _range(values: Sequence[float]) -> str:
     return " to ".join(dict.fromkeys(cells.fraction(end) for end in (min(values), max(values))))
 
 
-def sizes(run: RunRecord, address: str, *loaders: str) -> str:
+def sizes(run: Run, address: str, *loaders: str) -> str:
     """What chosen loaders need for a sample, and where they die."""
     lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
     chosen = [lines[name] for name in loaders]
-    return " ".join(scaling_findings(chosen, run["environment"].get("memory_bytes")))
+    return " ".join(scaling_findings(chosen, run.environment.memory_bytes))
 
 
-def first_batch(run: RunRecord, address: str) -> str:
+def first_batch(run: Run, address: str) -> str:
     """Time to the first batch in milliseconds, by loader and backend."""
     rows = {(row.label, row.backend): row for row in not_skipped(rows_from_run(run))}
 
@@ -167,7 +166,7 @@ def first_batch(run: RunRecord, address: str) -> str:
     return _by_backend({key: cell(row) for key, row in rows.items()})
 
 
-def shortest_steps(run: RunRecord, address: str) -> str:
+def shortest_steps(run: Run, address: str) -> str:
     """The shortest emulated step that a loader keeps busy, by loader and backend."""
     texts = {}
     for each in emulations(rows_from_run(run)):
@@ -178,7 +177,7 @@ def shortest_steps(run: RunRecord, address: str) -> str:
     return _by_backend(texts)
 
 
-def step(run: RunRecord, address: str, step_ms: str, batch_size: str, loader: str) -> str:
+def step(run: Run, address: str, step_ms: str, batch_size: str, loader: str) -> str:
     """AU with one emulated step: of one loader, and the best of all others."""
     own: list[float] = []
     others: list[float] = []

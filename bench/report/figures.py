@@ -5,10 +5,12 @@ Must not know: loaders, rows, how a figure is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.record.process_record import Round
+from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report.device_figures import DeviceUse, read_device_use
 from keras_loader_bench.bench.report.endings import case_outcome, case_signal
 from keras_loader_bench.bench.statistics import Estimate, estimate_ratio, ratios
@@ -70,11 +72,11 @@ class EmulatedFigures:
     case: Throughput
 
 
-def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
+def read_throughput(result: CaseRecord | None) -> Throughput | None:
     """Return the figures of a feed or training case; `None` where it was not run."""
     if result is None:
         return None
-    rounds = round_figures(result)
+    rounds = round_figures(result.case, result.rounds)
     return Throughput(
         outcome=case_outcome(result),
         signal=case_signal(result),
@@ -83,14 +85,16 @@ def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
         rates=tuple(rounds["rate"]),
         utilizations=tuple(rounds["utilization"]),
         cpu_s_per_1000_samples=_estimate(rounds["cpu"]),
-        time_to_first_batch_s=_estimate(result.get("time_to_first_batch_s") or []),
-        epoch_boundary_s=_estimate(result.get("epoch_boundary_s") or []),
-        resident_before=_estimate(_column(result, "resident_before")),
+        time_to_first_batch_s=_estimate(
+            [t for p in result.processes for t in p.time_to_first_batch_s]
+        ),
+        epoch_boundary_s=_estimate([t for p in result.processes for t in p.epoch_boundary_s]),
+        resident_before=_estimate([measured.resident_before for measured in result.rounds]),
         device_use=read_device_use(result),
     )
 
 
-def round_figures(result: Mapping[str, Any]) -> dict[str, list[float]]:
+def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]:
     """Return the figures of each round of a feed, training or emulated case.
 
     Returns:
@@ -99,20 +103,20 @@ def round_figures(result: Mapping[str, Any]) -> dict[str, list[float]]:
         seconds of the ceiling per sample. Rounds of which a part is missing are left out.
     """
     # A round without samples has no rate.
-    samples = [count or None for count in _column(result, "samples")]
-    seconds, ceiling_seconds = _column(result, "seconds"), _column(result, "ceiling_seconds")
+    samples = [count or None for count in _column(rounds, "samples")]
+    seconds, ceiling_seconds = _column(rounds, "seconds"), _column(rounds, "ceiling_seconds")
     delivered = samples
-    if result["case"]["bench"] == "emulated":
+    if case.bench == "emulated":
         # All steps but the first, so that the start of a short round weighs no more than it does
         # in an epoch.
-        batch_size = result["case"]["batch_size"]
-        seconds = _column(result, "steady_seconds")
-        ceiling_seconds = _column(result, "ceiling_steady_seconds")
+        seconds = _column(rounds, "steady_seconds")
+        ceiling_seconds = _column(rounds, "ceiling_steady_seconds")
         delivered = [
-            count - batch_size if count and count > batch_size else None for count in samples
+            count - case.batch_size if count and count > case.batch_size else None
+            for count in samples
         ]
-    cpu_seconds = _column(result, "cpu_seconds")
-    ceiling_cpu_seconds = _column(result, "ceiling_cpu_seconds")
+    cpu_seconds = _column(rounds, "cpu_seconds")
+    ceiling_cpu_seconds = _column(rounds, "ceiling_cpu_seconds")
     return {
         "rate": ratios(delivered, seconds),
         "utilization": ratios(ceiling_seconds, seconds),
@@ -122,7 +126,7 @@ def round_figures(result: Mapping[str, Any]) -> dict[str, list[float]]:
     }
 
 
-def measured_rounds(result: Mapping[str, Any]) -> list[dict[str, float | None]]:
+def measured_rounds(result: CaseRecord) -> list[dict[str, float | None]]:
     """Return what was read in each round of a timed case, and its rate and AU.
 
     Returns:
@@ -130,11 +134,11 @@ def measured_rounds(result: Mapping[str, Any]) -> list[dict[str, float | None]]:
     """
     names = ("samples", "seconds", "ceiling_seconds", "cpu_seconds", "ceiling_cpu_seconds")
     found = []
-    for measured in result.get("rounds") or []:
-        figures = round_figures({**result, "rounds": [measured]})
+    for measured in result.rounds:
+        figures = round_figures(result.case, [measured])
         found.append(
             {
-                **{name: measured.get(name) for name in names},
+                **{name: getattr(measured, name) for name in names},
                 "samples_per_s": next(iter(figures["rate"]), None),
                 "accelerator_utilization": next(iter(figures["utilization"]), None),
             }
@@ -142,8 +146,8 @@ def measured_rounds(result: Mapping[str, Any]) -> list[dict[str, float | None]]:
     return found
 
 
-def _column(result: Mapping[str, Any], name: str) -> list[float | None]:
-    return [measured.get(name) for measured in result.get("rounds") or []]
+def _column(rounds: Sequence[Round], name: str) -> list[float | None]:
+    return [getattr(measured, name) for measured in rounds]
 
 
 def _estimate(values: Sequence[float | None]) -> Estimate | None:

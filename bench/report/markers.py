@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keras_loader_bench.bench.record.reader import read_run
-from keras_loader_bench.bench.record.schema import RunRecord
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.excerpts import EXCERPTS
 
@@ -78,7 +78,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
             f"There is no marker; put `<!-- bench:PART -->` and `{_END}` where a part is to "
             f"stand, with one of these: {parts}."
         )
-    runs: dict[Path, RunRecord] = {}
+    runs: dict[Path, Run] = {}
 
     def fill(match: re.Match[str]) -> str:
         words = match["words"].split()
@@ -105,7 +105,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
 
 
 def _excerpt(
-    match: re.Match[str], run: RunRecord, where: Path, words: Sequence[str], folder: Path
+    match: re.Match[str], run: Run, where: Path, words: Sequence[str], folder: Path
 ) -> str:
     excerpt: Callable[..., str] | None = EXCERPTS.get(match["part"])
     if excerpt is None:

@@ -5,18 +5,18 @@ Must not know: loaders, rows, how a figure is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keras_loader_bench.bench.record.footprint import (
     CLOSED,
-    counted_bytes,
     ends_of_phases,
     ends_of_rounds,
     loader_readings,
     peak_reading,
 )
+from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessPeak
+from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report.endings import case_outcome, case_signal
 from keras_loader_bench.bench.statistics import Slope
 
@@ -80,46 +80,50 @@ class Memory:
         return self.anon_bytes + self.shmem_bytes
 
 
-def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
+def read_memory(result: CaseRecord | None) -> Memory | None:
     """Return the figures of a memory case; `None` where it was not run."""
     if result is None:
         return None
-    raw = result.get("memory") or {}
+    raw = result.memory or MemoryRecord()
     known: dict[str, Any] = {
         "outcome": case_outcome(result),
         "signal": case_signal(result),
-        "metric": raw.get("metric") or "pss",
-        "budget_bytes": raw.get("budget_bytes"),
-        "enforcement": raw.get("enforcement"),
+        "metric": raw.metric or "pss",
+        "budget_bytes": raw.budget_bytes,
+        "enforcement": raw.enforcement,
     }
-    baseline, peak = raw.get("baseline"), peak_reading(raw)
+    baseline, peak = raw.baseline, peak_reading(raw)
     if baseline is None or peak is None:
         return Memory(**known)
     readings = loader_readings(raw)
-    base = counted_bytes(baseline)
+    base = baseline.counted_bytes
     closed = ends_of_phases(readings).get(CLOSED)
     return Memory(
         **known,
-        anon_bytes=peak["anon"] - baseline["anon"],
-        shmem_bytes=counted_bytes(peak) - base - (peak["anon"] - baseline["anon"]),
-        page_cache_bytes=max(r["file"] for r in readings) - baseline["file"],
-        unseen_bytes=_unseen(raw.get("processes") or []),
+        anon_bytes=peak.anon - baseline.anon,
+        shmem_bytes=peak.counted_bytes - base - (peak.anon - baseline.anon),
+        page_cache_bytes=max(r.file for r in readings) - baseline.file,
+        unseen_bytes=_unseen(raw.processes),
         growth=_growth(raw),
-        left_bytes=None if closed is None else counted_bytes(closed) - base,
+        left_bytes=None if closed is None else closed.counted_bytes - base,
         baseline_bytes=base,
     )
 
 
-def _unseen(processes: list[Mapping[str, Any]]) -> int | None:
-    if not processes or any(each["kernel_peak_rss"] is None for each in processes):
+def _unseen(processes: list[ProcessPeak]) -> int | None:
+    spikes = [
+        each.kernel_peak_rss - each.sampled_peak_rss
+        for each in processes
+        if each.kernel_peak_rss is not None
+    ]
+    if not processes or len(spikes) < len(processes):
         return None
-    spikes = [int(each["kernel_peak_rss"] - each["sampled_peak_rss"]) for each in processes]
     return sum(max(0, spike) for spike in spikes)
 
 
-def _growth(raw: Mapping[str, Any]) -> Slope | None:
-    rounds = ends_of_rounds(raw["readings"])
-    later = [(number, counted_bytes(r)) for number, r in rounds.items() if number > 1]
+def _growth(raw: MemoryRecord) -> Slope | None:
+    rounds = ends_of_rounds(raw.readings)
+    later = [(number, r.counted_bytes) for number, r in rounds.items() if number > 1]
     if len(later) < MIN_LATER_ROUNDS:
         return None
     return Slope.through(later, confidence=GROWTH_CONFIDENCE)

@@ -6,7 +6,7 @@ Must not know: how figures are derived, where reports lie.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,7 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from keras_loader_bench.bench.plan.options import ROW_OPTIONS
-from keras_loader_bench.bench.record.footprint import counted_bytes, died_of_budget
+from keras_loader_bench.bench.record.process_record import Phase
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.memory_section import size_text
 from keras_loader_bench.bench.report.plot_layout import (
@@ -110,25 +111,24 @@ def _scaling_panel(ax: Axes, lines: Sequence[Scaling], styles: Styles) -> None:
     ax.set_xlabel("samples")
 
 
-def timeline_figure(run: Mapping[str, Any], styles: Styles) -> Figure | None:
+def timeline_figure(run: Run, styles: Styles) -> Figure | None:
     """Draw the memory of process trees over time, stacked by kind, with the phases.
 
     A panel for each loader with its options, at its largest number of samples.
 
     Args:
-        run: the content of `run.json`.
+        run: what `read_run` returned.
         styles: of the loaders.
 
     Returns:
         The figure; `None` where no case has readings with times.
     """
-    chosen: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for result in sorted(run["cases"], key=lambda result: int(result["case"]["samples"])):
-        readings = (result.get("memory") or {}).get("readings") or []
-        if len(readings) > 1 and all("t" in reading for reading in readings):
-            case = result["case"]
+    chosen: dict[tuple[Any, ...], CaseRecord] = {}
+    for result in sorted(run.cases, key=lambda result: result.case.samples):
+        readings = result.memory.readings if result.memory else []
+        if len(readings) > 1 and all(reading.t is not None for reading in readings):
             # Of several sizes, the largest.
-            key = tuple(case[name] for name in ROW_OPTIONS if name != "samples")
+            key = tuple(getattr(result.case, name) for name in ROW_OPTIONS if name != "samples")
             chosen[key] = result
     if not chosen:
         return None
@@ -137,7 +137,7 @@ def timeline_figure(run: Mapping[str, Any], styles: Styles) -> Figure | None:
         len(results), columns=_COLUMNS, size=(3.1, 2.2), margin=0.7, sharey=True
     )
     for ax, result in zip(axes, results, strict=True):
-        _timeline_panel(ax, result, styles[result["case"]["loader"]].color)
+        _timeline_panel(ax, result, styles[result.case.loader].color)
     for ax in axes[::_COLUMNS]:
         ax.set_ylabel("MiB")
     axes[0].set_ylim(bottom=0)  # of all: only now does it know how far up they reach
@@ -151,31 +151,32 @@ def timeline_figure(run: Mapping[str, Any], styles: Styles) -> Figure | None:
     return figure
 
 
-def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
-    memory, case = result["memory"], result["case"]
-    readings = memory["readings"]
-    times = [reading["t"] for reading in readings]
+def _timeline_panel(ax: Axes, result: CaseRecord, color: str) -> None:
+    memory, case = result.memory, result.case
+    assert memory is not None
+    readings = memory.readings
+    times = [reading.t or 0.0 for reading in readings]
     kinds = {
-        "anon": ([r["anon"] for r in readings], {"facecolor": color}),
+        "anon": ([r.anon for r in readings], {"facecolor": color}),
         "shmem": (
-            [r["shmem"] + r.get("dev_shm", 0) for r in readings],
+            [r.shmem + r.dev_shm for r in readings],
             {"facecolor": lighter(color, 0.45)},
         ),
-        "file": ([r["file"] for r in readings], page_cache_style(color)),
+        "file": ([r.file for r in readings], page_cache_style(color)),
     }
     floor = [0.0] * len(times)
     for sizes, style in kinds.values():
         top = [low + size / _MIB for low, size in zip(floor, sizes, strict=True)]
         ax.fill_between(times, floor, top, **style)
         floor = top
-    if memory.get("baseline"):
-        baseline = counted_bytes(memory["baseline"]) / _MIB
+    if memory.baseline:
+        baseline = memory.baseline.counted_bytes / _MIB
         ax.axhline(baseline, color="black", linestyle="--", linewidth=1)
-    _mark_phases(ax, memory.get("phases") or [], max(times))
-    label = row_label(case["loader"], case["num_workers"])
-    if died_of_budget(result):
-        label += f", {cells.outcome(result['outcome'], None)}"
-    options = f"{case['backend']}, {case['samples']:,} samples"
+    _mark_phases(ax, memory.phases, max(times))
+    label = row_label(case.loader, case.num_workers)
+    if result.died_of_budget:
+        label += f", {cells.outcome(result.outcome, None)}"
+    options = f"{case.backend}, {case.samples:,} samples"
     title = "\n".join(short(line) for line in (label, options))
     ax.set_title(title, loc="left", fontsize=8)
     ax.set_xlim(0, max(times))
@@ -183,18 +184,18 @@ def _timeline_panel(ax: Axes, result: Mapping[str, Any], color: str) -> None:
     ax.tick_params(labelsize=7)
 
 
-def _mark_phases(ax: Axes, phases: Sequence[Mapping[str, Any]], end: float) -> None:
+def _mark_phases(ax: Axes, phases: Sequence[Phase], end: float) -> None:
     """Draw where phases begin; of two that begin almost together the later one has a name."""
-    marked = [phase for phase in phases if phase["name"] in _MARKED_PHASES]
-    starts = [*(phase["t"] for phase in marked), math.inf]
+    marked = [phase for phase in phases if phase.name in _MARKED_PHASES]
+    starts = [*(phase.t for phase in marked), math.inf]
     for phase, next_start in zip(marked, starts[1:], strict=True):
-        ax.axvline(phase["t"], color="#333333", linewidth=0.7)
-        if next_start - phase["t"] < 0.06 * end:
+        ax.axvline(phase.t, color="#333333", linewidth=0.7)
+        if next_start - phase.t < 0.06 * end:
             continue
-        at_end = phase["t"] > 0.94 * end
+        at_end = phase.t > 0.94 * end
         ax.annotate(
-            _MARKED_PHASES[phase["name"]],
-            (phase["t"], 0.98),
+            _MARKED_PHASES[phase.name],
+            (phase.t, 0.98),
             (-1 if at_end else 1, 0),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",

@@ -16,6 +16,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report.bar_plots import (
     footprint_figure,
     rates_figure,
@@ -66,9 +67,7 @@ def plot_style(**settings: Any) -> Iterator[None]:
         yield
 
 
-def figures(
-    run: Mapping[str, Any], rows: Sequence[Row], lines: Sequence[Scaling]
-) -> dict[str, Figure]:
+def figures(run: Run, rows: Sequence[Row], lines: Sequence[Scaling]) -> dict[str, Figure]:
     """Draw what was measured.
 
     Args:
@@ -80,7 +79,7 @@ def figures(
         Name of a plot -> the figure, in the order of `CAPTIONS`; none for which nothing was
         measured.
     """
-    styles = loader_styles((row.loader for row in rows), [str(n) for n in run.get("loaders") or ()])
+    styles = loader_styles((row.loader for row in rows), run.loaders)
     with plot_style():
         drawn = {
             "rates": rates_figure(rows, styles),

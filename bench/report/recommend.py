@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from keras_loader_bench.bench.record.footprint import DEATHS
+from keras_loader_bench.bench.record.schema import DEATHS
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import Throughput
 from keras_loader_bench.bench.report.ranking import (

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
+from keras_loader_bench.bench.record.schema import BackendRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import (
     audit_blocks,
@@ -43,12 +43,12 @@ from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_ROUNDS
 
 
 def report_markdown(
-    run: Mapping[str, Any], rows: Sequence[Row], lines: Sequence[Scaling], *, plots: Sequence[str]
+    run: Run, rows: Sequence[Row], lines: Sequence[Scaling], *, plots: Sequence[str]
 ) -> str:
     """Return the report of a run.
 
     Args:
-        run: the content of `run.json`, as `read_run` returns it.
+        run: what `read_run` returned.
         rows: what `rows_from_run` made of it.
         lines: what `scalings` made of it.
         plots: names of the plots whose files stand beside the report.
@@ -73,7 +73,7 @@ def report_markdown(
             table=table,
             marked=marked,
             common=describe(shown[0], without=names) if shown else "",
-            findings=findings(shown, lines, run["environment"].get("memory_bytes")),
+            findings=findings(shown, lines, run.environment.memory_bytes),
             memory=memory_tables(shown, lines),
             device=device_tables(shown),
             device_notes=device_notes(shown),
@@ -93,12 +93,12 @@ def report_markdown(
     )
 
 
-def _backends(backends: Mapping[str, Any] | None) -> str:
+def _backends(backends: Mapping[str, BackendRecord]) -> str:
     """Write the backends of a run: `jax 0.10.2 on cpu, torch 2.9.0 on cuda:0`."""
     texts = []
-    for name, backend in sorted((backends or {}).items()):
-        text = " ".join(str(part) for part in (name, backend.get("version")) if part)
-        texts.append(f"{text} on {backend['device']}" if backend.get("device") else text)
+    for name, backend in sorted(backends.items()):
+        text = " ".join(str(part) for part in (name, backend.version) if part)
+        texts.append(f"{text} on {backend.device}" if backend.device else text)
     return ", ".join(texts)
 
 

@@ -12,13 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_loader_bench.bench.plan.options import COMPARED, Options
-from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL
+from keras_loader_bench.bench.record.schema import (
+    DIFFERENT,
+    IDENTICAL,
+    CaseRecord,
+    PassResult,
+    RecordedFailure,
+    Run,
+)
 from keras_loader_bench.bench.report.audit_result import (
     DIFFERENT_DIGESTS,
-    Pass,
-    RecordedFailure,
     read_audit,
-    read_known_failure,
 )
 from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
 from keras_loader_bench.bench.report.figures import EmulatedFigures, Throughput, read_throughput
@@ -46,7 +50,7 @@ class Row(Options):
     verdict: str | None = None
     """What the audits found; see `bench.report.audit_result`."""
 
-    passes: tuple[Pass, ...] = ()
+    passes: tuple[PassResult, ...] = ()
     """The audit pass by pass: the first one that failed, otherwise the first one."""
 
     known_failure: RecordedFailure | None = None
@@ -97,23 +101,23 @@ def row_label(loader: str, num_workers: int) -> str:
     return f"{loader} ({num_workers} worker{'s' if num_workers > 1 else ''})"
 
 
-def rows_from_run(run: Mapping[str, Any]) -> list[Row]:
+def rows_from_run(run: Run) -> list[Row]:
     """Merge the cases of a run into rows, sorted by options, then by loader and workers.
 
     Args:
-        run: the content of `run.json`, as `read_run` returns it; any case may be partial. Where a
+        run: what `read_run` returned; any case may be partial. Where a
             case stands twice the later one counts.
 
     Returns:
         One row for each loader, number of workers and set of options; those of one backend stand
         together.
     """
-    merged: defaultdict[tuple[Any, ...], dict[Any, Any]] = defaultdict(dict)
-    for result in run["cases"]:
-        case = result["case"]
-        key = (*(case[name] for name in (*COMPARED, "loader", "num_workers")),)
+    merged: defaultdict[tuple[Any, ...], dict[Any, CaseRecord]] = defaultdict(dict)
+    for result in run.cases:
+        case = result.case
+        key = (*(getattr(case, name) for name in (*COMPARED, "loader", "num_workers")),)
         # Each emulated step is a measurement of its own; all of them are one row.
-        merged[key][case["bench"], case["step_ms"], case["step_cpu"]] = result
+        merged[key][case.bench, case.step_ms, case.step_cpu] = result
     return _compare_digests([_row(key, merged[key]) for key in sorted(merged)])
 
 
@@ -122,7 +126,7 @@ def not_skipped(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if not row.skipped]
 
 
-def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
+def _row(key: tuple[Any, ...], results: Mapping[Any, CaseRecord]) -> Row:
     *config, loader, num_workers = key
     audits = [audit for result in results.values() if (audit := read_audit(result))]
     wrong = [audit for audit in audits if not audit.identical]
@@ -133,7 +137,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
         verdict = DIFFERENT
     elif not wrong and len({audit.digest for audit in audits}) > 1:
         verdict, difference = DIFFERENT_DIGESTS, _DIGESTS_DIFFER
-    known = [failure for r in results.values() if (failure := read_known_failure(r))]
+    known = [failure for r in results.values() if (failure := r.known_failure)]
     by_bench = {bench: result for (bench, _, _), result in results.items()}
     return Row(
         **dict(zip(COMPARED, config, strict=True)),
@@ -151,7 +155,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, Any]) -> Row:
         verdict=verdict,
         passes=shown.passes if shown else (),
         known_failure=known[0] if known else None,
-        packages=next((tuple(p) for r in results.values() if (p := r.get("packages"))), ()),
+        packages=next((tuple(p) for r in results.values() if (p := r.packages)), ()),
         digest=shown.digest if shown else None,
         difference=difference,
     )

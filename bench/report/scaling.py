@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_loader_bench.bench.plan.options import COMPARED
-from keras_loader_bench.bench.record.footprint import DEATHS, bracket
+from keras_loader_bench.bench.record.footprint import bracket
+from keras_loader_bench.bench.record.schema import DEATHS, Run
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row
@@ -122,18 +123,18 @@ class Scaling:
         return sorted({**self.probes, **self.sizes}.items())
 
 
-def scalings(run: Mapping[str, Any], rows: Iterable[Row]) -> list[Scaling]:
+def scalings(run: Run, rows: Iterable[Row]) -> list[Scaling]:
     """Return a line for each loader, its workers and options that was tried at several sizes.
 
     Args:
-        run: the content of `run.json`, as `read_run` returns it.
+        run: what `read_run` returned.
         rows: what `rows_from_run` made of it. One whose batches are wrong is left out.
     """
     probes: defaultdict[tuple[Any, ...], dict[int, Memory]] = defaultdict(dict)
-    for result in run.get("probes", ()):
-        case, memory = result["case"], read_memory(result)
+    for result in run.probes:
+        case, memory = result.case, read_memory(result)
         if memory is not None:
-            probes[tuple(case[name] for name in _KEY)][case["samples"]] = memory
+            probes[tuple(getattr(case, name) for name in _KEY)][case.samples] = memory
     grouped: defaultdict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if row.memory is not None and row.identical is not False:

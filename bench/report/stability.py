@@ -6,13 +6,13 @@ cases of a run. Owns: when a warning is given. Must not know: rows, loaders, fil
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from keras_loader_bench.bench.record.process_record import Round
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.cells import Markdown, code, enumeration
 from keras_loader_bench.bench.report.figures import round_figures
@@ -38,25 +38,25 @@ SWAPPED_BYTES = 2**20
 _NAMED = 4
 
 
-def stability_warnings(run: Mapping[str, Any]) -> list[Markdown]:
+def stability_warnings(run: Run) -> list[Markdown]:
     """Return what disturbed a run, and what to do about each: sentences.
 
     Args:
-        run: the content of `run.json`, as `read_run` returns it; older ones tell less.
+        run: what `read_run` returned; older ones tell less.
     """
     timed = {
-        case["id"]: (case, round_figures(case)["rate"])
-        for case in run["cases"]
-        if case.get("rounds")
+        case.id: (case, round_figures(case.case, case.rounds)["rate"])
+        for case in run.cases
+        if case.rounds
     }
     return [Markdown(text) for say in _WARNINGS for text in say(run, timed)]
 
 
-Timed = Mapping[str, tuple[Mapping[str, Any], list[float]]]
+Timed = Mapping[str, tuple[CaseRecord, list[float]]]
 """Id of a timed case -> the case, and the rate of each of its rounds."""
 
 
-def _few(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
+def _few(run: Run, timed: Timed) -> Iterator[str]:
     few = [name for name, (_, rates) in timed.items() if len(rates) < MIN_ROUNDS]
     if few:
         yield (
@@ -65,7 +65,7 @@ def _few(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
         )
 
 
-def _spread(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
+def _spread(run: Run, timed: Timed) -> Iterator[str]:
     spreads = {
         name: float(np.std(rates, ddof=1) / np.mean(rates))
         for name, (_, rates) in timed.items()
@@ -81,7 +81,7 @@ def _spread(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
         )
 
 
-def _drift(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
+def _drift(run: Run, timed: Timed) -> Iterator[str]:
     drifting = {}
     for name, (_, rates) in timed.items():
         change = trend([1 / rate for rate in rates if rate > 0])
@@ -119,10 +119,10 @@ def trend(values: Sequence[float]) -> float | None:
     return slope * (len(values) - 1) / float(np.median(values))
 
 
-def _busy(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
-    environment = run["environment"]
-    cores = environment.get("cores")
-    load = environment.get("load_average_1min")
+def _busy(run: Run, timed: Timed) -> Iterator[str]:
+    environment = run.environment
+    cores = environment.cores
+    load = environment.load_average_1min
     if cores and load is not None and load > cores / 2:
         yield (
             f"**The machine was busy** before the run began: load average {load:g} on {cores} "
@@ -147,28 +147,33 @@ def _busy(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
         )
 
 
-def _others(case: Mapping[str, Any], cores: int) -> float:
+def _others(case: CaseRecord, cores: int) -> float:
     """Return the share of the cores that others used in a case's rounds; 0 where unknown."""
-    return _share(case, cores, lambda r: r["machine_busy_cpu_seconds"] - r["cpu_seconds"])
+    return _share(case, cores, _used_by_others)
 
 
-def _stolen(case: Mapping[str, Any], cores: int) -> float:
-    return _share(case, cores, lambda r: r["machine_stolen_cpu_seconds"])
+def _stolen(case: CaseRecord, cores: int) -> float:
+    return _share(case, cores, lambda measured: measured.machine_stolen_cpu_seconds)
 
 
-def _share(
-    case: Mapping[str, Any], cores: int, seconds: Callable[[Mapping[str, Any]], float]
-) -> float:
-    try:
-        rounds = [(seconds(r), r["seconds"] * cores) for r in case["rounds"]]
-        used, there = (math.fsum(column) for column in zip(*rounds, strict=True))
-    except (KeyError, TypeError):  # an older run, or a round that was cut short
-        return 0.0
+def _used_by_others(measured: Round) -> float | None:
+    busy, own = measured.machine_busy_cpu_seconds, measured.cpu_seconds
+    return None if busy is None or own is None else busy - own
+
+
+def _share(case: CaseRecord, cores: int, seconds: Callable[[Round], float | None]) -> float:
+    used = there = 0.0
+    for measured in case.rounds:
+        of_round = seconds(measured)
+        if of_round is None or measured.seconds is None:
+            return 0.0  # an older run, or a round that was cut short
+        used += of_round
+        there += measured.seconds * cores
     return max(0.0, used / there) if there > 0 else 0.0
 
 
-def _quota(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
-    quota, cores = (run["environment"].get(name) for name in ("cpu_quota_cores", "cores"))
+def _quota(run: Run, timed: Timed) -> Iterator[str]:
+    quota, cores = run.environment.cpu_quota_cores, run.environment.cores
     if quota and cores and quota < cores:
         yield (
             f"**A CPU quota** of {quota:g} cores held for {cores} cores: the kernel stops "
@@ -177,11 +182,12 @@ def _quota(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
         )
 
 
-def _swap(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
+def _swap(run: Run, timed: Timed) -> Iterator[str]:
     moved = {
-        case["id"]: case["swapped_bytes"]
-        for case in run["cases"]
-        if (case.get("swapped_bytes") or 0) > SWAPPED_BYTES
+        case.id: swapped
+        for case in run.cases
+        if (swapped := max((p.swapped_bytes or 0 for p in case.processes), default=0))
+        > SWAPPED_BYTES
     }
     if moved:
         yield (
@@ -189,7 +195,7 @@ def _swap(run: Mapping[str, Any], timed: Timed) -> Iterator[str]:
             f"({cells.mebibytes(max(moved.values()))} MiB at most): free memory, or measure fewer "
             "`--samples`. What is in swap counts for no footprint."
         )
-    used = run["environment"].get("swap_used_bytes") or 0
+    used = run.environment.swap_used_bytes or 0
     if used > SWAPPED_BYTES and not moved:
         yield (
             f"**Swap was in use** when the run began ({cells.mebibytes(used)} MiB), though nothing "

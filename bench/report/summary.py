@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from keras_loader_bench.bench.plan.options import ROW_OPTIONS
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report.device_figures import DeviceUse
 from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
 from keras_loader_bench.bench.report.rows import Row
@@ -39,11 +40,11 @@ _THROUGHPUT = {
 }
 
 
-def tables(run: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
+def tables(run: Run, rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
     """Return the tables of a run.
 
     Args:
-        run: the content of `run.json`, as `read_run` returns it.
+        run: what `read_run` returned.
         rows: what `rows_from_run` made of it.
 
     Returns:
@@ -70,7 +71,7 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
             frame.to_parquet(folder / f"{name}.parquet", index=False)
 
 
-def rounds_frame(run: Mapping[str, Any]) -> pd.DataFrame | None:
+def rounds_frame(run: Run) -> pd.DataFrame | None:
     """Return one line for each round of each timed case; `None` without any.
 
     Returns:
@@ -79,15 +80,15 @@ def rounds_frame(run: Mapping[str, Any]) -> pd.DataFrame | None:
     """
     records = [
         {
-            "id": result["id"],
+            "id": result.id,
             **{
-                name: result["case"][name]
+                name: getattr(result.case, name)
                 for name in ("bench", *ROW_OPTIONS, "step_ms", "step_cpu")
             },
             "round": number,
             **measured,
         }
-        for result in run["cases"]
+        for result in run.cases
         for number, measured in enumerate(measured_rounds(result), start=1)
     ]
     return pd.DataFrame(records) if records else None

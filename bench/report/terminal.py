@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.cells import Case
 from keras_loader_bench.bench.report.emulation import emulations
@@ -67,13 +68,13 @@ _WITH_INTERVALS = _columns(cells.interval)
 _MEDIANS = _columns(cells.median)
 
 
-def terminal_table(run: Mapping[str, Any], width: int = 100) -> str:
+def terminal_table(run: Run, width: int = 100) -> str:
     """Return the comparison of a run's loaders, one block for each set of options.
 
     Intervals give way first where the width is too small, then long names are shortened.
 
     Args:
-        run: the content of `run.json`; any case may be partial.
+        run: what `read_run` returned; any case may be partial.
         width: columns of the terminal; no line is longer.
 
     Returns:
@@ -122,7 +123,7 @@ def _block(rows: Sequence[Row], width: int) -> list[str]:
     ]
 
 
-def _endings(run: Mapping[str, Any]) -> list[str]:
+def _endings(run: Run) -> list[str]:
     """One line for each case that did not end well, each reason to skip, and a run cut short."""
     lines = []
     for ending in endings(run):
@@ -133,8 +134,8 @@ def _endings(run: Mapping[str, Any]) -> list[str]:
     for group in skipped_cases(run):
         cases = f"skipped {len(group.ids)} case{'s' if len(group.ids) > 1 else ''}"
         lines.append(cells.ascii_line(f"{cases}: {group.reason}"))
-    if run["status"] != "complete":
-        lines.append(cells.ascii_line(f"This run is not complete (status: {run['status']})."))
+    if run.status != "complete":
+        lines.append(cells.ascii_line(f"This run is not complete (status: {run.status})."))
     return lines
 
 

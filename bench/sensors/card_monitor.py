@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Protocol
 
+from keras_loader_bench.bench.record.process_record import CardReading, CardRecord
 from keras_loader_bench.bench.sensors.nvml import FIGURES, Card, CardError
 from keras_loader_bench.bench.sensors.visible_devices import PCI_BUS_ID, first_card
 
@@ -18,15 +19,13 @@ PERIOD_S = 0.1
 MAX_SHARE_OF_CORE = 0.02
 """A card that is slow to answer is asked less often."""
 
-Reading = dict[str, Any]
-
 
 class ReadableCard(Protocol):
     """What is watched: `bench.sensors.nvml.Card`, or what stands in for it."""
 
     missing: dict[str, str]
 
-    def read(self) -> Reading:
+    def read(self) -> dict[str, Any]:
         """Return the figures of the card."""
 
     def processes(self) -> int | None:
@@ -78,7 +77,7 @@ class CardMonitor:
         self._card = card
         self._start = time.monotonic()
         self._lock = threading.Lock()
-        self._readings: list[Reading] = []
+        self._readings: list[CardReading] = []
         self._others = card.processes()
         self._most_processes = self._others
         self.read()
@@ -87,14 +86,14 @@ class CardMonitor:
         self._thread = threading.Thread(target=self._watch, name="card-monitor", daemon=True)
         self._thread.start()
 
-    def read(self) -> Reading:
+    def read(self) -> CardReading:
         """Take a reading now; its `t` is seconds since the monitor was made."""
         with self._lock:
-            reading = {"t": round(time.monotonic() - self._start, 4), **self._card.read()}
+            reading = CardReading(t=round(time.monotonic() - self._start, 4), **self._card.read())
             self._readings.append(reading)
             return reading
 
-    def energy(self, start: Reading, end: Reading) -> tuple[float | None, str | None]:
+    def energy(self, start: CardReading, end: CardReading) -> tuple[float | None, str | None]:
         """Return the joules that the card has used between two readings, and how that is known.
 
         Returns:
@@ -102,35 +101,33 @@ class CardMonitor:
             two, integrated; a counter that has not moved is too slow for so short a time. Both
             `None` where the card tells neither.
         """
-        if None not in (start["energy_j"], end["energy_j"]) and end["energy_j"] > start["energy_j"]:
-            return end["energy_j"] - start["energy_j"], "counter"
+        before, after = start.energy_j, end.energy_j
+        if before is not None and after is not None and after > before:
+            return after - before, "counter"
         with self._lock:
-            between = [r for r in self._readings if start["t"] <= r["t"] <= end["t"]]
-        known = [(r["t"], r["power_w"]) for r in between if r["power_w"] is not None]
+            between = [r for r in self._readings if start.t <= r.t <= end.t]
+        known = [(r.t, r.power_w) for r in between if r.power_w is not None]
         if len(known) < 2:
             return None, None
         pieces = ((t2 - t1) * (p1 + p2) / 2 for (t1, p1), (t2, p2) in pairwise(known))
         return sum(pieces), "power"
 
-    def stop(self) -> dict[str, Any]:
-        """End the thread.
+    def stop(self) -> CardRecord:
+        """End the thread and return what was read.
 
-        Returns:
-            The record as it stands in `run.json`: `idle`, the reading before the case; `readings`;
-            `other_processes` that computed on the card, before the case or beside its one process;
-            and `missing`, figure -> reason.
+        Other processes are those that computed on the card before the case or beside its own.
         """
         self._stopping.set()
         self._thread.join()
         others = self._others
         if others is not None and self._most_processes is not None:
             others = max(others, self._most_processes - 1)
-        return {
-            "idle": self._idle,
-            "readings": self._readings,
-            "other_processes": others,
-            "missing": dict(self._card.missing),
-        }
+        return CardRecord(
+            idle=self._idle,
+            readings=self._readings,
+            other_processes=others,
+            missing=dict(self._card.missing),
+        )
 
     def _watch(self) -> None:
         period = PERIOD_S
@@ -141,5 +138,5 @@ class CardMonitor:
             if count is not None:
                 self._most_processes = max(count, self._most_processes or 0)
             period = max(PERIOD_S, (time.thread_time() - start) / MAX_SHARE_OF_CORE)
-            if all(reading[figure] is None for figure in FIGURES):
+            if all(getattr(reading, figure) is None for figure in FIGURES):
                 return  # the driver is gone; `missing` says how

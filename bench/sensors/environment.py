@@ -9,11 +9,11 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from keras_loader_bench.bench.plan.options import BACKENDS
+from keras_loader_bench.bench.record.schema import CardDescription, Environment
 from keras_loader_bench.bench.sensors.card_monitor import describe_card
 from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
 from keras_loader_bench.loaders.registry import LOADERS, pip_name
@@ -29,20 +29,20 @@ PACKAGES = sorted(
 """Distributions whose versions are recorded: what measures, and what any loader needs."""
 
 
-def describe() -> dict[str, Any]:
-    """Return the environment as it stands in `run.json`."""
-    return {
-        "os": f"{platform.system()} {platform.release()}",
-        "cpu": _cpu_model(),
-        "cores": usable_cores(),
-        "card": describe_card(os.environ),
-        "memory_bytes": psutil.virtual_memory().total,
-        "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "cpu_quota_cores": cpu_quota_cores(),
-        "load_average_1min": round(psutil.getloadavg()[0], 2),
-        "swap_used_bytes": swap_used_bytes(),
-    }
+def describe() -> Environment:
+    """Return what there is now."""
+    return Environment(
+        os=f"{platform.system()} {platform.release()}",
+        cpu=_cpu_model(),
+        cores=usable_cores(),
+        card=CardDescription(**describe_card(os.environ)),
+        memory_bytes=psutil.virtual_memory().total,
+        python=platform.python_version(),
+        packages={name: version for name in PACKAGES if (version := _version(name))},
+        cpu_quota_cores=cpu_quota_cores(),
+        load_average_1min=round(psutil.getloadavg()[0], 2),
+        swap_used_bytes=swap_used_bytes(),
+    )
 
 
 def _cpu_model() -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
+from keras_loader_bench.bench.record.process_record import ProcessPeak
 from keras_loader_bench.bench.sensors.memory_metrics import Resident, read_resident, reset_peak
 
 
@@ -67,17 +67,13 @@ class ProcessPeaks:
             known.kernel = max(known.kernel, now.peak)
         return now
 
-    def record(self) -> list[dict[str, Any]]:
-        """Return every process that was seen, in bytes, as it stands in `run.json`.
-
-        `baseline_rss` when this began, 0 for one that came later; `sampled_peak_rss`, the most that
-        was found; `kernel_peak_rss`, the most that there was, `None` where it cannot be told.
-        """
+    def record(self) -> list[ProcessPeak]:
+        """Return every process that was seen."""
         return [
-            {
-                "baseline_rss": peaks.baseline,
-                "sampled_peak_rss": peaks.sampled,
-                "kernel_peak_rss": peaks.kernel if self._exact else None,
-            }
+            ProcessPeak(
+                baseline_rss=peaks.baseline,
+                sampled_peak_rss=peaks.sampled,
+                kernel_peak_rss=peaks.kernel if self._exact else None,
+            )
             for peaks in self._of.values()
         ]

@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Self
+from dataclasses import asdict, replace
+from typing import Self
 
 import psutil
 
-from keras_loader_bench.bench.record.footprint import counted_bytes
+from keras_loader_bench.bench.record.process_record import MemoryReading, MemoryRecord, Phase
 from keras_loader_bench.bench.sensors.memory_metrics import (
     MemorySplit,
     Resident,
@@ -56,7 +56,7 @@ class MemorySampler:
     with MemorySampler(pid) as sampler:
         sampler.phase("import")
         ...
-    record = sampler.record()
+    sampler.add_to(record)
     ```
 
     Args:
@@ -76,7 +76,7 @@ class MemorySampler:
         self._thread = threading.Thread(target=self._run, name="memory-sampler", daemon=True)
         self._shared_memory = SharedMemoryObjects()
         self._peaks: ProcessPeaks | None = None
-        self._baseline: dict[str, Any] = {}
+        self._baseline: MemoryReading | None = None
         self._baseline_resident: Resident | None = None
         self._file = 0  # mapped files at the latest look
         self._single = False  # whether there was one process in all readings since the baseline
@@ -88,26 +88,23 @@ class MemorySampler:
         private and shared memory. `None`: there are none here."""
         self.metric = available_metric(pid)
         """Name of the metric of all readings; see `bench.sensors.memory_metrics.METRICS`."""
-        self.readings: list[dict[str, Any]] = []
-        """`t` seconds since the start, `phase`, and in bytes `anon`, `file`, `shmem` and `dev_shm`:
-        objects in /dev/shm that the tree made and does not map; `look` where it is one."""
-        self.phases: list[dict[str, Any]] = []
-        """`name` of each phase and `t` seconds since the start at which it began."""
+        self.readings: list[MemoryReading] = []
+        self.phases: list[Phase] = []
 
     def phase(self, name: str) -> None:
         """Say that a new phase begins now."""
         with self._lock:
             self._phase = name
-            self.phases.append({"name": name, "t": self._now()})
+            self.phases.append(Phase(name=name, t=self._now()))
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> MemoryReading:
         """Take a reading now, add it to the others and return it."""
         with self._lock:
             processes = members(self._pid)
             pids = [process.pid for process in processes]
             split = _sum(self.metric, pids)
             dev_shm = self._shared_memory.unmapped_bytes(pids)
-            reading = self._add({**asdict(split), "dev_shm": dev_shm})
+            reading = self._add(MemoryReading(**asdict(split), dev_shm=dev_shm))
             if self._peaks is not None:
                 self._single &= processes == [self._root]
                 self._peaks.follow(processes)
@@ -119,7 +116,7 @@ class MemorySampler:
             processes = members(self._pid)
             self._peaks = ProcessPeaks(processes)
             self._baseline = self.readings[-1]
-            self._highest = counted_bytes(self._baseline)
+            self._highest = self._baseline.counted_bytes
             self._baseline_resident = self._peaks.begin_anew(self._root)
             self._file = self._baseline_resident.file if self._baseline_resident else 0
             self._single = processes == [self._root]
@@ -127,23 +124,16 @@ class MemorySampler:
     def counted_bytes(self) -> int:
         """Return the private and shared memory of the latest reading."""
         with self._lock:
-            return counted_bytes(self.readings[-1])
+            return self.readings[-1].counted_bytes
 
-    def record(self) -> dict[str, Any]:
-        """Return what was measured, as it stands in `run.json`.
-
-        `processes`: see `ProcessPeaks.record`. `sampler_cpu_seconds` is what the thread took in
-        `sampler_seconds`.
-        """
+    def add_to(self, record: MemoryRecord) -> None:
+        """Put what was measured into the record of a case."""
         with self._lock:
-            return {
-                "metric": self.metric,
-                "phases": self.phases,
-                "readings": self.readings,
-                "processes": self._peaks.record() if self._peaks else [],
-                "sampler_cpu_seconds": round(self._cpu_seconds, 3),
-                "sampler_seconds": self._now(),
-            }
+            record.metric = self.metric
+            record.phases, record.readings = self.phases, self.readings
+            record.processes = self._peaks.record() if self._peaks else []
+            record.sampler_cpu_seconds = round(self._cpu_seconds, 3)
+            record.sampler_seconds = self._now()
 
     def __enter__(self) -> Self:
         self.read()
@@ -159,10 +149,10 @@ class MemorySampler:
     def _now(self) -> float:
         return round(time.perf_counter() - self._start, 4)
 
-    def _add(self, values: dict[str, Any]) -> dict[str, Any]:
-        reading = {"t": self._now(), "phase": self._phase, **values}
+    def _add(self, sizes: MemoryReading) -> MemoryReading:
+        reading = replace(sizes, t=self._now(), phase=self._phase)
         self.readings.append(reading)
-        self._highest = max(self._highest, counted_bytes(reading))
+        self._highest = max(self._highest, reading.counted_bytes)
         return reading
 
     def look(self) -> None:
@@ -171,8 +161,10 @@ class MemorySampler:
             self._look()
 
     def _look(self) -> None:
+        baseline = self._baseline
         if self._peaks is None or self._baseline_resident is None or not self._single:
             return
+        assert baseline is not None
         now = self._peaks.begin_anew(self._root)
         if now is None:
             return
@@ -182,10 +174,9 @@ class MemorySampler:
         self._file = now.file
         # To the baseline, which was read while the process did nothing.
         added = private - self._baseline_resident.private
-        if counted_bytes(self._baseline) + added > self._highest + _LOOK_STEP:
-            sizes = {name: self._baseline[name] for name in ("shmem", "dev_shm")}
-            file = self.readings[-1]["file"]
-            self._add({"anon": self._baseline["anon"] + added, "file": file, **sizes, "look": True})
+        if baseline.counted_bytes + added > self._highest + _LOOK_STEP:
+            file = self.readings[-1].file
+            self._add(replace(baseline, anon=baseline.anon + added, file=file, look=True))
 
     def _look_and_guard(self) -> None:
         self.look()

@@ -1,0 +1,195 @@
+"""What one process of a case measured, as it stands in `run.json`. Units are seconds and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One timed round of a loader and the round of the ceiling that it is paired with."""
+
+    epoch: int | None = None
+    """Number of the order that its rows had."""
+
+    epochs: int | None = None
+    """Of the one `fit` that the round was."""
+
+    samples: int | None = None
+    """Delivered by each of the two."""
+
+    seconds: float | None = None
+    ceiling_seconds: float | None = None
+    steady_seconds: float | None = None
+    """Of all steps but the first, in an emulated case."""
+
+    ceiling_steady_seconds: float | None = None
+    cpu_seconds: float | None = None
+    """User and system seconds of the process tree."""
+
+    ceiling_cpu_seconds: float | None = None
+    resident_before: float | None = None
+    """Share of the source's pages that were in memory before the round, from 0 to 1."""
+
+    parent_overhead_seconds: float | None = None
+    """What asking the child for the round took beyond the round."""
+
+    machine_busy_cpu_seconds: float | None = None
+    """CPU seconds that the whole machine used during the round."""
+
+    machine_stolen_cpu_seconds: float | None = None
+    """CPU seconds that a hypervisor gave to others during the round."""
+
+    ceiling_start: float | None = None
+    """When the ceiling's round began, on the clock of the card's readings."""
+
+    card_start: float | None = None
+    card_end: float | None = None
+    energy_j: float | None = None
+    energy_source: str | None = None
+    """`counter` or `power`; see `bench.sensors.card_monitor`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryReading:
+    """Memory of the process tree at one moment, in bytes."""
+
+    anon: int
+    """Private memory."""
+
+    file: int
+    """Mapped files: page cache."""
+
+    shmem: int
+    """Shared memory that is mapped."""
+
+    dev_shm: int = 0
+    """Objects in /dev/shm that the tree made and does not map."""
+
+    t: float | None = None
+    """Seconds since the process began."""
+
+    phase: str = ""
+    look: bool = False
+    """Whether it tells of a peak before it; see `bench.sensors.memory_sampler`."""
+
+    @property
+    def counted_bytes(self) -> int:
+        """What a machine can run out of: private and shared memory."""
+        return self.anon + self.shmem + self.dev_shm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Part of a memory case."""
+
+    name: str
+    t: float
+    """Seconds since the process began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessPeak:
+    """Resident memory of one process of the tree since the baseline, in bytes."""
+
+    sampled_peak_rss: int
+    """The largest value that was read."""
+
+    baseline_rss: int = 0
+    """At the baseline; 0 for a process that began later."""
+
+    kernel_peak_rss: int | None = None
+    """The kernel's own peak; `None`: it does not tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryLimit:
+    """What the kernel was told, in bytes."""
+
+    data_bytes: int
+    """Private memory when the limit was set."""
+
+    limit_bytes: int
+    """`RLIMIT_DATA`."""
+
+
+@dataclass(kw_only=True)
+class MemoryRecord:
+    """The readings of one memory case."""
+
+    metric: str | None = None
+    """What was read; see `bench.sensors.memory_metrics.METRICS`."""
+
+    baseline: MemoryReading | None = None
+    """Before the loader was made; `None`: the case did not get that far."""
+
+    budget_bytes: int | None = None
+    enforcement: str | None = None
+    """What kept the budget; `None`: nothing."""
+
+    limit: MemoryLimit | None = None
+
+    readings: list[MemoryReading] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    processes: list[ProcessPeak] = field(default_factory=list)
+    sampler_cpu_seconds: float | None = None
+    sampler_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceMemory:
+    """What the framework's allocator says of the accelerator."""
+
+    peak_device_bytes: int | None = None
+    device_bytes_in_use: int | None = None
+    pinned_peak_bytes: int | None = None
+    reason: str | None = None
+    """Why there is no figure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardReading:
+    """A card at one moment; see `bench.sensors.nvml.Card.read`."""
+
+    t: float = 0.0
+    memory_used_bytes: float | None = None
+    utilization: float | None = None
+    power_w: float | None = None
+    energy_j: float | None = None
+    sm_clock_hz: float | None = None
+    throttle: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardRecord:
+    """A card during one case."""
+
+    reason: str | None = None
+    """Why it was not read."""
+
+    idle: CardReading | None = None
+    """Before the case."""
+
+    readings: list[CardReading] = field(default_factory=list)
+    other_processes: int | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    """Figure -> why it is not available."""
+
+
+@dataclass(kw_only=True)
+class ProcessRecord:
+    """What one process of a case measured."""
+
+    device: str | None = None
+    """`cpu`, or the accelerator by its driver's name; `None`: it did not get that far."""
+
+    rounds: list[Round] = field(default_factory=list)
+    time_to_first_batch_s: list[float] = field(default_factory=list)
+    epoch_boundary_s: list[float] = field(default_factory=list)
+    memory: MemoryRecord | None = None
+    device_memory: DeviceMemory | None = None
+    card: CardRecord | None = None
+    swapped_bytes: int | None = None
+    """What the machine swapped meanwhile."""
+
+    duration_s: float = 0.0
