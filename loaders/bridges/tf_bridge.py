@@ -26,6 +26,9 @@ from keras_loader_bench.loaders.system.cores import usable_cores
 AHEAD = 2
 """Batches that a dataset which is read by one thread may be ahead."""
 
+HEAD_START_US = 100
+"""For so long a training step that has taken a batch is left alone before the next is made."""
+
 
 def rows_dataset(
     source: ImageSource,
@@ -77,17 +80,18 @@ def rows_dataset(
 
     def batches_of_rows(_: Any) -> Any:
         rows = tf.ensure_shape(_python(rows_of_pass, [], dtype), (num_samples,))
-        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        return _with_head_start(tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
 
     dataset = tf.data.Dataset.range(1).flat_map(batches_of_rows)
     if not stored.has_room:
         dataset = dataset.map(
             lambda rows: tf.ensure_shape(_python(ask_for, [rows], dtype), (None,))
         ).prefetch(AHEAD)
+    # One call more than threads: it waits for its head start while they work.
     dataset = (
-        dataset.map(lambda rows: stored.batch(rows, pixels), num_parallel_calls=in_parallel)
+        dataset.map(lambda rows: stored.batch(rows, pixels), num_parallel_calls=in_parallel + 1)
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
-        .prefetch(prefetch_batches)
+        .prefetch(max(1, prefetch_batches - 1))
     )
     options = tf.data.Options()
     options.deterministic = True
@@ -98,6 +102,23 @@ def rows_dataset(
     options.threading.max_intra_op_parallelism = 1
     options.autotune.enabled = False  # nothing is left to tune
     return dataset.with_options(options)
+
+
+def _with_head_start(rows_of_batches: Any) -> Any:
+    """Return a dataset that waits `HEAD_START_US` before each element, a tensor.
+
+    A batch that is taken makes room for the next one. Made in the same moment, that one competes
+    with the beginning of the step where cores are few. `tf.data.Dataset` has no stage that waits,
+    and its `experimental_slack` rewrites the graph, which copies the mapped source.
+    """
+    spec = rows_of_batches.element_spec
+    variant = tf.raw_ops.SleepDataset(
+        input_dataset=tf.data.experimental.to_variant(rows_of_batches),
+        sleep_microseconds=HEAD_START_US,
+        output_types=[spec.dtype],
+        output_shapes=[spec.shape],
+    )
+    return tf.data.experimental.from_variant(variant, spec)
 
 
 def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> Any:
