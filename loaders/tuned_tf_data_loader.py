@@ -15,7 +15,7 @@ from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
-class TfDataLoader(Loader):
+class TunedTfDataLoader(Loader):
     """A `tf.data.Dataset` that gathers rows of the mapped file and scales them in its graph.
 
     It is the dataset that the bridge makes of a `LazySequence` on TensorFlow, here on every backend
