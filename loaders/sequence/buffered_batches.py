@@ -20,10 +20,7 @@ class BufferedBatches(Batches):
     """The batches of some rows, each read when it is asked for, from any thread.
 
     Args:
-        source: the stored images.
-        rows: the rows to deliver, in this order, shape `(n,)`.
-        batch_size: samples in every batch but the last, which may be smaller.
-        pixels: the form in which the images are wanted.
+        source, rows, batch_size, pixels: see `Batches`.
         buffers: where batches get their memory from. All that they need is taken when the first
             batch is read: a run that has begun does not need more later, however steps go.
         most_ahead: batches that are held or being read beyond the one that is asked for.
@@ -50,14 +47,7 @@ class BufferedBatches(Batches):
         self._advice = ReadAdvice(source.images)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return a batch, and let the kernel read the next one where it is not in memory.
-
-        Args:
-            index: from 0 to `len(self) - 1`.
-
-        Raises:
-            IndexError: a row is none of the source's.
-        """
+        """Return a batch, and let the kernel read the next one where it is not in memory."""
         if index == 0:
             self._reserve()
             self._advice.begin(self._rows, self._batch_size)
