@@ -112,9 +112,9 @@ class InOrder(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
     def _forget(self) -> None:
-        batches, self._batches = self._batches, None
-        if batches is not None:
-            batches.close()
+        if self._batches is not None:
+            self._batches.close()
+        self._batches = None
 
 
 def read_ahead(dataset: keras.utils.PyDataset) -> ReadAhead:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Batches, Pixels, Rows, make_batch
+from keras_loader_bench.loaders.contract import Batch, Batches, Rows, make_batch
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.sources.page_cache import ReadAdvice
@@ -20,11 +20,13 @@ class BufferedBatches(Batches):
     """The batches of some rows, each read when it is asked for, from any thread.
 
     Args:
-        source, rows, batch_size, pixels: see `Batches`.
+        source: the stored images.
+        rows: the rows to deliver, in this order, shape `(n,)`.
         buffers: where batches get their memory from. All that they need is taken when the first
             batch is read: a run that has begun does not need more later, however steps go.
         most_ahead: batches that are held or being read beyond the one that is asked for.
         readers: threads that may be reading at once.
+        options: `batch_size` and `pixels` of `Batches`.
     """
 
     def __init__(
@@ -32,14 +34,13 @@ class BufferedBatches(Batches):
         source: ImageSource,
         rows: Rows,
         *,
-        batch_size: int,
-        pixels: Pixels,
         buffers: BufferPool,
         most_ahead: int,
         readers: int,
+        **options: Any,
     ) -> None:
-        super().__init__(source, rows, batch_size=batch_size, pixels=pixels)
-        self._shape = min(batch_size, len(rows)), *source.sample_shape
+        super().__init__(source, rows, **options)
+        self._shape = min(self._batch_size, len(rows)), *source.sample_shape
         """Of the images of all batches but the last, which lie in the same memory."""
         self._buffers = buffers
         self._most_ahead = most_ahead

@@ -133,10 +133,9 @@ class LazySequence(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> Batch:
         """Return a batch; negative indices count from the end, as in a list."""
         batches = self._batches  # looked up once: another thread may begin a new order
-        num_batches = len(batches)
-        if not -num_batches <= index < num_batches:
-            raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
-        batch: Batch = batches[index % num_batches]
+        if not -len(batches) <= index < len(batches):
+            raise IndexError(f"Batch {index} does not exist: there are {len(batches)}.")
+        batch: Batch = batches[index % len(batches)]
         return batch
 
     def as_tf_dataset(self) -> Any:
