@@ -70,7 +70,7 @@ end=${GPU_CHECK_SECONDS:-540}
 device=gpu batch=1024 small=64 samples=51200 rounds=(--rounds 6)
 peers=sequence,torch contrast=stock_sequence,numpy pixels=float32,uint8 workers=0,4
 controls='too_early or compiled_step'
-audited=eager_sequence,grain,numpy,stock_sequence,tf_data audited_workers=0,2
+audited=eager_sequence,grain,numpy,stock_sequence,tuned_tf_data audited_workers=0,2
 if [ -n "$rehearse" ]; then
     device=cpu batch=32 small=16 samples=128 rounds=(--rounds 1 --round-seconds 0.05)
     peers=sequence contrast='' pixels=uint8 workers=0

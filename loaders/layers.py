@@ -22,12 +22,9 @@ class ScalePixels(keras.layers.Layer):
     model = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), ScalePixels(), ...])
     ```
 
-    Neither `keras.layers.Rescaling(1 / 255)` nor a division does that everywhere: the first rounds
-    126 of the 256 values otherwise, and XLA makes a multiplication of the second. Here two
-    products are added, of which one is exact, so that the sum is rounded once in effect; nothing
-    is left that a compiler could replace. All 256 values are tested on every backend.
-
-    Whatever the model's dtype policy, it computes in float32; the next layer casts.
+    `keras.layers.Rescaling(1 / 255)` rounds 126 of the 256 values otherwise, and XLA makes the same
+    of a division. Here two products are added, of which one is exact, so that the sum is rounded
+    once in effect. Whatever the dtype policy, it computes in float32; the next layer casts.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -50,6 +50,9 @@ class LoaderEntry:
     opt_in: bool = False
     """Measured only where it is named: it can hang."""
 
+    own: bool = False
+    """Whether this suite brings it; the others are what people write already."""
+
     def expected_failure(self, backend: str, num_workers: int) -> KnownFailure | None:
         """Return why this loader's batches are expected to be wrong there; `None`: they are not."""
         known = self.known_failure
@@ -98,7 +101,7 @@ LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes
     "eager_sequence": LoaderEntry(".eager_sequence_loader:EagerSequenceLoader"),
     "grain": LoaderEntry(".grain_loader:GrainLoader", packages=("grain",), has_workers=True),
     "numpy": LoaderEntry(".numpy_loader:NumpyLoader"),
-    "sequence": LoaderEntry(".sequence_loader:SequenceLoader", has_workers=True),
+    "sequence": LoaderEntry(".sequence_loader:SequenceLoader", has_workers=True, own=True),
     "stock_sequence": LoaderEntry(
         ".stock_sequence_loader:StockSequenceLoader",
         has_workers=True,
@@ -106,8 +109,11 @@ LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes
             backends=("jax", "torch"), min_workers=2, reason=_REASON, link=_LINK
         ),
     ),
-    "tf_data": LoaderEntry(
-        ".tf_data_loader:TfDataLoader", packages=("tensorflow",), has_workers=True
+    "tuned_tf_data": LoaderEntry(
+        ".tuned_tf_data_loader:TunedTfDataLoader",
+        packages=("tensorflow",),
+        has_workers=True,
+        own=True,
     ),
     "torch": LoaderEntry(
         ".torch_loader:TorchLoader",
@@ -129,3 +135,6 @@ LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes
     ),
 }
 """Name of a loader -> what is known of it."""
+
+FORMER_NAMES = {"tf_data": "tuned_tf_data"}
+"""Name of a loader in older reports -> its name."""

@@ -14,7 +14,7 @@ from keras_loader_bench.loaders import LOADERS
 # The README's main job on a tiny source, through all benchmarks, for two loaders.
 finished = suite.Job(
     __name__,
-    *("--loaders", "sequence,tf_data", "--rounds", "2"),
+    *("--loaders", "sequence,tuned_tf_data", "--rounds", "2"),
     *("--benchmark-json", "FOLDER/benchmark.json"),
 ).fixture()
 

@@ -12,7 +12,7 @@ from keras_loader_bench.bench.report import write_report
 
 
 def start_and_wait_for(text: str, results):
-    loaders = "eager_sequence,numpy,sequence,tf_data"
+    loaders = "eager_sequence,numpy,sequence,tuned_tf_data"
     process = suite.start("-k", "feed", "--loaders", loaders, results=results)
     output = []
     for line in process.stdout:

@@ -83,7 +83,10 @@ def test_the_ceiling_repeats_its_batch_for_as_many_samples(count, source):
 def test_the_ceiling_leaves_the_batch_size_open_as_loaders_do(source):
     """Or the model would be traced twice, and its ceiling be that of another graph."""
     options = LoaderOptions(batch_size=64)
-    with CeilingLoader(source, options) as ceiling, make_loader("tf_data", source, options) as fed:
+    with (
+        CeilingLoader(source, options) as ceiling,
+        make_loader("tuned_tf_data", source, options) as fed,
+    ):
         for count in (128, 100):
             rows = np.arange(count)
             dataset, other = ceiling.fit_args(rows)["x"], fed.fit_args(rows)["x"]

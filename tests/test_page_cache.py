@@ -162,7 +162,7 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
     assert page_cache.has_room_for(20 * 2**20 + 1)
 
 
-@pytest.mark.parametrize("loader", ["sequence", "tf_data"])
+@pytest.mark.parametrize("loader", ["sequence", "tuned_tf_data"])
 def test_a_source_without_room_is_asked_for_batch_by_batch(cold, no_room, monkeypatch, loader):
     pytest.importorskip("tensorflow")
     from keras_loader_bench.loaders import LoaderOptions, make_loader

@@ -19,7 +19,7 @@ from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.loaders import LOADERS, LoaderOptions
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import FORMER_NAMES, missing_package
 
 REFERENCE = PROJECT / "results" / "reference"
 REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/run.json"))
@@ -52,6 +52,17 @@ def reference_rows():
     return rows_from_run(read_run(TABLE))
 
 
+def entry_of(loader):
+    """What is known of a loader by the name that it has in a reference."""
+    return LOADERS.get(FORMER_NAMES.get(loader, loader))
+
+
+def compared(run):
+    """The loaders of a reference that still exist and that it compares, by the names in it."""
+    entries = {name: entry_of(name) for name in run.loaders}
+    return {name for name, entry in entries.items() if entry and not entry.opt_in}
+
+
 @pytest.mark.parametrize("page", QUOTING, ids=str)
 def test_the_parts_of_a_page_are_those_of_the_reference_reports(page):
     """After a change that was meant: `keras-loader-bench report --readme`."""
@@ -79,6 +90,16 @@ def test_the_pages_take_their_numbers_from_the_reports():
     } <= used
 
 
+def test_the_readme_lists_the_loaders_and_marks_this_suites_own():
+    table = PAGES["README.md"].partition("## The loaders")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \| (.*) \|$", table, re.MULTILINE)
+    assert {name: (origin, workers != "-") for name, origin, workers in rows} == {
+        name: ("this suite" if entry.own else "stock", entry.has_workers)
+        for name, entry in LOADERS.items()
+        if not entry.opt_in
+    }
+
+
 def test_the_readme_can_be_read_in_a_few_minutes():
     assert len(PAGES["README.md"].splitlines()) <= 140
     for page in FOLDER_PAGES:
@@ -99,8 +120,7 @@ def test_every_round_of_the_cold_reference_was_cold():
 def test_all_batches_of_the_emulated_reference_are_identical():
     rows = rows_from_run(read_run(EMULATED))
     assert {row.backend for row in rows} == set(BACKENDS)
-    known = [name for name in read_run(EMULATED).loaders if name in LOADERS]
-    assert {row.loader for row in rows} == {name for name in known if not LOADERS[name].opt_in}
+    assert {row.loader for row in rows} == compared(read_run(EMULATED))
     for row in rows:
         assert row.identical
         assert [step.step_ms for step in row.emulated] == [0.5, 1, 2, 5, 10]
@@ -151,21 +171,20 @@ def test_there_are_reference_reports():
 
 def test_the_reference_has_every_loader_of_its_time_on_every_backend():
     """A loader that has come since is in the next reference."""
-    run = read_run(TABLE)
-    known = [name for name in run.loaders if name in LOADERS and not LOADERS[name].opt_in]
+    known = compared(read_run(TABLE))
     measured = {(row.backend, row.loader, row.num_workers) for row in reference_rows()}
     assert len(known) >= 7
     assert measured == {
         (backend, loader, workers)
         for backend in BACKENDS
         for loader in known
-        for workers in ((0, 2) if LOADERS[loader].has_workers else (0,))
+        for workers in ((0, 2) if entry_of(loader).has_workers else (0,))
     }
 
 
 def test_all_batches_of_the_reference_are_identical_but_for_known_failures():
     for row in reference_rows():
-        known = LOADERS[row.loader].expected_failure(row.backend, row.num_workers)
+        known = entry_of(row.loader).expected_failure(row.backend, row.num_workers)
         assert row.identical == (known is None), (row.backend, row.label)
 
 

@@ -7,7 +7,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
-from reading_ahead import ROWS
+from reading_ahead import ROWS, eventually
 
 from keras_loader_bench.loaders import bridge
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
@@ -17,6 +17,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
+from keras_loader_bench.loaders.bridges import tf_bridge
 from keras_loader_bench.loaders.bridges.mapped_tensors import MappedSource
 from keras_loader_bench.loaders.bridges.tf_bridge import AHEAD
 
@@ -59,6 +60,40 @@ def test_it_is_no_further_ahead_after_a_long_pass(sequence, monkeypatch):
     monkeypatch.setattr(MappedSource, "batch", counted)
     ahead = ahead_after(sequence.as_tf_dataset(), 1_500, lambda: len(made))
     assert 0 < ahead <= PREFETCH + 2  # one waits for room, one is being made
+
+
+def test_the_step_has_a_head_start(sequence, monkeypatch):
+    """What a batch makes room for is not begun in the moment in which it is taken."""
+    begun = []
+    batch = MappedSource.batch
+
+    def timed(self, rows, pixels):
+        call = tf.numpy_function(lambda _: begun.append(time.perf_counter()), [rows], [])
+        with tf.control_dependencies([call]):
+            return batch(self, tf.identity(rows), pixels)
+
+    monkeypatch.setattr(MappedSource, "batch", timed)
+    monkeypatch.setattr(tf_bridge, "HEAD_START_US", 20_000)
+    iterator = iter(sequence.as_tf_dataset())
+    waited = []
+    for _ in range(5):
+        next(iterator)
+        time.sleep(0.2)  # all that may be ahead is
+        there = len(begun)
+        taken = time.perf_counter()
+        next(iterator)
+        assert eventually(lambda there=there: len(begun) > there)
+        waited.append(begun[there] - taken)
+    assert min(waited) >= 0.02
+
+
+@pytest.mark.parametrize("microseconds", [0, 2_000])
+def test_the_head_start_changes_no_batch(source, monkeypatch, microseconds):
+    monkeypatch.setattr(tf_bridge, "HEAD_START_US", microseconds)
+    sequence = LazySequence(source, ROWS, batch_size=16, prefetch_batches=1)
+    for (x, y), (wanted_x, wanted_y) in zip(bridge(sequence), sequence, strict=True):
+        assert np.array_equal(x, wanted_x)
+        assert np.array_equal(y, wanted_y)
 
 
 def test_a_dataset_that_python_is_called_for_is_a_few_batches_ahead(source):

@@ -17,7 +17,7 @@ WITHOUT = str(TESTS / "without_tensorflow")
 # A run on all backends with the loader that needs TensorFlow and one that does not.
 finished = suite.Job(
     __name__,
-    *("--keras-backends", "tensorflow,jax,torch", "--loaders", "sequence,tf_data"),
+    *("--keras-backends", "tensorflow,jax,torch", "--loaders", "sequence,tuned_tf_data"),
     *("-k", "feed or train or memory", "--rounds", "1"),
     needs=("jax", "torch"),
     PYTHONPATH=WITHOUT,
@@ -27,7 +27,7 @@ finished = suite.Job(
 def test_what_needs_it_is_skipped_and_all_else_works(finished):
     assert finished.exit_status == 0, finished.output
     for case in finished.run.cases:
-        needs_it = "tensorflow" in (case.case.backend,) or case.case.loader == "tf_data"
+        needs_it = "tensorflow" in (case.case.backend,) or case.case.loader == "tuned_tf_data"
         assert case.outcome == ("skipped" if needs_it else "ok"), case.id
         if needs_it:
             assert "`tensorflow` is not installed; `pip install tensorflow`" in (case.error.message)

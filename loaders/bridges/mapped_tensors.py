@@ -33,30 +33,17 @@ class MappedSource:
         self._one_hot = tf.eye(source.num_classes, dtype=tf.float32)
 
     def begin(self, rows: Rows, batch_size: int) -> None:
-        """See to it that a pass finds its rows in memory: the first batch, and all it has room for.
-
-        Args:
-            rows: of the pass, in their order.
-            batch_size: of its first batch.
-        """
+        """See `ReadAdvice.begin`."""
         self._stored_labels.max()  # a byte each: read before the disk is asked for all images
         self._advice.begin(rows, batch_size)
 
     def ask_for(self, rows: Rows) -> Rows:
-        """Let the kernel read the rows of a batch that will be gathered soon; return the rows."""
+        """Let the kernel read the rows of a batch that comes soon; return the rows."""
         self._advice.read_next(rows)
         return rows
 
     def batch(self, rows: Any, pixels: Pixels) -> tuple[Any, Any]:
-        """Return the batch of some rows.
-
-        Args:
-            rows: integers, a tensor of shape `(n,)`.
-            pixels: the form in which the images are wanted.
-
-        Returns:
-            `x` of shape `(n, *sample_shape)` and `y` of shape `(n, num_classes)`, on the CPU.
-        """
+        """Return `(x, y)` of some rows, a tensor of shape `(n,)`; see `contract.Batch`."""
         x = tf.gather(self._images, rows)
         if pixels == "float32":
             x = tf.cast(x, tf.float32) / 255.0
@@ -66,10 +53,9 @@ class MappedSource:
 class _ClaimedWritable:
     """The memory of a read-only array under NumPy's array interface, without the read-only flag.
 
-    DLPack as TensorFlow takes it cannot say "read-only", so NumPy exports writable arrays only. A
-    map opened for writing would do, but it needs a writable file and would let a stray write
-    damage the source. TensorFlow never writes to a tensor that somebody else holds, and a write to
-    these pages would end the process, not change the file.
+    DLPack as TensorFlow takes it cannot say "read-only", so NumPy exports writable arrays only.
+    TensorFlow never writes to a tensor that somebody else holds, and a write to these pages would
+    end the process, not change the file.
     """
 
     def __init__(self, array: npt.NDArray[np.uint8]) -> None:
@@ -79,14 +65,6 @@ class _ClaimedWritable:
 
 
 def mapped_tensor(images: npt.NDArray[np.uint8]) -> Any:
-    """Return a tensor that shares the pages of a memory-mapped array.
-
-    Args:
-        images: uint8, any shape, C-contiguous.
-
-    Returns:
-        A `tf.Tensor` of the same shape and dtype, on the CPU. Its pages are read when they are
-        first gathered and belong to the page cache.
-    """
+    """Return a tensor that shares the pages of a memory-mapped, C-contiguous array."""
     view = np.asarray(_ClaimedWritable(images))
     return tf.experimental.dlpack.from_dlpack(view.__dlpack__())

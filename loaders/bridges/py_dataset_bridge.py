@@ -1,7 +1,6 @@
 """The bridge: from a `PyDataset` to what `fit` reads fastest, on the backend that Keras runs on.
 
-Owns: which form that is, and when passes begin and end. Must not know: any particular dataset, but
-that a `LazySequence` can say its rows to TensorFlow.
+Must not know: any particular dataset, but that a `LazySequence` can say its rows to TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,18 +20,13 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
     model.fit(bridge(MyDataset(workers=4)), epochs=100)
     ```
 
-    - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once per batch, some batches ahead,
-      instead of Keras' `from_generator`; see `loaders.bridges.tf_bridge`.
-    - torch: a `DataLoader` of tensors that share the batch's memory, where Keras copies it; with an
-      accelerator, of tensors on it; see `loaders.bridges.torch_bridge`.
+    - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once per batch, some batches ahead.
+    - torch: a `DataLoader` of tensors that share the batch's memory or lie on the accelerator.
     - JAX: the dataset, which is read without a copy as it is, or one that reads it ahead.
 
     `dataset.workers` threads call `dataset[i]`, as with Keras, but every batch is delivered once
-    and in order: Keras' own workers drop some and repeat others on JAX and torch. With
-    `workers=1`, Keras' default, one call is made at a time.
-
-    It can be iterated any number of times. Each pass calls `on_epoch_begin`, and `on_epoch_end`
-    when its last batch was read, or when the next pass begins if it was broken off.
+    and in order. It can be iterated any number of times. Each pass calls `on_epoch_begin`, and
+    `on_epoch_end` when its last batch was read, or when the next pass begins if it was broken off.
 
     Args:
         dataset: its batches are `x`, `(x, y)` or `(x, y, sample_weight)` of NumPy arrays, or of
@@ -67,18 +61,14 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
 
 
 class Passes:
-    """The passes over a dataset: what Keras would call, in the order in which it should.
-
-    Args:
-        dataset: the dataset.
-    """
+    """The passes over a dataset: what Keras would call, in the order in which it should."""
 
     def __init__(self, dataset: keras.utils.PyDataset) -> None:
         self._dataset = dataset
         self._under_way = False
 
     def begin(self) -> int | None:
-        """Begin a pass, after the one before was ended or broken off; return its batches."""
+        """Begin a pass, and end one that was broken off; return how many batches it has."""
         if self._under_way:
             self.end()
         self._under_way = True
@@ -93,11 +83,7 @@ class Passes:
 
 
 class InOrder(keras.utils.PyDataset):
-    """A dataset whose batches are read ahead on `workers` threads, each once and in order.
-
-    Args:
-        dataset: may be asked for batches from several threads.
-    """
+    """A dataset whose batches are read ahead on `workers` threads, each once and in order."""
 
     def __init__(self, dataset: keras.utils.PyDataset) -> None:
         super().__init__()
@@ -126,17 +112,13 @@ class InOrder(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
     def _forget(self) -> None:
-        batches, self._batches = self._batches, None
-        if batches is not None:
-            batches.close()
+        if self._batches is not None:
+            self._batches.close()
+        self._batches = None
 
 
 def read_ahead(dataset: keras.utils.PyDataset) -> ReadAhead:
-    """Return the batches of one pass, read ahead on the dataset's `workers` threads.
-
-    Args:
-        dataset: with `workers` of 1 or 0 its batches are read by the thread that asks.
-    """
+    """Return the batches of one pass, read ahead where `dataset.workers` is above 1."""
     workers: int = dataset.workers
     num_batches = dataset.num_batches
     return ReadAhead(

@@ -1,7 +1,6 @@
 """Reading batches ahead of the one that is asked for, on threads, within a bound.
 
-Owns: when to read ahead, how far, and the life of the threads. Must not know: frameworks, sources,
-how a batch is read.
+Must not know: frameworks, sources, how a batch is read.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ THREAD_NAME = "read-ahead"
 
 WORTH_IT_S = 0.001
 """Where a batch is asked for less often than this, a thread that reads ahead pays: handing a batch
-over costs some 50 us, and more where the thread has to wait for Python's lock."""
+over costs some 50 us, more where the thread waits for Python's lock."""
 
 WORTH_NOTHING_S = 0.0005
 """Where batches are asked for more often than this, a thread that was started ends."""
 
 ENOUGH_AHEAD = 2
-"""Batches that a thread which was started because it pays is ahead at most: it is faster than what
-it reads for, and each batch more is memory that comes and goes with it."""
+"""Batches ahead of a thread that was started because it pays: more would only take memory."""
 
 LONGEST_PAUSE_S = 0.002
 """A thread that is in time waits no longer than this before it reads the next batch."""
@@ -42,23 +40,20 @@ def most_ahead(num_workers: int | None, prefetch_batches: int) -> int:
 class ReadAhead:
     """The batches of one order: `batches[i]` is `read(i)`, which a thread may have called before.
 
-    Threads read ahead while batches are asked for in sequence: a run. Batch 0 begins a run, and so
-    does a batch that follows the one asked for before it. A batch that does not follow ends the
-    run, and so do the last batch of the order, an error, `end_run` and `close`: what was read ahead
-    is then dropped, and the threads end before anything else happens. So nothing is left behind by
-    a whole pass, and of batches in random order almost all are read by the thread that asks.
+    Threads read ahead while batches are asked for in sequence: a run. Batch 0 begins one, and so
+    does a batch that follows the one before. What ends it: a batch that does not follow, the last
+    batch, an error, `end_run` and `close`. What was read ahead is then dropped, and the threads end
+    before anything else happens: a whole pass leaves nothing behind.
 
-    It may be asked from several threads. Every answer is a batch of its own, shared with nobody.
-    Threads are started when they are first needed. They do not keep this object alive, and end
-    when it is collected; a forked process starts with none of them.
+    It may be asked from several threads; no answer is given to two. Threads do not keep this object
+    alive, and a forked process starts with none.
 
     Args:
         read: returns the batch of an index from 0 on; called from several threads at once.
         num_batches: how many batches there are.
         num_workers: threads that read ahead. 0: every batch is read by the thread that asks.
             `None`: one, while that pays: see `WORTH_IT_S`.
-        prefetch_batches: batches that may be waiting or being read ahead, at least one a thread;
-            without a number of workers at most `ENOUGH_AHEAD`.
+        prefetch_batches: see `most_ahead`.
     """
 
     def __init__(
@@ -83,14 +78,12 @@ class ReadAhead:
         self._threads: list[threading.Thread] = []
         self._ahead: dict[int, _Ahead] = {}
         """Batches of the run that are being read or wait to be asked for."""
-        self._asked = -1
-        """The batch that was asked for last."""
         self._unread = 0
         """The first batch of the run that no thread was told to read."""
         self._pays = not self._decides
         """Whether threads are told to read ahead."""
-        self._before, self._asked_at = -2, 0.0
-        """The batch that was asked for last, by a thread or not, and when."""
+        self._asked, self._asked_at = -2, 0.0
+        """The batch that was asked for last, and when."""
         self._interval = WORTH_NOTHING_S
         """A moving average of the seconds from one batch of a run to the next."""
 
@@ -98,25 +91,23 @@ class ReadAhead:
         return self._num_batches
 
     def __getitem__(self, index: int) -> Any:
-        """Return a batch, and let threads read those that follow.
-
-        Args:
-            index: from 0 to `len(self) - 1`.
+        """Return a batch, from 0 to `len(self) - 1`, and let threads read those that follow.
 
         Raises:
             Exception: what `read` raised for this batch, with its traceback.
         """
         if not self._num_workers:
             return self._read(index)
-        self._watch(index)
+        follows = self._watch(index)
         if not self._pays and not self._threads:
             return self._read(index)
         if self._process != os.getpid():
             self._reset()  # a fork copies no threads, and the lock in whatever state it was
         try:
             with self._lock:
-                ahead = self._take(index)
-            return self._read(index) if ahead is None else ahead.wait()
+                ahead = self._take(index, follows)
+            # No thread has come to it yet: whoever asks reads it rather than wait.
+            return self._read(index) if ahead is None or ahead.claim() else ahead.wait()
         except BaseException:
             self.end_run()
             raise
@@ -132,44 +123,40 @@ class ReadAhead:
         self._num_workers = 0
         self.end_run()
 
-    def _take(self, index: int) -> _Ahead | None:
-        """Go on with the run, or end it; return the batch if a thread is reading or has read it."""
-        ahead = self._ahead.pop(index, None)
-        if ahead is None:
-            self._end_run()
-        follows = index in (0, self._asked + 1)
-        self._asked = index
-        if index == self._num_batches - 1:
-            self._end_run()
-        elif ahead is not None:
-            self._read_on()
-        elif follows and self._pays:
-            self._unread = index + 1
-            self._read_on()
-        # No thread has come to it yet: whoever asks reads it rather than wait.
-        return None if ahead is None or ahead.claim() else ahead
-
-    def _watch(self, index: int) -> None:
-        """See how often batches are asked for, and decide whether a thread pays."""
+    def _watch(self, index: int) -> bool:
+        """Decide whether a thread pays; return whether the batch may begin or go on with a run."""
         now = time.perf_counter()
-        if index == self._before + 1:
+        follows = index == self._asked + 1
+        if follows:
             interval = now - self._asked_at
             # Of a pause, no more counts than that it was longer than twice the average.
             self._interval = (self._interval + min(interval, 2 * self._interval)) / 2
             if self._decides:
                 self._pays = self._interval >= (WORTH_NOTHING_S if self._pays else WORTH_IT_S)
-        self._before, self._asked_at = index, now
+        self._asked, self._asked_at = index, now
+        return follows or index == 0
 
-    def _read_on(self) -> None:
-        """Tell the threads to read as far as the bound allows."""
-        following = self._ahead.get(self._asked + 1)
+    def _take(self, index: int, follows: bool) -> _Ahead | None:
+        """Go on with the run, or end it; return the batch if a thread was told to read it."""
+        ahead = self._ahead.pop(index, None)
+        if ahead is None:
+            self._end_run()
+            self._unread = index + 1
+        if index == self._num_batches - 1:
+            self._end_run()
+        elif ahead is not None or follows:
+            self._read_on(index)
+        return ahead
+
+    def _read_on(self, index: int) -> None:
+        """Tell the threads to read as far as the bound allows beyond a batch."""
+        following = self._ahead.get(index + 1)
         begin_at = 0.0
         if following is not None and following.done():
             # There is time: who asked has something to do in Python, which both cannot do at once.
             begin_at = self._asked_at + min(self._interval / 4, LONGEST_PAUSE_S)
-        while self._num_workers and self._pays and len(self._ahead) < self._most_ahead:
-            if self._unread == self._num_batches:
-                break
+        last = min(self._num_batches, self._unread + self._most_ahead - len(self._ahead))
+        while self._num_workers and self._pays and self._unread < last:
             if not self._threads:
                 self._start()
             self._ahead[self._unread] = ahead = _Ahead(self._unread, begin_at=begin_at)
@@ -181,12 +168,9 @@ class ReadAhead:
         # Without a reference to this object. As daemons they keep no interpreter from ending.
         self._threads = [
             threading.Thread(
-                target=_serve,
-                args=(self._wanted, self._read),
-                name=f"{THREAD_NAME}-{number}",
-                daemon=True,
+                target=_serve, args=(self._wanted, self._read), name=THREAD_NAME, daemon=True
             )
-            for number in range(self._num_workers)
+            for _ in range(self._num_workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -209,16 +193,13 @@ class _Ahead:
     __slots__ = ("_batch", "_claimed", "_done", "_error", "begin_at", "index")
 
     def __init__(self, index: int, *, begin_at: float) -> None:
-        self.index = index
-        self.begin_at = begin_at
-        self._claimed = threading.Lock()
-        self._done = threading.Lock()
+        self.index, self.begin_at = index, begin_at
+        self._claimed, self._done = threading.Lock(), threading.Lock()
         self._done.acquire()
         self._batch: Any = None
         self._error: BaseException | None = None
 
     def done(self) -> bool:
-        """Return whether it has been read."""
         return not self._done.locked()
 
     def claim(self) -> bool:
@@ -226,7 +207,6 @@ class _Ahead:
         return self._claimed.acquire(blocking=False)
 
     def read(self, read: Callable[[int], Any]) -> None:
-        """Read it, on the thread that has claimed it."""
         try:
             self._batch = read(self.index)
         except BaseException as error:  # raised where the batch is asked for
@@ -234,7 +214,6 @@ class _Ahead:
         self._done.release()
 
     def wait(self) -> Any:
-        """Return the batch when it has been read, or raise what reading it raised."""
         self._done.acquire()
         if self._error is not None:
             raise self._error

@@ -1,8 +1,7 @@
 """The bridge on TensorFlow: a dataset whose graph calls Python once per batch, or less often.
 
-Keras hands a `PyDataset` to `tf.data.Dataset.from_generator`, whose graph calls Python several
-times per batch and copies what it returns.
-Must not know: any particular dataset.
+Keras' own way, `tf.data.Dataset.from_generator`, calls Python several times per batch and copies
+what it returns. Must not know: any particular dataset.
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ from keras_loader_bench.loaders.system.cores import usable_cores
 AHEAD = 2
 """Batches that a dataset which is read by one thread may be ahead."""
 
+HEAD_START_US = 100
+"""For so long a training step that has taken a batch is left alone before the next is made."""
+
 
 def rows_dataset(
     source: ImageSource,
@@ -38,15 +40,14 @@ def rows_dataset(
     num_workers: int | None,
     prefetch_batches: int,
 ) -> Any:
-    """Return the batches of a mapped source; Python is called once per pass, for the rows.
+    """Return a `tf.data.Dataset` of a mapped source that calls Python once per pass, for the rows.
 
-    It is also called once per batch, to let the kernel read ahead, where the source is too large
-    for half of the available memory.
+    Where the source is too large for half of the available memory, Python is also called once per
+    batch, to let the kernel read ahead.
 
     Args:
         source: the stored images.
-        rows_of_next_pass: returns the rows of the pass that begins. TensorFlow shares their memory
-            where it is aligned to 64 bytes, and copies them otherwise.
+        rows_of_next_pass: returns the rows of the pass that begins.
         num_samples: rows of every pass.
         dtype: of the rows: int32 or int64.
         batch_size: samples in every batch but the last, which may be smaller.
@@ -55,9 +56,6 @@ def rows_dataset(
             many as may be ahead.
         prefetch_batches: batches that may be ahead. TensorFlow, left to decide, goes further ahead
             the longer a pass takes.
-
-    Returns:
-        A `tf.data.Dataset` of `(x, y)`.
     """
     stored = MappedSource(source)
     in_parallel = num_workers or max(1, min(usable_cores() // 2, prefetch_batches))
@@ -77,17 +75,18 @@ def rows_dataset(
 
     def batches_of_rows(_: Any) -> Any:
         rows = tf.ensure_shape(_python(rows_of_pass, [], dtype), (num_samples,))
-        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        return _with_head_start(tf.data.Dataset.from_tensor_slices(rows).batch(batch_size))
 
     dataset = tf.data.Dataset.range(1).flat_map(batches_of_rows)
     if not stored.has_room:
         dataset = dataset.map(
             lambda rows: tf.ensure_shape(_python(ask_for, [rows], dtype), (None,))
         ).prefetch(AHEAD)
+    # One call more than threads: it waits for its head start while they work.
     dataset = (
-        dataset.map(lambda rows: stored.batch(rows, pixels), num_parallel_calls=in_parallel)
+        dataset.map(lambda rows: stored.batch(rows, pixels), num_parallel_calls=in_parallel + 1)
         .apply(tf.data.experimental.assert_cardinality(-(-num_samples // batch_size)))
-        .prefetch(prefetch_batches)
+        .prefetch(max(1, prefetch_batches - 1))
     )
     options = tf.data.Options()
     options.deterministic = True
@@ -100,17 +99,25 @@ def rows_dataset(
     return dataset.with_options(options)
 
 
+def _with_head_start(rows_of_batches: Any) -> Any:
+    """Return a dataset that waits `HEAD_START_US` before each element, a tensor.
+
+    A batch that is taken makes room for the next one. Made in the same moment, that one competes
+    with the beginning of the step where cores are few. `tf.data.Dataset` has no stage that waits,
+    and its `experimental_slack` rewrites the graph, which copies the mapped source.
+    """
+    spec = rows_of_batches.element_spec
+    variant = tf.raw_ops.SleepDataset(
+        input_dataset=tf.data.experimental.to_variant(rows_of_batches),
+        sleep_microseconds=HEAD_START_US,
+        output_types=[spec.dtype],
+        output_shapes=[spec.shape],
+    )
+    return tf.data.experimental.from_variant(variant, spec)
+
+
 def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> Any:
     """Return the `tf.data.Dataset` of any dataset; see `loaders.bridge`.
-
-    Args:
-        dataset: its batches are structures of NumPy arrays.
-        output_signature: the structure of a batch, of `tf.TensorSpec`; `None`: that of the first
-            and the last batch, with `None` for sizes in which they differ.
-
-    Returns:
-        A `tf.data.Dataset` that calls `dataset[i]` once per batch, in `dataset.workers` calls at a
-        time, and delivers in order.
 
     Raises:
         ValueError: the first and the last batch have another structure or dtype.
@@ -159,11 +166,9 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
 def _python(function: Callable[..., Any], inputs: list[Any], dtypes: Any) -> Any:
     """Return what a function returns that is called when the graph runs.
 
-    TensorFlow never lets go of what `numpy_function` is given. That is a function which does not
-    keep this one alive: the dataset does, through the function that it maps.
-
-    What it raises reaches the caller of `fit` with its traceback: TensorFlow shows the message
-    alone, and takes `StopIteration` for the end of the data.
+    TensorFlow never lets go of what `numpy_function` is given, so that does not keep the function
+    alive: the dataset does. What it raises reaches the caller of `fit` with its traceback:
+    TensorFlow shows the message alone, and takes `StopIteration` for the end of the data.
     """
     reference = weakref.ref(function)
 

@@ -18,12 +18,7 @@ from keras_loader_bench.loaders.bridges.py_dataset_bridge import Passes, read_ah
 
 
 class Bridged(IterableDataset[Any]):
-    """The batches of a dataset as tensors; each iteration is a pass.
-
-    Args:
-        dataset: the dataset.
-        device: where the model is.
-    """
+    """The batches of a dataset as tensors on a device; each iteration is a pass."""
 
     def __init__(self, dataset: keras.utils.PyDataset, device: torch.device) -> None:
         self._dataset = dataset
@@ -46,8 +41,7 @@ class Bridged(IterableDataset[Any]):
 
     def _tensor(self, array: Any) -> torch.Tensor:
         tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-        # From memory that is not pinned, which is copied before this returns: nobody reads the
-        # batch's memory later.
+        # From memory that is not pinned: it is copied before this returns.
         return tensor.to(self._device)
 
 
@@ -60,20 +54,12 @@ class BridgedWithLength(Bridged):
 
 
 def torch_data_loader(dataset: keras.utils.PyDataset) -> DataLoader[Any]:
-    """Return the `DataLoader` of a dataset; see `loaders.bridge`.
-
-    Args:
-        dataset: its batches are structures of NumPy arrays or tensors.
-    """
+    """Return the `DataLoader` of a dataset; see `loaders.bridge`."""
     form = Bridged if dataset.num_batches is None else BridgedWithLength
     device = keras.ops.convert_to_tensor(0).device
     return DataLoader(
         form(dataset, device),
         batch_size=None,
-        collate_fn=_unchanged,  # the default makes lists of tuples
+        collate_fn=lambda batch: batch,  # the default makes lists of tuples
         generator=torch.Generator(),  # or every pass would draw from torch's global one
     )
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

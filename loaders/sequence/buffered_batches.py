@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Batches, Pixels, Rows, make_batch
+from keras_loader_bench.loaders.contract import Batch, Batches, Rows, make_batch
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.sources.page_cache import ReadAdvice
@@ -22,12 +22,11 @@ class BufferedBatches(Batches):
     Args:
         source: the stored images.
         rows: the rows to deliver, in this order, shape `(n,)`.
-        batch_size: samples in every batch but the last, which may be smaller.
-        pixels: the form in which the images are wanted.
         buffers: where batches get their memory from. All that they need is taken when the first
             batch is read: a run that has begun does not need more later, however steps go.
         most_ahead: batches that are held or being read beyond the one that is asked for.
         readers: threads that may be reading at once.
+        options: `batch_size` and `pixels` of `Batches`.
     """
 
     def __init__(
@@ -35,14 +34,13 @@ class BufferedBatches(Batches):
         source: ImageSource,
         rows: Rows,
         *,
-        batch_size: int,
-        pixels: Pixels,
         buffers: BufferPool,
         most_ahead: int,
         readers: int,
+        **options: Any,
     ) -> None:
-        super().__init__(source, rows, batch_size=batch_size, pixels=pixels)
-        self._shape = min(batch_size, len(rows)), *source.sample_shape
+        super().__init__(source, rows, **options)
+        self._shape = min(self._batch_size, len(rows)), *source.sample_shape
         """Of the images of all batches but the last, which lie in the same memory."""
         self._buffers = buffers
         self._most_ahead = most_ahead
@@ -50,14 +48,7 @@ class BufferedBatches(Batches):
         self._advice = ReadAdvice(source.images)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return a batch, and let the kernel read the next one where it is not in memory.
-
-        Args:
-            index: from 0 to `len(self) - 1`.
-
-        Raises:
-            IndexError: a row is none of the source's.
-        """
+        """Return a batch, and let the kernel read the next one where it is not in memory."""
         if index == 0:
             self._reserve()
             self._advice.begin(self._rows, self._batch_size)

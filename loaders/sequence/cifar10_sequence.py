@@ -27,23 +27,17 @@ class CIFAR10Sequence(LazySequence):
     model.fit(train, epochs=100, validation_data=test, shuffle=False)
     ```
 
-    `fit(shuffle=True)`, the default, permutes the order of the batches on top of this, which does
-    no harm but makes the order depend on Keras' own random numbers.
-
     How epochs change: Keras calls `on_epoch_end` before the first epoch too, draws batches ahead
     to learn their shapes, and with `steps_per_epoch` goes on where it stopped. An order that
-    followed those calls at once would change in the middle of a pass, and deliver some samples
-    twice and others never. So `on_epoch_end` only asks for a new order. It takes effect when the
-    length is asked for next, which is what Keras and a `for` loop do where a pass begins; until
-    then `sequence[i]` stays the same batch. The orders are
-    `sample_order(num_samples, seed=seed, epoch=sequence.epoch)`; the epochs count up, but the first
-    one of a `fit` need not be 0. An order takes 4 bytes a sample; see `sample_order`.
+    followed those calls at once would deliver some samples twice and others never. So
+    `on_epoch_end` only asks for a new order. It takes effect when the length is asked for next,
+    which is what Keras and a `for` loop do where a pass begins. The orders are
+    `sample_order(num_samples, seed=seed, epoch=sequence.epoch)`; the first epoch of a `fit` need
+    not be 0.
 
     `workers` are threads of this sequence, which read ahead while `fit` asks for batches in
-    sequence; with `shuffle=True` it does not, and each batch is read when it is asked for. They end
-    with each epoch, with `close` and with the sequence. Keras is told `workers=1`, also where
-    `sequence.workers = 4` is set later: on JAX and torch its own workers drop some batches and
-    repeat others.
+    sequence: not with `shuffle=True`, its default. They end with each epoch, with `close` and with
+    the sequence; see `LazySequence`.
 
     Args:
         batch_size: samples in every batch but the last of an epoch.
@@ -53,8 +47,7 @@ class CIFAR10Sequence(LazySequence):
         shuffle: a new order every epoch; `None` means: for training only.
         seed: of the orders.
         pixels: `float32` in [0, 1], or `uint8` as stored.
-        workers: threads that read ahead. 0: each batch is read by the thread that asks for it.
-        prefetch_batches: batches that they may hold, at least one a thread.
+        workers, prefetch_batches: see `ReadAhead`.
 
     Raises:
         ValueError: an option is out of range, or the files are not CIFAR-10's.
@@ -73,12 +66,7 @@ class CIFAR10Sequence(LazySequence):
         prefetch_batches: int = 4,
     ) -> None:
         check_workers(workers)
-        options = LoaderOptions(
-            batch_size=batch_size,
-            pixels=pixels,
-            num_workers=workers or 0,
-            prefetch_batches=prefetch_batches,
-        )
+        LoaderOptions(batch_size=batch_size, pixels=pixels, prefetch_batches=prefetch_batches)
         source = prepare_cifar10(data_dir, "train" if train else "test")
         self.shuffle = train if shuffle is None else shuffle
         self.seed = seed
@@ -87,10 +75,10 @@ class CIFAR10Sequence(LazySequence):
         super().__init__(
             source,
             self._order(source),
-            batch_size=options.batch_size,
-            pixels=options.pixels,
+            batch_size=batch_size,
+            pixels=pixels,
             num_workers=workers,
-            prefetch_batches=options.prefetch_batches,
+            prefetch_batches=prefetch_batches,
         )
 
     @property

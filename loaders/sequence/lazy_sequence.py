@@ -20,27 +20,15 @@ from keras_loader_bench.loaders.sources.image_source import ImageSource
 class LazySequence(keras.utils.PyDataset):
     """Delivers given rows of a source and holds none of its images but a few batches.
 
-    What grows with the source are the rows, 4 bytes per sample as `sample_order` makes them.
-
-    Memory for batches is taken with the first one and used again. Rows that are not in the page
-    cache are asked of the disk a batch ahead: see `loaders.sources.page_cache`.
-
-    `sequence[i]` depends on nothing but `i` and the rows, so that it may be called from any thread,
-    in any order and any number of times. Its pickle holds the path of the source and the rows, no
-    image, no open file and no thread.
+    `sequence[i]` depends on nothing but `i` and the rows: it may be called from any thread, in any
+    order and any number of times. Its pickle holds the path of the source and the rows, no image.
 
     It reads ahead itself and keeps Keras from doing so: on JAX and torch, Keras' own workers drop
     some batches and repeat others. So Keras finds `workers` to be 1 whatever it is set to.
 
     Args:
-        source: the stored images.
-        rows: the rows to deliver, in this order, shape `(n,)`.
-        batch_size: samples in every batch but the last, which may be smaller.
-        pixels: `float32` or `uint8`.
-        num_workers: threads that read ahead while batches are asked for in sequence. 0: each batch
-            is read by the thread that asks for it. `None`: one thread while steps leave it time,
-            see `ReadAhead`.
-        prefetch_batches: batches that they may hold, at least one a thread.
+        source, rows, batch_size, pixels: see `Batches`.
+        num_workers, prefetch_batches: see `ReadAhead`.
     """
 
     def __init__(
@@ -65,21 +53,16 @@ class LazySequence(keras.utils.PyDataset):
     def _begin(self) -> None:
         self._lock = threading.RLock()
         """Held while rows or threads are replaced."""
-        self._buffers = self._new_buffers()
-        self._batches = self._read_ahead()
+        self._renew()
         self._tf_dataset: tuple[Any, Any] = (None, None)
         """The last one that was made, and what for: to trace its graph takes 20 ms."""
 
-    def _new_buffers(self) -> BufferPool:
+    def _renew(self) -> None:
+        self._most_ahead = most_ahead(self._num_workers, self._prefetch_batches)
+        self._readers = 1 + (1 if self._num_workers is None else self._num_workers)
         # Of a pass, see `BufferedBatches`, and a few for who holds batches a little longer.
-        return BufferPool(self._most_ahead() + self._readers() + 6)
-
-    def _most_ahead(self) -> int:
-        return most_ahead(self._num_workers, self._prefetch_batches)
-
-    def _readers(self) -> int:
-        """Threads that may be reading at once: those that read ahead, and who asks."""
-        return 1 + (1 if self._num_workers is None else self._num_workers)
+        self._buffers = BufferPool(self._most_ahead + self._readers + 6)
+        self._batches = self._read_ahead()
 
     def _read_ahead(self) -> ReadAhead:
         # Without a reference to this sequence: threads must not keep it alive.
@@ -89,8 +72,8 @@ class LazySequence(keras.utils.PyDataset):
             batch_size=self.batch_size,
             pixels=self.pixels,
             buffers=self._buffers,
-            most_ahead=self._most_ahead(),
-            readers=self._readers(),
+            most_ahead=self._most_ahead,
+            readers=self._readers,
         )
         return ReadAhead(
             batches.__getitem__,
@@ -98,12 +81,6 @@ class LazySequence(keras.utils.PyDataset):
             num_workers=self._num_workers,
             prefetch_batches=self._prefetch_batches,
         )
-
-    def _renew(self) -> None:
-        """Deliver by the attributes as they are now, and drop what was read ahead before."""
-        with self._lock:
-            before, self._batches = self._batches, self._read_ahead()
-            before.close()
 
     @property
     def rows(self) -> Rows:
@@ -114,7 +91,8 @@ class LazySequence(keras.utils.PyDataset):
     def rows(self, rows: Rows) -> None:
         with self._lock:
             self._rows = rows
-            self._renew()
+            before, self._batches = self._batches, self._read_ahead()
+            before.close()
 
     @property
     def num_workers(self) -> int | None:
@@ -123,11 +101,7 @@ class LazySequence(keras.utils.PyDataset):
 
     @property
     def workers(self) -> int:
-        """What Keras is told: 1. Setting it sets `num_workers`, the threads of this sequence.
-
-        Raises:
-            ValueError: set to something other than an integer of at least 0, or `None`.
-        """
+        """What Keras is told: 1. Setting it sets `num_workers`, the threads of this sequence."""
         return 1
 
     @workers.setter
@@ -135,59 +109,42 @@ class LazySequence(keras.utils.PyDataset):
         check_workers(workers)
         with self._lock:
             self._num_workers = workers
-            self._buffers = self._new_buffers()
+            before = self._batches
             self._renew()
+            before.close()
 
     @property
     def use_multiprocessing(self) -> bool:
-        """What Keras is told: `False`.
-
-        Raises:
-            ValueError: set to `True`.
-        """
+        """What Keras is told: `False`; nothing else can be set."""
         return False
 
     @use_multiprocessing.setter
     def use_multiprocessing(self, value: bool) -> None:
         if value:
-            raise ValueError(
-                f"`use_multiprocessing` must be False, got {value!r}: this sequence reads ahead on "
-                "threads of its own, `workers=N` asks for them."
-            )
+            raise ValueError("`use_multiprocessing` must be False; `workers=N` asks for threads.")
 
     def close(self) -> None:
-        """End the threads and drop what they read ahead.
-
-        The sequence still delivers: each batch is then read by the thread that asks for it, until
-        `workers` is set again.
-        """
+        """End the threads; each batch is then read by who asks, until `workers` is set again."""
         self.workers = 0
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return batch `index`; negative indices count from the end, as in a list.
-
-        Raises:
-            IndexError: there is no such batch.
-        """
+        """Return a batch; negative indices count from the end, as in a list."""
         batches = self._batches  # looked up once: another thread may begin a new order
-        num_batches = len(batches)
-        if not -num_batches <= index < num_batches:
-            raise IndexError(f"Batch {index} does not exist: there are {num_batches}.")
-        batch: Batch = batches[index % num_batches]
+        if not -len(batches) <= index < len(batches):
+            raise IndexError(f"Batch {index} does not exist: there are {len(batches)}.")
+        batch: Batch = batches[index % len(batches)]
         return batch
 
     def as_tf_dataset(self) -> Any:
         """Return a `tf.data.Dataset` of the same batches: what `fit` reads fastest on TensorFlow.
 
-        Its graph gathers the rows from the memory map and scales them; Python is called once in
-        some batches. Where a subclass has a `__getitem__` of its own, that is called for every one.
-
-        The rows are those that the sequence has when a pass begins; their number may not change.
-        Give `fit` also `steps_per_epoch=len(sequence)`: Keras then begins to iterate once an epoch
-        instead of twice, and reads no batches for nothing.
+        Its graph gathers the rows from the memory map and scales them. Where a subclass has a
+        `__getitem__` of its own, that is called for every batch. The rows are those that the
+        sequence has when a pass begins; their number may not change. Give `fit` also
+        `steps_per_epoch=len(sequence)`: Keras then iterates once an epoch instead of twice.
         """
         from keras_loader_bench.loaders.bridges.tf_bridge import rows_dataset, tf_dataset
 
@@ -213,15 +170,11 @@ class LazySequence(keras.utils.PyDataset):
         return self._rows
 
     def on_epoch_end(self) -> None:
-        """End the threads, which another epoch starts again.
-
-        On TensorFlow, Keras never lets go of a sequence that was fitted, and where it shuffles the
-        batches none of them is known to be the last of a pass.
-        """
+        """End the threads: where Keras shuffles, no batch is known to be the last of a pass."""
         self._batches.end_run()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what one process has: the lock, the threads and what they have read."""
+        """Leave out what belongs to one process."""
         left_out = {"_lock", "_buffers", "_batches", "_tf_dataset"}
         return {k: v for k, v in self.__dict__.items() if k not in left_out}
 
@@ -231,11 +184,7 @@ class LazySequence(keras.utils.PyDataset):
 
 
 def check_workers(workers: int | None) -> None:
-    """Refuse a number of threads that cannot be.
-
-    Raises:
-        ValueError: it is neither `None` nor an integer of at least 0.
-    """
+    """Raise `ValueError` for what is neither `None` nor an integer of at least 0."""
     if workers is not None and (not isinstance(workers, int) or workers < 0):
         raise ValueError(
             f"`workers` must be an integer of at least 0, or None, got {workers!r}. 0 reads every "

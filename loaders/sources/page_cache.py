@@ -8,6 +8,7 @@ Must not know: any framework, who reads the rows.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -44,13 +45,10 @@ if os.name == "posix":
 class ReadAdvice:
     """Tells the kernel which rows of a mapped array are read next, where they are not in memory.
 
-    - The rows of a batch are asked for together, in the order of the file: the disk has all of them
-      to do at once, and reads no more than the pages on which they lie.
-    - An array that there is room for is also read whole, from its start: when it lies in memory
-      there is nothing left to advise.
-
-    It says nothing while the pages are in memory, where that would cost more than it brings. It may
-    be used from several threads. Where the system has no such call it does nothing.
+    The rows of a batch are asked for together, in the order of the file: the disk reads only the
+    pages on which they lie. An array that there is room for is also read whole, from its start.
+    While the pages are in memory it says nothing, which would cost more than it brings. It may be
+    used from several threads. Where the system has no such call it does nothing.
 
     Args:
         images: memory-mapped, C-contiguous; one row for each index of the first axis.
@@ -76,10 +74,6 @@ class ReadAdvice:
 
         Then the whole array is asked for, if there is room for it, on a thread that ends when the
         kernel has been told of all: that takes some tens of milliseconds per 100 MiB.
-
-        Args:
-            rows: in the order in which they will be read.
-            batch_size: how many of them are read first.
         """
         self._in_memory = 0
         self.cold = not self._all_resident(rows, SAMPLED_ROWS)
@@ -145,15 +139,8 @@ def resident_fraction(array: npt.NDArray[Any]) -> float:
 def resident_pages(address: int, num_bytes: int) -> npt.NDArray[np.bool_]:
     """Return which pages of a mapped file are in memory, also those that nobody has touched.
 
-    The kernel tells who may write the file or owns it; others see all pages as resident.
-    https://man7.org/linux/man-pages/man2/mincore.2.html
-
-    Args:
-        address: where the range begins in this process.
-        num_bytes: its length, at least 1.
-
-    Returns:
-        One value per page; all `True` where the system cannot say.
+    The kernel tells who may write the file or owns it; for others, and where the system cannot say,
+    all are. https://man7.org/linux/man-pages/man2/mincore.2.html
     """
     first = address // mmap.PAGESIZE * mmap.PAGESIZE
     pages = -(-(address + num_bytes - first) // mmap.PAGESIZE)
@@ -164,18 +151,12 @@ def resident_pages(address: int, num_bytes: int) -> npt.NDArray[np.bool_]:
 
 
 def has_room_for(num_bytes: int) -> bool:
-    """Return whether so much of a file may be read into the page cache at once.
+    """Return whether a file takes up at most half of the memory that is available.
 
-    It may take up half of the memory that is available without swapping, within the limit of this
-    process's control group.
+    That is without swapping, and within the limit of this process's control group.
     """
-    return num_bytes <= _available_bytes() // 2
-
-
-def _available_bytes() -> int:
     available: int = psutil.virtual_memory().available
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no such group, or its limit is "max"
         most, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
-        return min(available, int(most) - int(used))
-    except (OSError, ValueError):  # no such group, or its limit is "max"
-        return available
+        available = min(available, int(most) - int(used))
+    return num_bytes <= available // 2

@@ -1,9 +1,8 @@
 """tf.data over the memory map, by the advice of TensorFlow's performance guide.
 
 https://www.tensorflow.org/guide/data_performance: vectorise the map (it follows `batch`), run it in
-parallel, prefetch. The source is read through one tensor that shares the mapped pages. What the
-guide leaves to `AUTOTUNE` is fixed: on two cores its thread cost up to a tenth of the rate.
-Must not know: how rows are ordered.
+parallel, prefetch. What the guide leaves to `AUTOTUNE` is fixed: on two cores its thread cost up to
+a tenth of the rate. Must not know: how rows are ordered.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
-class TfDataLoader(Loader):
+class TunedTfDataLoader(Loader):
     """A `tf.data.Dataset` that gathers rows of the mapped file and scales them in its graph.
 
-    It is the dataset that the bridge makes of a `LazySequence` on TensorFlow, here on every backend
-    and without a Sequence around it. `num_workers` is the number of batches that are made in
-    parallel, one for two cores without workers; `prefetch_batches` may be ahead.
+    The bridge makes the same of a `LazySequence` on TensorFlow; here it is on every backend.
+    `num_workers` is the number of batches that are made in parallel, one for two cores without
+    workers; `prefetch_batches` may be ahead.
     """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
