@@ -169,14 +169,16 @@ def test_the_plot_has_a_budget_and_crosses_where_loaders_died(run):
     assert lived["grows"] == [50_000, 100_000, 200_000, 330_000, 343_000]
 
 
-def test_memory_over_time_is_stacked_and_has_the_phases(run):
+def test_memory_over_time_is_that_over_the_baseline_and_has_the_phases(run):
     figure = timeline_figure(run, styles_of(run))
     grows, stays = figure.axes
     assert "grows, refused" in grows.get_title(loc="left")
     assert "800,000 samples" in stays.get_title(loc="left")
-    assert len(stays.collections) == 3
-    marks = {round(float(line.get_xdata()[0])) for line in stays.lines if line.get_xdata()[0] > 0}
-    assert {3, 4, 5} <= marks, "loader, first epoch, later epochs"
+    held, cache, *marks = stays.lines
+    size = next(r for r in rows_from_run(run) if r.loader == "stays" and r.samples == 800_000)
+    assert max(held.get_ydata()) == pytest.approx(size.footprint_bytes / MIB)
+    assert set(cache.get_ydata()) == {1}, "nothing, at the lower end of the axis"
+    assert {1, 2, 3} <= {line.get_xdata()[0] for line in marks}, "loader, first and later epochs"
 
 
 def test_figures_of_another_metric_are_no_part_of_a_line(run):

@@ -17,7 +17,7 @@ from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.github_summary import append_step_summary
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.plots import plot_style, svg_text
+from keras_loader_bench.bench.report.plots import plot_style, png_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +87,7 @@ def _page(text: str, changes: Sequence[Change]) -> str:
     caption = "Rate and AU of each case, after / before"
     title, summary, rest = text.split("\n\n", 2)
     image = f"![{caption}](ratios.png)"
-    plot = Plot(svg=svg_text(figure), caption=caption)
+    plot = Plot(png=png_bytes(figure), caption=caption)
     return html_page("\n\n".join((title, summary, image, rest)), {"ratios.png": plot})
 
 

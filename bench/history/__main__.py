@@ -13,7 +13,7 @@ from keras_loader_bench.bench.history.series import NamedRun, read_history
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.plots import plot_style, svg_text
+from keras_loader_bench.bench.report.plots import plot_style, png_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         history = read_history(NamedRun(name=f.name, run=read_run(f)) for f in folders)
         with plot_style():
             figure = history_figure(history)
-        plots = {"history.png": Plot(svg=svg_text(figure), caption=CAPTION)} if figure else {}
+        plots = {"history.png": Plot(png=png_bytes(figure), caption=CAPTION)} if figure else {}
         text = history_markdown(history, plot=next(iter(plots), None))
         options.output.write_text(html_page(text, plots), encoding="utf-8", newline="\n")
     except (RunFileError, OSError) as error:

@@ -30,6 +30,9 @@ INK = "black"
 GREY = "#555555"
 GRID = "#dddddd"
 
+DPI = 144
+"""Dots per inch of PNG files: 1.5 per CSS pixel, so that they are sharp on most screens."""
+
 LABEL, TITLE = 40, 70
 """Characters of a label and of a title; longer ones would leave no room for the plot."""
 

@@ -110,7 +110,7 @@ def environment(folder: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
         lstrip_blocks=True,
         trim_blocks=True,
-        undefined=jinja2.ChainableUndefined,
+        undefined=jinja2.StrictUndefined,
     )
     filters: dict[str, Callable[..., str]] = {
         "backends": _backends,

@@ -18,6 +18,8 @@ from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import Estimate, Slope
 
+TABLES = ("summary", "emulated", "rounds")
+
 _BYTES = (
     "footprint_bytes",
     "anon_bytes",
