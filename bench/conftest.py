@@ -180,7 +180,7 @@ def pytest_terminal_summary(
         return
     # Only now: a machine without what reports need can measure all the same.
     from keras_loader_bench.bench.report import write_report
-    from keras_loader_bench.bench.report.terminal import terminal_table
+    from keras_loader_bench.bench.report.terminal_table import terminal_table
 
     write_report(run.settings.folder)
     append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)

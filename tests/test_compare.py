@@ -9,16 +9,16 @@ import pytest
 from conftest import TESTS
 
 from keras_loader_bench.bench.compare.__main__ import main
-from keras_loader_bench.bench.compare.compare_markdown import verdict_text
-from keras_loader_bench.bench.compare.pairs import Pair, pair_cases
-from keras_loader_bench.bench.compare.ratio import Ratio
-from keras_loader_bench.bench.compare.verdict import (
+from keras_loader_bench.bench.compare.change import (
     FASTER,
     NO_CLEAR_DIFFERENCE,
     SLOWER,
     TOO_FEW_ROUNDS,
     judge,
 )
+from keras_loader_bench.bench.compare.compare_markdown import verdict_text
+from keras_loader_bench.bench.compare.pairs import Pair, pair_cases
+from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.report import read_run
 

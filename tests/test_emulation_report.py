@@ -11,7 +11,7 @@ from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_plot import emulation_figure
 from keras_loader_bench.bench.report.plot_layout import loader_styles
 from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.terminal import terminal_table
+from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 
 def emulated_case(run, loader, step_ms, utilization, *, busy=False, outcome="ok", identical=True):

@@ -12,7 +12,7 @@ from keras_loader_bench.bench.report.memory_section import _count
 from keras_loader_bench.bench.report.plot_layout import loader_styles
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
-from keras_loader_bench.bench.report.terminal import terminal_table
+from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 MIB, GIB = 2**20, 2**30
 BASELINE = 500 * MIB

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_loader_bench.bench.compare.change import Change, judge, slower_by
 from keras_loader_bench.bench.compare.compare_markdown import comparison_markdown
 from keras_loader_bench.bench.compare.compare_plot import ratio_figure
 from keras_loader_bench.bench.compare.pairs import pair_cases
-from keras_loader_bench.bench.compare.verdict import Change, judge, slower_by
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.github_summary import append_step_summary

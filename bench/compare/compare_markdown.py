@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_loader_bench.bench.compare.pairs import Pair, Pairs
-from keras_loader_bench.bench.compare.ratio import Ratio
-from keras_loader_bench.bench.compare.verdict import (
+from keras_loader_bench.bench.compare.change import (
     FASTER,
     NO_CLEAR_DIFFERENCE,
     REFUSED,
@@ -19,6 +17,8 @@ from keras_loader_bench.bench.compare.verdict import (
     TOO_FEW_ROUNDS,
     Change,
 )
+from keras_loader_bench.bench.compare.pairs import Pair, Pairs
+from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import read_throughput
 from keras_loader_bench.bench.report.memory_figures import read_memory

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_loader_bench.bench.compare.change import FASTER, SLOWER, Change, judge
 from keras_loader_bench.bench.compare.pairs import Pair, differences, unfit
-from keras_loader_bench.bench.compare.verdict import FASTER, SLOWER, Change, judge
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 
 POOLED_RUNS = 3

@@ -24,7 +24,7 @@ from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.sources.image_source import ImageSource
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 
 class Session:

@@ -17,7 +17,7 @@ from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.bench.report.summary import TABLES, tables, write_tables
-from keras_loader_bench.bench.report.terminal import terminal_table
+from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 
