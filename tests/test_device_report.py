@@ -129,7 +129,7 @@ def test_torch_tells_what_it_pinned(report):
 
 
 def test_what_happens_outside_of_rounds_is_no_throttling(report):
-    assert "Throttled" not in report()
+    assert "throttled by" not in report()
 
 
 @pytest.mark.parametrize("t", [20.3, 19.0], ids=["loader", "ceiling"])
@@ -140,13 +140,16 @@ def test_a_throttled_round_is_flagged(report, t):
         "missing": {},
     }
     text = report(card=card)
-    assert "**Throttled** by hardware thermal slowdown in rounds of `sequence` (train)" in text
+    assert (
+        "**The GPU was throttled by hardware thermal slowdown** in rounds of `sequence` (train)"
+        in text
+    )
 
 
 def test_other_processes_are_reported(report):
     card = {"idle": None, "readings": [], "other_processes": 2, "missing": {}}
     text = report(card=card)
-    assert "**Other processes** computed on the card beside `sequence` (train)" in text
+    assert "**Other processes used the GPU** during rounds of `sequence` (train)" in text
 
 
 def test_without_nvml_the_columns_say_so_and_why(report):

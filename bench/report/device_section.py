@@ -107,7 +107,7 @@ def _names(rows: Sequence[Row], bench: str) -> str:
 
 
 def device_disturbances(rows: Sequence[Row]) -> list[Markdown]:
-    """Say what disturbed a card, and what to do about it."""
+    """Return one warning per kind of disturbance of the GPU, worded as in `stability`."""
     throttled: dict[str, list[str]] = {}
     shared: list[str] = []
     for row, bench, use in _uses(rows):
@@ -117,14 +117,14 @@ def device_disturbances(rows: Sequence[Row]) -> list[Markdown]:
         if use.other_processes:
             shared.append(label)
     said = [
-        f"**Throttled** by {reason} in rounds of {cells.enumeration(_unique(labels))}: rates are "
-        "those of a slower card. Cool it or lower its clock for all, and run again."
+        f"**The GPU was throttled by {reason}** in rounds of {cells.enumeration(_unique(labels))}, "
+        "so these rates are too low. Cool it or lower its clock for all cases, and run again."
         for reason, labels in throttled.items()
     ]
     if shared:
         said.append(
-            "**Other processes** computed on the card beside "
-            f"{cells.enumeration(_unique(shared))}: end them and run again."
+            "**Other processes used the GPU** during rounds of "
+            f"{cells.enumeration(_unique(shared))}. Stop them and run again."
         )
     return [Markdown(text) for text in said]
 
