@@ -12,5 +12,5 @@ def test_memory(measure: Callable[[Any], None], benchmark: Any) -> None:
 
 
 def test_breaking_point(search: Callable[[Any], None], benchmark: Any) -> None:
-    """Find the number of samples at which a loader dies; only with a memory budget."""
+    """Search for the number of samples at which a loader exceeds its memory budget."""
     search(benchmark)

@@ -1,7 +1,6 @@
-"""What can be said about a figure after a few noisy rounds: medians, intervals, who can be ranked.
+"""Medians, intervals and rankings of figures from a few noisy rounds.
 
 Owns: every number that a report derives from raw rounds. All functions are pure.
-Must not know: frameworks, loaders, files, how anything is measured or shown.
 
 Rounds are skewed and come in clusters, so nothing here assumes a distribution: medians rather than
 means, order statistics rather than standard errors.

@@ -1,7 +1,4 @@
-"""The order in which rows are delivered: the only place where it is decided.
-
-Must not know: sources, loaders, frameworks.
-"""
+"""The order in which rows are delivered: the only place where it is decided."""
 
 from __future__ import annotations
 

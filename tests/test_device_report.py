@@ -101,10 +101,10 @@ def test_a_row_has_every_figure_of_the_card(report):
         "time to first batch (ms)": "50.0 (50.0 - 50.0)",
         "device memory (MiB)": "700",
         "in use after the rounds (MiB)": "300",
-        "card over idle (MiB)": "1,500",
+        "GPU memory over idle (MiB)": "1,500",
         "energy (J per 1,000 samples)": "5.00 (5.00 - 5.00)",
         "power (W)": "300",
-        "card busy": "0.80",
+        "GPU busy": "0.80",
         "clock (MHz)": "1,500",
     }
 
@@ -118,8 +118,8 @@ def test_rounds_that_are_too_short_for_the_counter_are_marked(report, run):
     text = report(rounds=short)
     row = row_of(text)
     assert row["energy (J per 1,000 samples)"] == "5.00 (5.00 - 5.00) (coarse)"
-    assert row["card busy"] == "0.80 (coarse)"
-    assert "*Coarse*: rounds of less than 2 s." in text
+    assert row["GPU busy"] == "0.80 (coarse)"
+    assert "*Coarse*: rounds were shorter than 2 s." in text
     assert "Coarse" not in report()
 
 
@@ -175,7 +175,7 @@ def test_one_missing_figure_is_explained_and_leaves_the_others(report):
     text = report(card=card)
     row = row_of(text)
     assert row["power (W)"] == "not available"
-    assert row["card busy"] == "0.80"
+    assert row["GPU busy"] == "0.80"
     assert "Not available: power (NVML: Not Supported)." in text
 
 

@@ -138,8 +138,8 @@ def test_the_report_says_it(run, tmp_path):
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert (
-        "`grows` needs 3.03 KiB a sample and dies under 1 GiB between 343,000 and 350,000 samples: "
-        "the 24.0 GiB of this machine hold 8.1 million samples. "
+        "`grows` needs 3.03 KiB per sample and exceeds a budget of 1 GiB between 343,000 "
+        "and 350,000 samples; the 24.0 GiB of this machine would hold 8.1 million samples. "
         "`stays` stays at 9 MiB from 50,000 to 800,000 samples." in text
     )
     table = next(line for line in text.splitlines() if line.startswith("| `grows` |"))
@@ -154,7 +154,9 @@ def test_the_report_says_it(run, tmp_path):
 
 def test_the_terminal_says_where_a_loader_dies(run):
     text = terminal_table(run)
-    assert "grows needs 3.03 KiB a sample and dies under 1 GiB between 343,000 and" in text
+    assert (
+        "grows needs 3.03 KiB per sample and exceeds a budget of 1 GiB between 343,000 and" in text
+    )
     assert "refused: memory-" not in text, "a death is no failure"
 
 
@@ -217,7 +219,7 @@ def test_a_leak_is_a_slope_beyond_doubt(run, tmp_path, slope, found):
     RunFileAt(tmp_path, run)
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert ("With every round memory grows: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
+    assert ("Memory grows with every round: `leaks` by 1.00 (1.00 - 1.00) MiB" in text) == found
 
 
 @pytest.mark.parametrize("samples", [7, 50_000, 800_000])

@@ -1,7 +1,7 @@
 """The audit of a registered loader, under the conditions of its timed rounds.
 
 Owns: the reference, computed from the source with NumPy alone. It shares no code with the loaders
-on purpose. Must not know: any framework, any particular loader.
+on purpose.
 """
 
 from __future__ import annotations

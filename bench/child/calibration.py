@@ -1,7 +1,4 @@
-"""How long a round has to be: found out by fitting a few.
-
-Must not know: what is fitted.
-"""
+"""How long a round has to be: found out by fitting a few."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The ceiling: the first batch, already in memory, repeated.
 
 An instrument and not a loader: it delivers wrong data on purpose, as fast as `fit` can take it, in
-the form that the backend takes fastest. Must not know: any particular loader.
+the form that the backend takes fastest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Cold rounds: the source's pages are dropped before a round, and it is seen that they are gone.
-
-Must not know: loaders, how rounds are timed.
-"""
+"""Cold rounds: the source's pages are dropped before a round, and it is seen that they are gone."""
 
 from __future__ import annotations
 

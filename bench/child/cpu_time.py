@@ -1,7 +1,4 @@
-"""CPU time of a process and its descendants, read by the process itself.
-
-Must not know: what the processes do.
-"""
+"""CPU time of a process and its descendants, read by the process itself."""
 
 from __future__ import annotations
 

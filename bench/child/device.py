@@ -1,7 +1,4 @@
-"""What a case runs on: the backend, its device, and the memory that it takes there.
-
-Must not know: cases, loaders.
-"""
+"""What a case runs on: the backend, its device, and the memory that it takes there."""
 
 from __future__ import annotations
 

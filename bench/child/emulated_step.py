@@ -2,7 +2,6 @@
 
 The method is that of MLPerf Storage (https://mlcommons.org/benchmarks/storage): data are loaded for
 real, computation is replaced by waiting.
-Must not know: loaders, cases, rounds.
 """
 
 from __future__ import annotations

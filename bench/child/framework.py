@@ -1,7 +1,4 @@
-"""Imports Keras and its backend, set as the contract asks.
-
-Must not know: models, loaders beyond their entry, what is measured.
-"""
+"""Imports Keras and its backend, set as the contract asks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The models that rounds fit, and the one call of `fit`. Imported in a case's own process only.
 
-A new model is one function here and one line in `MODELS`. Must not know: any particular loader.
+A new model is one function here and one line in `MODELS`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The plot of a comparison: by how much rate and AU of each case changed.
-
-Must not know: how a verdict is reached, files.
-"""
+"""The plot of a comparison: by how much rate and AU of each case changed."""
 
 from __future__ import annotations
 

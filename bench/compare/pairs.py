@@ -1,7 +1,4 @@
-"""Which cases of two runs belong together, and what forbids or hampers comparing them.
-
-Must not know: how a difference is judged or shown.
-"""
+"""Which cases of two runs belong together, and what forbids or hampers comparing them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """By how much the rounds of one run differ from those of another: a ratio and its interval.
 
-Pure functions. Must not know: cases, files, what is compared.
+Pure functions.
 """
 
 from __future__ import annotations

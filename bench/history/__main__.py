@@ -1,4 +1,4 @@
-"""`keras-loader-bench history results/*`: each case over many runs, and where it changed."""
+"""`keras-loader-bench history results/*`: shows each case over many runs and its changes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from keras_loader_bench.bench.report.plots import plot_style, png_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the history of some runs as a page.
+    """Write the history of runs as a page.
 
     Args:
-        arguments: the command line without the program's name; `None`: that of the process.
+        arguments: the command line without the program's name; `None` for that of the process.
 
     Returns:
-        The exit status: 0, or 2 where a run cannot be read or the page cannot be written.
+        The exit status: 0, or 2 if a run cannot be read or the page cannot be written.
     """
     parser = argparse.ArgumentParser(
         prog="keras-loader-bench history",
-        description="Show how each case went over many runs, and mark the runs where it changed.",
+        description="Show each case over many runs, and mark the runs where it changed.",
     )
     parser.add_argument(
         "run_folder", type=Path, nargs="+", help="folders that hold run.json, in any order"
@@ -53,13 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _runs(paths: Sequence[Path]) -> list[Path]:
-    """Leave out what `results/*` also names and what is no run, unless nothing else is named."""
+    """Skip paths that are not runs, such as `results/README.md`, unless there are no others."""
     named = list(dict.fromkeys(paths))
     other = {path for path in named if path.exists() and not (path / "run.json").exists()}
     if len(other) == len(named):
         return named
     for path in sorted(other):
-        print(f"no run: {path}", file=sys.stderr)
+        print(f"skipped, not a run: {path}", file=sys.stderr)
     return [path for path in named if path not in other]
 
 

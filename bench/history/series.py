@@ -3,7 +3,6 @@
 A change is what `bench.compare` calls faster or slower: rate and AU are both apart. A run is
 compared with the rounds of those since the last change, and a change counts where the next run
 confirms it; so one slow day is no change, and the last run can only show a possible one.
-Must not know: files, how a history is shown.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class History:
     """By the time at which they began."""
 
     left_out: Mapping[str, str]
-    """Name of a run -> why it cannot stand beside the last one."""
+    """Runs that cannot be compared with the last one, with the reason."""
 
     series: tuple[Series, ...]
 

@@ -1,7 +1,4 @@
-"""Going on with a run that was cut short: what is left of it, and whether it may go on here.
-
-Must not know: options, how cases are run.
-"""
+"""Resumes an unfinished run: which cases are left, and whether this environment fits."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ _VOLATILE = ("backends", "load_average_1min", "swap_used_bytes")
 
 
 def read_unfinished(folder: Path) -> dict[str, Any]:
-    """Return the content of the `run.json` of a run that can go on.
+    """Read the `run.json` of a run that can be resumed.
 
     Raises:
         ValueError: there is none, or it does not say what was planned.
@@ -32,20 +29,20 @@ def read_unfinished(folder: Path) -> dict[str, Any]:
         raise ValueError(f"`--resume {folder}`: {error}") from None
     if not run.get("plan"):
         raise ValueError(
-            f"`--resume {folder}`: its run.json does not say what was planned; it is older than "
-            "this option. Run the benchmark again."
+            f"`--resume {folder}`: its run.json has no list of planned cases, because it is "
+            "older than `--resume`. Run the benchmark again."
         )
     return run
 
 
 def planned_cases(run: Mapping[str, Any]) -> list[Case]:
-    """Return all cases that the run is to have."""
+    """Return all planned cases of a run."""
     names = {field.name for field in fields(Case)}
     return [Case(**{k: v for k, v in case.items() if k in names}) for case in run["plan"]]
 
 
 def unfinished_cases(run: Mapping[str, Any]) -> list[Case]:
-    """Return the planned cases that have no record, or one of a failure.
+    """Return the planned cases that have no record or failed.
 
     Wrong batches that are known to be, and a death by the memory budget, are results. A case that
     was skipped is tried again: what was missing may be there now.
@@ -58,7 +55,7 @@ def unfinished_cases(run: Mapping[str, Any]) -> list[Case]:
 
 
 def kept_records(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the records that stay when a run goes on."""
+    """Return the records to keep when a run is resumed."""
     return [result for result in run["cases"] if _is_result(result)]
 
 
@@ -68,7 +65,7 @@ def _is_result(result: Mapping[str, Any]) -> bool:
 
 
 def check_same(run: Mapping[str, Any], environment: Mapping[str, Any], source: ImageSource) -> None:
-    """Refuse to go on where the figures would not be comparable with those there are.
+    """Refuse to resume a run if its new figures would not be comparable with its old ones.
 
     Args:
         run: what `read_unfinished` returned.
@@ -83,7 +80,7 @@ def check_same(run: Mapping[str, Any], environment: Mapping[str, Any], source: I
         if before.get(name) != environment.get(name):
             raise ValueError(
                 f"`--resume`: `{name}` was {before.get(name)} and is {environment.get(name)}. "
-                "Figures of different environments stand in different runs: start a new one."
+                "A run must not mix environments; start a new run."
             )
     for known in run["sources"]:
         for name in ("name", "images_sha256", "labels_sha256"):

@@ -1,7 +1,4 @@
-"""A case: what is measured at once, with which options.
-
-Must not know: how a case is run, any framework, any particular loader.
-"""
+"""A case: one loader, benchmark and set of options, measured in one process."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
 
 BENCHES: dict[str, str] = {"feed": "null", "train": "cnn", "memory": "null", "emulated": "null"}
-"""Name of a benchmark -> name of the model that its rounds fit."""
+"""The benchmarks, each with the name of the model that it fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +20,12 @@ class Case(CaseOptions):
 
     @property
     def model(self) -> str:
-        """Name of the model that is fitted."""
+        """The name of the model to fit."""
         return BENCHES[self.bench]
 
     @property
     def unsupported(self) -> str | None:
-        """Why it cannot be run; `None`: it can."""
+        """The reason why this case cannot be run; `None` if it can."""
         if self.backend == "torch" and self.steps_per_execution > 1:
             return (
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
@@ -42,12 +39,12 @@ class Case(CaseOptions):
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields and the model, as they stand in `run.json`."""
+        """Return the fields and the model, as stored in `run.json`."""
         return {**asdict(self), "model": self.model}
 
     @property
     def without_samples(self) -> str:
-        """The id that it shares with cases of other numbers of samples."""
+        """The id without the number of samples."""
         parts = [self.bench]
         for name, each in CASE_OPTIONS.items():
             value = getattr(self, name)

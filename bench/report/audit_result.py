@@ -1,7 +1,6 @@
 """What the audit of a case found: its verdict, pass by pass, and whether that was expected.
 
 Owns: when batches count as identical, and a verdict in a few words.
-Must not know: rows, how a verdict is written or escaped.
 """
 
 from __future__ import annotations

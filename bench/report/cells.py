@@ -2,7 +2,6 @@
 
 Everything that a report did not make up itself (names, messages, logs) passes `plain`, `code`,
 `prose` or `fence`, so that it stays inside its place whatever it holds.
-Must not know: runs, tables, files.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def measured(case: Case | None, write: Callable[[Case], str]) -> str:
     figure = write(case) if case.outcome in ("interrupted", "audit_failed") else NOT_RUN
     if figure != NOT_RUN:
         return f"{figure}, {ending}"
-    # All that a case measures comes before its audit: what is not there then was not looked for.
+    # The audit comes last, so a figure that is missing here was not measured at all.
     return NOT_RUN if case.outcome == "audit_failed" else ending
 
 

@@ -1,7 +1,4 @@
-"""The figures of an accelerator in one timed case: what the loader's rounds asked of the card.
-
-Must not know: loaders, rows, how a figure is written.
-"""
+"""The figures of an accelerator in one timed case: what the loader's rounds asked of the card."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The plot of the emulated accelerator: AU against the time of a step.
-
-Must not know: how figures are derived, files.
-"""
+"""The plot of the emulated accelerator: AU against step time."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ def emulation_figure(found: Sequence[Emulation], styles: Styles) -> Figure | Non
     """Draw AU against step time, a panel for each set of options; `None` without any.
 
     Args:
-        found: what `emulations` returned.
-        styles: of the loaders.
+        found: the result of `emulations`.
+        styles: the styles of the loaders.
     """
     found = [each for each in found if each.measured]
     if not found:
@@ -75,5 +72,5 @@ def _prepare(ax: Axes, title: str, steps: Sequence[float]) -> None:
     ax.axhline(BUSY_AU, color=GREY, linewidth=1, linestyle=":", label=f"kept busy: AU {BUSY_AU:g}")
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.set_xlabel("time of an emulated step (ms)")
+    ax.set_xlabel("emulated step time (ms)")
     ax.set_title(title, loc="left", fontsize=10, fontweight="bold")

@@ -1,7 +1,4 @@
-"""The cases that did not end well: what is shown of them instead of a figure, and why.
-
-Must not know: how it is written or escaped.
-"""
+"""Collects the cases that did not end well, and the reasons."""
 
 from __future__ import annotations
 
@@ -61,7 +58,7 @@ def case_signal(result: Mapping[str, Any]) -> str | None:
 def endings(run: Mapping[str, Any]) -> list[Ending]:
     """Return the cases of a run that did not end well, in the order in which they ran.
 
-    One that died of its memory budget is a result, and stands with the others of its kind.
+    A case that exceeded its memory budget is a result and not listed.
     """
     fine = ("ok", SKIPPED)
     return [

@@ -1,7 +1,4 @@
-"""The figures of a feed or training case: how raw values become rates and utilizations.
-
-Must not know: loaders, rows, how a figure is written.
-"""
+"""The figures of a feed or training case: how raw values become rates and utilizations."""
 
 from __future__ import annotations
 

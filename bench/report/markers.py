@@ -1,10 +1,9 @@
-"""Parts of reports inside of other Markdown, such as a README, refreshed in place.
+"""Refreshes excerpts of reports in other Markdown files, such as a README.
 
 A part stands between `<!-- bench:PART [RUN] [WORD ...] -->` and `<!-- /bench -->`. PART is one of
 `bench.report.excerpts`; RUN is the folder of a run, relative to the file, or nothing for the run
 that is named on the command line; the words choose from it. A part whose first marker ends its
 line stands on lines of its own, any other one inside of a paragraph.
-Must not know: what a part says.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
 
 class MarkerError(ValueError):
-    """A marker cannot be filled; the message is one line and names a remedy."""
+    """A marker cannot be filled; the message is one line with a remedy."""
 
 
 def refresh(path: Path, run_folder: Path | None = None) -> bool:
-    """Fill every marker of a file; all of them or, where one cannot be filled, none.
+    """Fill every marker of a file, or none if one cannot be filled.
 
     Args:
         path: a Markdown file.
-        run_folder: of the run for markers that name none.
+        run_folder: the run of markers that name none.
 
     Returns:
         Whether the file changed.
@@ -58,7 +57,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
     Args:
         text: the Markdown.
         folder: what the folders of runs in it are relative to.
-        run_folder: of the run for markers that name none.
+        run_folder: the run of markers that name none.
 
     Raises:
         MarkerError: there is no marker, or one is unknown, unclosed or lacks something.

@@ -1,7 +1,4 @@
-"""The figures of a memory case: how readings become a footprint, growth, and what is left.
-
-Must not know: loaders, rows, how a figure is written.
-"""
+"""Computes the figures of a memory case: footprint, growth and memory left after close."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ GROWTH_CONFIDENCE = 0.99
 """Of intervals of growth: with 95%, one of twenty loaders would seem to leak by chance."""
 
 MIN_LATER_ROUNDS = 5
-"""Growth is told from the rounds after the first one, which warms up; fewer say nothing."""
+"""Fewest rounds after the first one, which warms up, to compute growth from."""
 
 
 @dataclass(frozen=True, kw_only=True)

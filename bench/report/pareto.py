@@ -1,7 +1,4 @@
-"""Speed against memory: the rows that no other one beats in both.
-
-Must not know: how it is drawn or written.
-"""
+"""Speed against memory: the rows that no other one beats in both."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 The rule, over the rows of one set of options: it stays within its memory budget, if it had one; its
 batches are proven identical; it has the highest AU of training. Who is not proven behind that is as
 good; then the smallest footprint decides, and then the fewest dependencies.
-Must not know: loaders, files.
 """
 
 from __future__ import annotations

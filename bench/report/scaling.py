@@ -1,6 +1,6 @@
 """Memory against samples: what a loader needs for each, and where it breaks under a budget.
 
-Owns: which cases belong to one line, and what follows from it. Must not know: how it is shown.
+Owns: which cases belong to one line, and what follows from it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tidy tables for other programs, a line a row (`summary`), step (`emulated`), round (`rounds`).
 
-Owns: the columns, in SI base units and bytes. Must not know: how figures are written in a report.
+Owns: the columns, in SI base units and bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Watches a card while a case runs: readings all along, and the energy of each round.
-
-Must not know: how a card is read, what a case does.
-"""
+"""Monitors a GPU while a case runs: periodic readings, and the energy of each round."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the machine does beside a measurement: CPU time of everybody, swap, and a CPU quota.
-
-Must not know: cases, what is made of the readings.
-"""
+"""Reads the state of the machine: CPU time of all processes, swap and CPU quota."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 A figure means something only together with the name of its metric; figures of two metrics are never
 compared. `ru_maxrss` is none of them: it is inherited over fork and exec.
-Must not know: trees, time, cases.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The kernel's own peaks of single processes, beside which sampled ones can be judged.
-
-Must not know: when readings are taken, and what of.
-"""
+"""Reads the kernel's memory peaks of single processes, to check sampled ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Memory of a process tree, read from outside again and again: readings, phases, kernel's peaks.
-
-Must not know: cases, loaders, results.
-"""
+"""Memory of a process tree, read from outside again and again: readings, phases, kernel's peaks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """One NVIDIA card, read through NVML from outside of the process that uses it.
 
 Owns: that a driver that is missing, forbids or breaks costs a figure and never a run.
-Must not know: cases, when a card is read.
 """
 
 from __future__ import annotations

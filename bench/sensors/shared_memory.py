@@ -1,7 +1,4 @@
-"""Objects in /dev/shm: memory that exists without any process that maps it.
-
-Must not know: cases, what else a process holds.
-"""
+"""Objects in /dev/shm: memory that exists without any process that maps it."""
 
 from __future__ import annotations
 

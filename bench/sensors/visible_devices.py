@@ -1,6 +1,6 @@
 """Which accelerator a case may use: the environment of its process, and the card that this means.
 
-Pure functions of an environment. Must not know: any framework, any driver.
+Pure functions of an environment.
 """
 
 from __future__ import annotations

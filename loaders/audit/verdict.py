@@ -1,7 +1,6 @@
 """Compares what a pass was given with what it should have been given.
 
 Owns: the verdicts, and which difference is spelled out first. Pure functions.
-Must not know: any framework, where records come from.
 """
 
 from __future__ import annotations

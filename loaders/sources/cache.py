@@ -1,7 +1,7 @@
 """The cache: where prepared sources lie, and how one is put there without leaving a half behind.
 
 Owns: the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and what a full
-disk or a read-only folder is called. Must not know: what the images show or where they came from.
+disk or a read-only folder is called.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 A row that is not in the page cache is read when it is touched. Left to itself the kernel reads far
 more around it, some megabytes for a row of 3 KiB where it uses large pages, and the thread that
 touched it waits for all of that. https://man7.org/linux/man-pages/man2/madvise.2.html
-Must not know: any framework, who reads the rows.
 """
 
 from __future__ import annotations

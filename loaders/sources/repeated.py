@@ -1,6 +1,6 @@
 """A source larger than CIFAR-10: a real one, stored again and again.
 
-Owns: what it is called and made of. Must not know: what the images show, any framework.
+Owns: what it is called and made of.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One uint8 array in a `.npy` file of a source: how it is checked and mapped.
-
-Must not know: what the array means.
-"""
+"""One uint8 array in a `.npy` file of a source: how it is checked and mapped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A process and its descendants: who they are and how they end.
-
-Must not know: what the processes do.
-"""
+"""A process and its descendants: who they are and how they end."""
 
 from __future__ import annotations
 
