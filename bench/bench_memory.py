@@ -1,4 +1,4 @@
-"""Footprint: what a loader adds to the memory of a process that is ready to train."""
+"""Benchmark of the footprint: memory that a loader adds to a process ready to train."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The contract between a loader and everybody who uses one.
+"""The contract between a loader and its users.
 
 Owns: what a batch is, which options every loader takes, and the obligations of a loader.
 """

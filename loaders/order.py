@@ -1,4 +1,4 @@
-"""The order in which rows are delivered: the only place where it is decided."""
+"""Decides the order in which rows are delivered; nothing else does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of one case: it answers requests until its parent has no more.
+"""The process of one case: answers requests until its parent has no more.
 
 Requests come on standard input and answers leave on what was standard output, one JSON object a
 line: `{"call": method, "args": {...}}` -> `{"ok": value}` or `{"error": {...}}`. Everything else

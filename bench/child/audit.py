@@ -1,4 +1,4 @@
-"""The audit of a registered loader, under the conditions of its timed rounds.
+"""Audits a registered loader under the conditions of its timed rounds.
 
 Owns: the reference, computed from the source with NumPy alone. It shares no code with the loaders
 on purpose.

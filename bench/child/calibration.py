@@ -1,4 +1,4 @@
-"""How long a round has to be: found out by fitting a few."""
+"""Finds the number of batches or epochs per round by fitting a few."""
 
 from __future__ import annotations
 

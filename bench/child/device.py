@@ -1,4 +1,4 @@
-"""What a case runs on: the backend, its device, and the memory that it takes there."""
+"""Describes the backend and device of a case, and the device memory in use."""
 
 from __future__ import annotations
 

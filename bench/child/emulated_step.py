@@ -1,4 +1,4 @@
-"""The emulated accelerator: a step that takes a given time. Imported in a case's own process only.
+"""The emulated accelerator: a step that takes a given time. For the process of a case only.
 
 The method is that of MLPerf Storage (https://mlcommons.org/benchmarks/storage): data are loaded for
 real, computation is replaced by waiting.

@@ -1,4 +1,4 @@
-"""What the process of one case does: the only place where framework, model and loader meet."""
+"""Executes the requests to a case: the only place where framework, model and loader meet."""
 
 from __future__ import annotations
 

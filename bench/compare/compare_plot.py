@@ -1,4 +1,4 @@
-"""The plot of a comparison: by how much rate and AU of each case changed."""
+"""The plot of a comparison: ratios of rate and AU per case."""
 
 from __future__ import annotations
 

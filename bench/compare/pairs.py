@@ -1,4 +1,4 @@
-"""Which cases of two runs belong together, and what forbids or hampers comparing them."""
+"""Pairs the cases of two runs, and finds what forbids or limits comparing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By how much the rounds of one run differ from those of another: a ratio and its interval.
+"""The ratio between the rounds of two runs, with its interval.
 
 Pure functions.
 """

@@ -1,4 +1,4 @@
-"""A history as Markdown."""
+"""Renders a history as Markdown."""
 
 from __future__ import annotations
 

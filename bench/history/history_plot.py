@@ -1,4 +1,4 @@
-"""The plot of a history: AU of each case over its runs, with the changes marked."""
+"""The plot of a history: AU of each case over the runs, with changes marked."""
 
 from __future__ import annotations
 

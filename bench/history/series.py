@@ -1,8 +1,8 @@
-"""What each case measured in run after run, and in which run it changed.
+"""Collects the results of each case over many runs, and finds the runs where it changed.
 
-A change is what `bench.compare` calls faster or slower: rate and AU are both apart. A run is
-compared with the rounds of those since the last change, and a change counts where the next run
-confirms it; so one slow day is no change, and the last run can only show a possible one.
+A change is what `bench.compare` calls faster or slower: both rate and AU differ. Each run is compared
+with the rounds of the runs since the last change. A change counts if the next run confirms it, so
+that one slow day is not a change, and the last run can only show a possible one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How one option of a case is described: the columns of the table in `bench.plan.options`."""
+"""The description of one option of a case, a row of the table in `bench.plan.options`."""
 
 from __future__ import annotations
 

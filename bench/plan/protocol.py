@@ -1,4 +1,4 @@
-"""How every case of a run is measured: rounds, their length, limits."""
+"""The protocol of a run: number and length of rounds, and limits."""
 
 from __future__ import annotations
 

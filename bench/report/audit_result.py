@@ -1,4 +1,4 @@
-"""What the audit of a case found: its verdict, pass by pass, and whether that was expected.
+"""Reads the audit of a case: its verdict, its passes, and whether a failure was expected.
 
 Owns: when batches count as identical, and a verdict in a few words.
 """

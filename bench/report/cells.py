@@ -1,7 +1,7 @@
-"""How one value is written: numbers with a unit's scale, outcomes, and text from elsewhere.
+"""Formats single values: numbers with units, outcomes and untrusted text.
 
-Everything that a report did not make up itself (names, messages, logs) passes `plain`, `code`,
-`prose` or `fence`, so that it stays inside its place whatever it holds.
+All untrusted text (names, messages, logs) passes `plain`, `code`, `prose` or `fence`, so that it
+cannot change the structure of a report.
 """
 
 from __future__ import annotations

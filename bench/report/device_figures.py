@@ -1,4 +1,4 @@
-"""The figures of an accelerator in one timed case: what the loader's rounds asked of the card."""
+"""Computes the accelerator figures of a timed case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emulated accelerator says: which step each loader keeps busy.
+"""Finds the shortest emulated step that each loader keeps busy.
 
 Owns: the threshold, and which rows belong to one comparison.
 """

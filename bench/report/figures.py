@@ -1,4 +1,4 @@
-"""The figures of a feed or training case: how raw values become rates and utilizations."""
+"""Computes rates and utilizations of feed and training cases from raw values."""
 
 from __future__ import annotations
 

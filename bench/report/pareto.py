@@ -1,4 +1,4 @@
-"""Speed against memory: the rows that no other one beats in both."""
+"""Finds the Pareto front of speed and memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which loader to use: a rule that a reader can check, and what would change its answer.
+"""Decides which loader to recommend, by a rule that readers can check.
 
-The rule, over the rows of one set of options: it stays within its memory budget, if it had one; its
-batches are proven identical; it has the highest AU of training. Who is not proven behind that is as
-good; then the smallest footprint decides, and then the fewest dependencies.
+The rule, among the rows of one set of options: keep rows within the memory budget, if there is one,
+whose batches are proven identical. Take the highest AU of training, and all rows that are not proven
+slower. Of these, the smallest footprint wins, then the fewest dependencies.
 """
 
 from __future__ import annotations

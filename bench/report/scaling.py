@@ -1,4 +1,4 @@
-"""Memory against samples: what a loader needs for each, and where it breaks under a budget.
+"""Memory against samples: memory per sample, and the limit under a budget.
 
 Owns: which cases belong to one line, and what follows from it.
 """

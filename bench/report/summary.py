@@ -1,4 +1,4 @@
-"""Tidy tables for other programs, a line a row (`summary`), step (`emulated`), round (`rounds`).
+"""Makes tidy tables with a line per row (`summary`), step (`emulated`) and round (`rounds`).
 
 Owns: the columns, in SI base units and bytes.
 """

@@ -1,4 +1,4 @@
-"""A table of a section of the report, as text."""
+"""A text table of a section of the report."""
 
 from __future__ import annotations
 

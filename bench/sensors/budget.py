@@ -1,4 +1,4 @@
-"""A memory budget: how it is enforced, and what a refused allocation looks like."""
+"""Memory budgets: how they are enforced, and how refused allocations are recognised."""
 
 from __future__ import annotations
 

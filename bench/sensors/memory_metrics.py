@@ -1,7 +1,7 @@
-"""How much memory one process has: the metrics, best first, and which of them a system offers.
+"""The memory metrics of a process, best first, and which of them a system offers.
 
-A figure means something only together with the name of its metric; figures of two metrics are never
-compared. `ru_maxrss` is none of them: it is inherited over fork and exec.
+Figures of different metrics are never compared, so each is stored with its metric. `ru_maxrss` is
+not used, because a process inherits it over fork and exec.
 """
 
 from __future__ import annotations

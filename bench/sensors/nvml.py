@@ -1,6 +1,6 @@
-"""One NVIDIA card, read through NVML from outside of the process that uses it.
+"""Reads one NVIDIA GPU through NVML, from outside the process that uses it.
 
-Owns: that a driver that is missing, forbids or breaks costs a figure and never a run.
+A driver that is missing, forbids access or breaks costs a figure but never a run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Objects in /dev/shm: memory that exists without any process that maps it."""
+"""Counts objects in /dev/shm, which occupy memory even if no process maps them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which accelerator a case may use: the environment of its process, and the card that this means.
+"""Sets which accelerator a case may use, and finds the GPU that this means.
 
 Pure functions of an environment.
 """

@@ -1,4 +1,4 @@
-"""Ends a process tree that holds more memory than it may."""
+"""Ends a process tree that exceeds its memory budget."""
 
 from __future__ import annotations
 

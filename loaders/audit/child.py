@@ -1,4 +1,4 @@
-"""The process of a run: it loads the input, makes the passes, and reports.
+"""The process of a run: loads the input, runs the passes and reports.
 
 Owns: the order of what happens in the process, and that whatever is raised is reported.
 Started by `loaders.audit.__main__`.

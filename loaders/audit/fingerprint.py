@@ -1,4 +1,4 @@
-"""A 32-bit fingerprint of a batch, in NumPy, and the verdict on a pass that was recorded by it.
+"""A 32-bit fingerprint of a batch, in NumPy, and the verdict on passes recorded by it.
 
 `loaders.audit.fingerprint_model` computes the same number inside a compiled step. There it shows
 batches as the step reads them, while transfers and steps run behind the thread that trains; a model

@@ -1,4 +1,4 @@
-"""A model that keeps the fingerprints of its batches on the device, and the pass in which it does.
+"""A model that keeps fingerprints of its batches on the device, and its pass.
 
 Nothing is read back before `fit` has returned, so that steps, transfers and readers overlap as they
 do in training. Imports Keras: `KERAS_BACKEND` must be set before.

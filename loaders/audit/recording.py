@@ -1,4 +1,4 @@
-"""A model that records what it is given, and the passes in which it is.
+"""A model that records the batches it gets, and the passes that use it.
 
 Owns: the conditions of an audit, which are those of real training: a fresh model with a loss, an
 optimizer and metrics, all unbuilt, because building them is what makes Keras draw batches ahead.

@@ -1,4 +1,4 @@
-"""Compares what a pass was given with what it should have been given.
+"""Compares the batches that a pass got with those it should have got.
 
 Owns: the verdicts, and which difference is spelled out first. Pure functions.
 """

@@ -1,7 +1,7 @@
-"""The cache: where prepared sources lie, and how one is put there without leaving a half behind.
+"""The cache of prepared sources, which are put there completely or not at all.
 
-Owns: the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and what a full
-disk or a read-only folder is called.
+Owns the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and the messages
+about full disks and read-only folders.
 """
 
 from __future__ import annotations

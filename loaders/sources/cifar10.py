@@ -1,4 +1,4 @@
-"""CIFAR-10 as an `ImageSource`: where it is looked for, and how it is converted.
+"""CIFAR-10 as an `ImageSource`: finds and converts it.
 
 The files are read by `cifar10_files`, archives by `cifar10_archive`; both give a source that lies
 in the cache under the digest of what it was made from.

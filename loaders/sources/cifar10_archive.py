@@ -1,4 +1,4 @@
-"""The archive `cifar-10-python.tar.gz`, unpacked without trusting it.
+"""Unpacks `cifar-10-python.tar.gz` without trusting it.
 
 Owns: which members are accepted, and how much is read.
 """

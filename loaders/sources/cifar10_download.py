@@ -1,4 +1,4 @@
-"""The download of CIFAR-10: over https, with its checksum, whole or not at all."""
+"""Downloads CIFAR-10 over https, with its checksum, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CIFAR-10's own files, read without trusting them.
+"""Reads CIFAR-10's own files without trusting them.
 
 Owns: the names and published checksums of the files, and what a batch may contain.
 

@@ -1,4 +1,4 @@
-"""The source: stored images and labels, read by row.
+"""`ImageSource`: stored images and labels, read by row.
 
 Owns: the folder `images.npy` + `labels.npy` + `source.json`, how it is opened, checked and sent to
 another process.

@@ -1,4 +1,4 @@
-"""A source larger than CIFAR-10: a real one, stored again and again.
+"""A source larger than CIFAR-10: its rows, repeated on disk.
 
 Owns: what it is called and made of.
 """

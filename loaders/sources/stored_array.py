@@ -1,4 +1,4 @@
-"""One uint8 array in a `.npy` file of a source: how it is checked and mapped."""
+"""Checks and maps one uint8 array in a `.npy` file of a source."""
 
 from __future__ import annotations
 

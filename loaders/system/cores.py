@@ -1,4 +1,4 @@
-"""The cores that there are to work on."""
+"""Counts the cores that this process may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process and its descendants: who they are and how they end."""
+"""Lists and ends a process and its descendants."""
 
 from __future__ import annotations
 
