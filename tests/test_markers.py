@@ -55,7 +55,10 @@ def test_a_marker_without_a_run_takes_the_one_of_the_command_line(folder, capsys
             "unknown part `nonsense`; choose from",
         ),
         ("<!-- bench:comparison --><!-- /bench -->", "names no run"),
-        ("<!-- bench:plot results/a nonsense --><!-- /bench -->", "nonsense"),
+        (
+            "<!-- bench:plot results/a nonsense --><!-- /bench -->",
+            "unknown plot `nonsense`; choose",
+        ),
         ("<!-- bench:plot results/a --><!-- /bench -->", "missing 1 required"),
         ("<!-- bench:plot results/b rates --><!-- /bench -->", "does not exist"),
         ("<!-- bench:plot results/a rates --><!-- /bench -->", "begins a line"),

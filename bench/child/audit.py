@@ -131,7 +131,7 @@ def audit_loader(
         jit_compile: of the rounds, for the pass by fingerprint.
 
     Returns:
-        The audit as it stands in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
+        The audit as stored in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
         over the batches of the first epoch, `batches` and `samples` in it, `first_difference`, and
         `passes`.
     """

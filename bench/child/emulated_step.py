@@ -29,7 +29,7 @@ def emulated_step(milliseconds: float, *, busy: bool) -> EmulatedStep:
     """Return a callback that lets every step of `fit` take so much longer.
 
     Args:
-        milliseconds: how long a step waits when its batch has arrived.
+        milliseconds: wait of a step after its batch has arrived.
         busy: keep one core busy meanwhile, without Python's lock, instead of sleeping.
     """
     return EmulatedStep(_busy(milliseconds / 1000) if busy else _sleep(milliseconds / 1000))

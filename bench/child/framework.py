@@ -24,7 +24,7 @@ def import_framework(*, backend: str, loader: str) -> dict[str, str]:
 
     if keras.backend.backend() != backend:
         raise RuntimeError(
-            f"Keras runs on `{keras.backend.backend()}`, the case asks for `{backend}`; does "
+            f"Keras runs on `{keras.backend.backend()}`, but the case needs `{backend}`; does "
             "something set KERAS_BACKEND when Python starts?"
         )
     # Whatever the user's keras.json says: it is part of the contract.

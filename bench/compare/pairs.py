@@ -89,7 +89,7 @@ def _unfit(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
 
 
 def unfit(result: Mapping[str, Any]) -> str | None:
-    """Return why a case must not be compared with any other; `None`: it may be."""
+    """Return why a case must not be compared with any other; `None` if it may be."""
     outcome = case_outcome(result)
     if outcome != "ok":
         return f"case ended as: {outcome.replace('_', ' ')}"

@@ -1,6 +1,6 @@
 """Collects the results of each case over many runs, and finds the runs where it changed.
 
-A change is what `bench.compare` calls faster or slower: both rate and AU differ. Each run is compared
+A change is what `bench.compare` calls faster or slower: both rate and AU differ. A run is compared
 with the rounds of the runs since the last change. A change counts if the next run confirms it, so
 that one slow day is not a change, and the last run can only show a possible one.
 """
@@ -157,7 +157,7 @@ def _changes(runs: Sequence[NamedRun], results: Sequence[Mapping[str, Any]]) -> 
 
 
 def _change(before: Sequence[Mapping[str, Any]], after: Mapping[str, Any]) -> Change | None:
-    """Compare a result with the rounds of several; `None` where it is no clear change."""
+    """Compare a result with the rounds of several; `None` if it is no clear change."""
     pooled = {**before[-1], "rounds": [each for result in before for each in result["rounds"]]}
     change = judge(Pair(id=after["id"], before=pooled, after=after, refused=None))
     clear = change.verdict in (FASTER, SLOWER)

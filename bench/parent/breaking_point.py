@@ -59,7 +59,7 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
         least: a size below which nobody looks, at least 1.
 
     Returns:
-        Samples; `None` where the bracket is narrow enough, or where nothing died.
+        Samples; `None` if the bracket is narrow enough or nothing failed.
     """
     low, high = bracket_of(trials)
     if high is None or high <= max(low * (1 + TOLERANCE), low + 1, least):

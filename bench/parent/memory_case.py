@@ -124,7 +124,7 @@ def _explained(
         return CaseError(
             "over_budget",
             "OverBudget",
-            f"the process tree held {excess / _MIB:,.0f} MiB over its baseline, more than the "
+            f"the process tree used {excess / _MIB:,.0f} MiB over its baseline, more than the "
             f"budget of {memory['budget_bytes'] / _MIB:,.0f} MiB, and was ended",
         )
     if error.outcome == "crashed" and memory["limit"] and says_refused(child.log(), limited=True):

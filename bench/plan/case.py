@@ -29,7 +29,7 @@ class Case(CaseOptions):
         if self.backend == "torch" and self.steps_per_execution > 1:
             return (
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
-                "leave out torch in --keras-backends, or --steps-per-execution"
+                "remove torch from --keras-backends, or --steps-per-execution"
             )
         if self.page_cache == "cold" and self.num_workers and LOADERS[self.loader].worker_processes:
             return (

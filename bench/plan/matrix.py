@@ -48,7 +48,7 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
     """Return the cases of one benchmark: every combination of its options.
 
     A loader without workers has one case, whatever the numbers of workers. Only `emulated` cases
-    have a `step_ms`, and none where it has no value. Memory is measured with a warm page cache.
+    have a `step_ms`, and none if it has no value. Memory is measured with a warm page cache.
 
     Args:
         bench: a key of `BENCHES`.

@@ -78,7 +78,7 @@ class Audit:
 
 
 def read_audit(result: Mapping[str, Any]) -> Audit | None:
-    """Return what the audit of a case found; `None` where there was none.
+    """Return what the audit of a case found; `None` if there was none.
 
     The verdict, the flag and every pass must agree on "identical", or the batches do not count as
     identical.
@@ -100,7 +100,7 @@ def read_audit(result: Mapping[str, Any]) -> Audit | None:
 
 
 def read_known_failure(result: Mapping[str, Any]) -> RecordedFailure | None:
-    """Return why a case is expected to fail its audit; `None` where it is not."""
+    """Return why a case is expected to fail its audit; `None` if it is not."""
     raw = result.get("known_failure")
     return RecordedFailure(reason=raw["reason"], link=raw["link"]) if raw else None
 

@@ -85,7 +85,7 @@ def measured(case: Case | None, write: Callable[[Case], str]) -> str:
     """Write a figure of a case if there is one, and how the case ended if it did not end well.
 
     Args:
-        case: the case, `None` where it was not run.
+        case: the case, `None` if it was not run.
         write: writes the figure of a case.
     """
     if case is None:

@@ -16,7 +16,7 @@ shorter rounds both are coarse."""
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceUse:
-    """An accelerator during the timed rounds of one case; `None` where a figure is not available.
+    """An accelerator during the timed rounds of one case; `None` if a figure is not available.
 
     Why it is not stands in `missing`.
     """
@@ -66,7 +66,7 @@ class DeviceUse:
 
 
 def read_device_use(result: Mapping[str, Any]) -> DeviceUse | None:
-    """Return what a case says of its accelerator; `None` where it ran on a CPU.
+    """Return what a case says of its accelerator; `None` if it ran on a CPU.
 
     Args:
         result: a case, as in `run.json`.

@@ -21,7 +21,7 @@ class Ending:
     outcome: str
     signal: str | None
     message: str
-    """Type and message of the error; empty where there is none, or none but the difference."""
+    """Type and message of the error; empty if there is none, or none but the difference."""
 
     difference: str | None
     """The first thing wrong with the batches."""

@@ -60,6 +60,8 @@ def what_it_says(run: RunRecord, address: str) -> str:
 
 def plot(run: RunRecord, address: str, name: str) -> str:
     """The image of a plot."""
+    if name not in CAPTIONS:
+        raise ValueError(f"unknown plot `{name}`; choose from {', '.join(CAPTIONS)}")
     return f"![{CAPTIONS[name]}]({address}/{name}.png)"
 
 

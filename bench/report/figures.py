@@ -13,7 +13,7 @@ from keras_loader_bench.bench.statistics import Estimate, estimate_ratio, ratios
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Figures of one feed or training case; `None` where no round was recorded."""
+    """Figures of one feed or training case; `None` if no round was recorded."""
 
     outcome: str
     """How the case ended: `ok`, `failed`, `killed`, `timeout`, `audit_failed`, ..."""
@@ -68,7 +68,7 @@ class EmulatedFigures:
 
 
 def read_throughput(result: Mapping[str, Any] | None) -> Throughput | None:
-    """Return the figures of a feed or training case; `None` where it was not run."""
+    """Return the figures of a feed or training case; `None` if it was not run."""
     if result is None:
         return None
     rounds = round_figures(result)

@@ -68,14 +68,14 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
     begun, closed = len(re.findall(_BEGIN, prose)), len(_MARKED.findall(prose))
     if begun != closed or closed != prose.count(_END):
         raise MarkerError(
-            f"{begun} markers begin a part and {prose.count(_END)} end one; close each "
+            f"{begun} markers begin an excerpt and {prose.count(_END)} end one; close each "
             f"`<!-- bench:... -->` with `{_END}`."
         )
     if not begun:
         parts = ", ".join(EXCERPTS)
         raise MarkerError(
-            f"There is no marker; put `<!-- bench:PART -->` and `{_END}` where a part is to "
-            f"stand, with one of these: {parts}."
+            f"There is no marker; add `<!-- bench:PART -->` and `{_END}` where an excerpt belongs. "
+            f"PART is one of: {parts}."
         )
     runs: dict[Path, RunRecord] = {}
 
@@ -85,7 +85,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
         where = own or run_folder
         if where is None:
             raise MarkerError(
-                f"`{match['begin']}` names no run; name its folder in it or on the command line."
+                f"`{match['begin']}` names no run; add its folder to it or to the command line."
             )
         if where not in runs:
             runs[where] = read_run(where)
@@ -94,8 +94,8 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
             return f"{match['begin']}\n{content}\n{_END}"
         if match.start() == 0 or match.string[match.start() - 1] == "\n":
             raise MarkerError(
-                f"`{match['begin']}` begins a line, which Markdown would then show as it is; put "
-                f"a word before it, or `{_END}` on a line of its own."
+                f"`{match['begin']}` begins a line, which Markdown would then not render; put a "
+                f"word before it, or `{_END}` on a separate line."
             )
         return f"{match['begin']}{' '.join(content.split())}{_END}"
 

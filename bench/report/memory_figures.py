@@ -26,7 +26,7 @@ MIN_LATER_ROUNDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes over the baseline in one memory case; `None` where it was not measured.
+    """Bytes over the baseline in one memory case; `None` if it was not measured.
 
     The baseline is the process with its framework, its model and one ceiling round. Differences
     are kept as measured: one below zero says that the kernel took pages back meanwhile.
@@ -78,7 +78,7 @@ class Memory:
 
 
 def read_memory(result: Mapping[str, Any] | None) -> Memory | None:
-    """Return the figures of a memory case; `None` where it was not run."""
+    """Return the figures of a memory case; `None` if it was not run."""
     if result is None:
         return None
     raw = result.get("memory") or {}

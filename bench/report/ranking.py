@@ -91,7 +91,7 @@ def best_loaders(rows: Iterable[Row]) -> list[Best]:
     Best is the highest median feed rate among the rows that may be ranked.
 
     Args:
-        rows: what `rows_from_run` returned: sorted by options.
+        rows: the result of `rows_from_run`: sorted by options.
 
     Returns:
         One entry for each `Config` that has a feed rate which may be ranked, in their order.

@@ -79,7 +79,7 @@ class Scaling:
 
     @property
     def line(self) -> Slope | None:
-        """Footprint against samples, in bytes; `None` where sizes that lived are too much alike."""
+        """Footprint against samples, in bytes; `None` if the sizes are too similar."""
         lived = self.lived
         if not lived or max(lived) < MIN_RANGE * min(lived):
             return None
@@ -108,7 +108,7 @@ class Scaling:
         """Return how many samples so much memory would hold, baseline included.
 
         Returns:
-            Samples; `None` where the footprint does not grow.
+            Samples; `None` if the footprint does not grow.
         """
         baselines = [m.baseline_bytes for _, m in self._all() if m.baseline_bytes is not None]
         return self._samples_in(memory_bytes - max(baselines, default=0))
@@ -127,7 +127,7 @@ def scalings(run: Mapping[str, Any], rows: Iterable[Row]) -> list[Scaling]:
 
     Args:
         run: the content of `run.json`, as `read_run` returns it.
-        rows: what `rows_from_run` made of it. One whose batches are wrong is left out.
+        rows: the result of `rows_from_run`. One whose batches are wrong is left out.
     """
     probes: defaultdict[tuple[Any, ...], dict[int, Memory]] = defaultdict(dict)
     for result in run.get("probes", ()):

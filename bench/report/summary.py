@@ -46,7 +46,7 @@ def tables(run: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, pd.DataFram
 
     Args:
         run: the content of `run.json`, as `read_run` returns it.
-        rows: what `rows_from_run` made of it.
+        rows: the result of `rows_from_run`.
 
     Returns:
         Name -> table; without those in which nothing would stand, but always `summary`.
@@ -102,7 +102,7 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
     say which ones to leave out of a comparison. What was not measured is empty.
 
     Args:
-        rows: what `rows_from_run` returned.
+        rows: the result of `rows_from_run`.
 
     Returns:
         Medians under the name of the figure, their 95% intervals under `*_low` and `*_high`.
@@ -114,10 +114,10 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def emulated_frame(rows: Iterable[Row]) -> pd.DataFrame | None:
-    """Return one line for each row and emulated step; `None` where no step was emulated.
+    """Return one line for each row and emulated step; `None` if no step was emulated.
 
     Args:
-        rows: what `rows_from_run` returned.
+        rows: the result of `rows_from_run`.
 
     Returns:
         `step_ms`, `step_cpu`, how the case ended, and the same figures as in the summary.

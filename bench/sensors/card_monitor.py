@@ -97,7 +97,7 @@ class CardMonitor:
         Returns:
             `counter`: from the card's own counter. `power`: the power of all readings between the
             two, integrated; a counter that has not moved is too slow for so short a time. Both
-            `None` where the card tells neither.
+            `None` if the card tells neither.
         """
         if None not in (start["energy_j"], end["energy_j"]) and end["energy_j"] > start["energy_j"]:
             return end["energy_j"] - start["energy_j"], "counter"
@@ -113,7 +113,7 @@ class CardMonitor:
         """End the thread.
 
         Returns:
-            The record as it stands in `run.json`: `idle`, the reading before the case; `readings`;
+            The record as stored in `run.json`: `idle`, the reading before the case; `readings`;
             `other_processes` that computed on the card, before the case or beside its one process;
             and `missing`, figure -> reason.
         """

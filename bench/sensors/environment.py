@@ -27,7 +27,7 @@ PACKAGES = sorted(
 
 
 def describe() -> dict[str, Any]:
-    """Return the environment as it stands in `run.json`."""
+    """Return the environment as stored in `run.json`."""
     return {
         "os": f"{platform.system()} {platform.release()}",
         "cpu": _cpu_model(),

@@ -97,7 +97,7 @@ def available_metric(pid: int) -> str:
 
 
 def read_process(metric: str, pid: int) -> MemorySplit:
-    """Return the memory of a process; nothing where it is gone, as a zombie's is."""
+    """Return the memory of a process; nothing if it is gone, as a zombie's is."""
     try:
         return METRICS[metric](pid)
     except (*_GONE, KeyError):  # a process that is ending has a status without memory
@@ -124,7 +124,7 @@ class Resident:
 
 
 def read_resident(pid: int) -> Resident | None:
-    """Return the kernel's counters, quickly (30 us); `None` where there are none, or no more."""
+    """Return the kernel's counters, quickly (30 us); `None` if there are none, or no more."""
     try:
         text = (PROC / str(pid) / "status").read_text()
         names = {"rss": "VmRSS", "peak": "VmHWM", "anon": "RssAnon", "shmem": "RssShmem"}

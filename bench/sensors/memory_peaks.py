@@ -48,7 +48,7 @@ class ProcessPeaks:
         """Return what the kernel says now, with its peak since the last call, or since the start.
 
         Returns:
-            `None` where the process is gone, or where the kernel says nothing. Where its peak
+            `None` if the process is gone or the kernel does not report it. If its peak
             cannot begin anew, that is what is resident now.
         """
         now = self._take(process)
@@ -65,10 +65,10 @@ class ProcessPeaks:
         return now
 
     def record(self) -> list[dict[str, Any]]:
-        """Return every process that was seen, in bytes, as it stands in `run.json`.
+        """Return every process that was seen, in bytes, as stored in `run.json`.
 
         `baseline_rss` when this began, 0 for one that came later; `sampled_peak_rss`, the most that
-        was found; `kernel_peak_rss`, the most that there was, `None` where it cannot be told.
+        was found; `kernel_peak_rss`, the most that there was, `None` if it cannot be told.
         """
         return [
             {

@@ -127,7 +127,7 @@ class MemorySampler:
             return counted_bytes(self.readings[-1])
 
     def record(self) -> dict[str, Any]:
-        """Return what was measured, as it stands in `run.json`.
+        """Return what was measured, as stored in `run.json`.
 
         `processes`: see `ProcessPeaks.record`. `sampler_cpu_seconds` is what the thread took in
         `sampler_seconds`.

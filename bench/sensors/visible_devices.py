@@ -41,7 +41,7 @@ def first_card(environment: Mapping[str, str]) -> int | str | None:
 
     Returns:
         A number on the bus, or a UUID such as `GPU-8932f937` (also its first characters);
-        `None` where no card is visible.
+        `None` if no card is visible.
     """
     visible = environment.get(CARDS)
     if visible is None:

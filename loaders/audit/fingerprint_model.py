@@ -63,7 +63,7 @@ class FingerprintModel(keras.Model):
         self.dense = keras.layers.Dense(1)
 
     def call(self, x: Any) -> Any:
-        """Return one number a sample."""
+        """Return one number per sample."""
         flat = _flat(keras.tree.flatten(x)[0])
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))
 

@@ -49,7 +49,7 @@ class RecordingModel(keras.Model):
         self.dense = keras.layers.Dense(1)
 
     def call(self, x: Any) -> Any:
-        """Return one number a sample."""
+        """Return one number per sample."""
         first = keras.tree.flatten(x)[0]
         flat = keras.ops.reshape(first, (keras.ops.shape(first)[0], -1))
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))

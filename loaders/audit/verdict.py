@@ -52,7 +52,7 @@ class PassResult:
     max_ulps: int | None = None
     """Largest difference of a value, in units in the last place; of integers, their difference."""
     difference: str | None = None
-    """The first difference, spelled out; `None` where there is none."""
+    """The first difference, spelled out; `None` if there is none."""
 
     @property
     def identical(self) -> bool:

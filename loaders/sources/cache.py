@@ -60,7 +60,7 @@ def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | Non
         inputs: what the source must have been made from.
 
     Returns:
-        The source, verified byte for byte; `None` where there is none, where its bytes have
+        The source, verified byte for byte; `None` if there is none, where its bytes have
         changed, or where it was made from something else.
     """
     try:

@@ -25,7 +25,7 @@ def repeat_source(source: ImageSource, num_samples: int) -> ImageSource:
         row `i % source.num_samples` of the other one.
 
     Raises:
-        SourceError: the disk has no room for it (3,073 bytes a sample) or the cache is read-only.
+        SourceError: the disk has no room for it (3,073 bytes per sample) or the cache is read-only.
     """
     inputs = {
         "images_sha256": source.images_sha256,
