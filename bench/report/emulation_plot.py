@@ -15,12 +15,13 @@ from keras_loader_bench.bench.report.plot_layout import (
     TITLE,
     Style,
     Styles,
-    new_figure,
     short,
 )
-from keras_loader_bench.bench.report.plot_parts import interval_line, shared_legend
+from keras_loader_bench.bench.report.plot_parts import interval_line, panel_grid, shared_legend
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.statistics import CONFIDENCE
+
+_COLUMNS = 3
 
 
 def emulation_figure(found: Sequence[Emulation], styles: Styles) -> Figure | None:
@@ -39,13 +40,15 @@ def emulation_figure(found: Sequence[Emulation], styles: Styles) -> Figure | Non
         kind = "step keeps a core busy" if each.busy else "step sleeps"
         place = describe(each.row, names or ("backend", "batch_size"))
         panels[f"{place}, {kind}"].append(each)
-    figure = new_figure(max(4.4 * len(panels), 6.4), 4.2)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = panel_grid(
+        len(panels), columns=_COLUMNS, size=(4.4, 3.4), margin=0.8, sharey=True
+    )
     for ax, (title, group) in zip(axes, panels.items(), strict=True):
         for each in group:
             _line(ax, each, styles[each.row.loader])
         _prepare(ax, short(title, TITLE), sorted({s for e in group for s in e.measured}))
-    axes[0].set_ylabel(f"AU (median, {CONFIDENCE:.0%} interval)")
+    for ax in axes[::_COLUMNS]:
+        ax.set_ylabel(f"AU (median, {CONFIDENCE:.0%} interval)")
     shared_legend(figure, columns=4)
     return figure
 

@@ -26,7 +26,6 @@ from keras_loader_bench.bench.report.plot_layout import (
     GRID,
     TITLE,
     Styles,
-    new_figure,
     short,
 )
 from keras_loader_bench.bench.report.plot_parts import panel_grid, shared_legend
@@ -34,6 +33,7 @@ from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.report.scaling import Scaling, by_options
 
+_SCALING_COLUMNS = 2
 _COLUMNS = 4
 _MIB = 2**20
 _LEAST_MIB = 1.0
@@ -61,13 +61,15 @@ def scaling_figure(lines: Sequence[Scaling], styles: Styles) -> Figure | None:
     if not lines:
         return None
     panels = by_options(lines)
-    figure = new_figure(6.4 * len(panels), 4.6)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = panel_grid(
+        len(panels), columns=_SCALING_COLUMNS, size=(6.0, 3.7), margin=0.9, sharey=True
+    )
     for ax, (place, group) in zip(axes, panels.items(), strict=True):
         _scaling_panel(ax, group, styles)
         title = short(place or describe(group[0].row, ("backend", "batch_size")), TITLE)
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes[0].set_ylabel("footprint (MiB)")
+    for ax in axes[::_SCALING_COLUMNS]:
+        ax.set_ylabel("footprint (MiB)")
     died = Line2D([], [], color=GREY, marker="x", linestyle="", label="did not finish")
     shared_legend(figure, [died] if any(line.died for line in lines) else [], columns=5)
     return figure
