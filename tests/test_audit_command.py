@@ -193,7 +193,7 @@ def test_what_is_wrong_is_named(audited, name, said):
 def test_an_order_of_one_run_alone_is_named(audited):
     text, status = audited("inputs:UnseededOrder", runs=2)
     assert status == 1
-    assert "second run                                other batches than the first" in text
+    assert "second run                                different batches" in text
     said = "read directly, the second had the same samples in another order, from batch"
     assert said in " ".join(text.split())
 
@@ -236,7 +236,7 @@ def test_a_generator_without_an_end_is_given_up(audited, monkeypatch):
     monkeypatch.setattr("keras_loader_bench.loaders.audit.passes.MAX_BATCHES", 50)
     text, status = audited("inputs:endless_generator")
     assert status == 2
-    assert "did not end within 50 batches; give the number of batches per epoch" in text
+    assert "did not end within 50 batches; give the number of batches per" in text
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_a_generator_without_an_end_is_given_up(audited, monkeypatch):
         (["inputs:a b"], "got `inputs:a b`."),
         (["no_such_module_here:x"], "There is no module `no_such_module_here`, neither in "),
         (["inputs:x", "--keras-backend", "mxnet"], "invalid choice: 'mxnet'"),
-        (["inputs:x", "--steps-per-epoch", "0"], "must be a positive integer, got `0`."),
-        (["inputs:x", "--timeout", "nan"], "must be a positive number of seconds, got `nan`."),
+        (["inputs:x", "--steps-per-epoch", "0"], "must be a positive integer, got `0`"),
+        (["inputs:x", "--timeout", "nan"], "must be a positive number of seconds, got `nan`"),
     ],
 )
 def test_wrong_arguments_are_named(monkeypatch, capsys, arguments, said):
