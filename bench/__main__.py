@@ -1,4 +1,4 @@
-"""The command `keras-loader-bench`: one word for each thing that the suite does."""
+"""The command `keras-loader-bench` and its subcommands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accelerator utilization: which step time each loader keeps busy, with an emulated accelerator."""
+"""Benchmark of accelerator utilization with an emulated accelerator, by step time."""
 
 from collections.abc import Callable
 from typing import Any

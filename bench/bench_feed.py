@@ -1,4 +1,4 @@
-"""Feed rate: what a loader delivers through `fit` when the step is almost free."""
+"""Benchmark of the feed rate: samples per second through `fit` with an almost free step."""
 
 from collections.abc import Callable
 from typing import Any

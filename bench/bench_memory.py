@@ -1,4 +1,4 @@
-"""Footprint: what a loader adds to the memory of a process that is ready to train."""
+"""Benchmark of the footprint: memory that a loader adds to a process ready to train."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,5 +12,5 @@ def test_memory(measure: Callable[[Any], None], benchmark: Any) -> None:
 
 
 def test_breaking_point(search: Callable[[Any], None], benchmark: Any) -> None:
-    """Find the number of samples at which a loader dies; only with a memory budget."""
+    """Search for the number of samples at which a loader exceeds its memory budget."""
     search(benchmark)

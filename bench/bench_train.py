@@ -1,4 +1,4 @@
-"""Training rate: what a loader delivers while the CNN trains."""
+"""Benchmark of the training rate: samples per second while a CNN trains."""
 
 from collections.abc import Callable
 from typing import Any

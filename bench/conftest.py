@@ -1,7 +1,4 @@
-"""pytest's side: options, cases, progress, and the table at the end.
-
-Must not know: how a case is measured or how a report is made.
-"""
+"""pytest's hooks and fixtures: options, cases, progress and the table at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Session]()
 
 OPTIONS: list[str] = []
-"""Names of the suite's own."""
+"""Names of the suite's options."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,31 +44,31 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = read_options(config, OPTIONS)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    # Warnings are errors in the tests of this project, not in somebody's measurement.
+    # Warnings are errors in the tests of this project, but must not end a measurement.
     config.addinivalue_line("filterwarnings", "default")
-    # pytest-benchmark's own table is wider than a terminal and knows no loaders. It is shown where
-    # somebody asks for what only it has.
+    # pytest-benchmark's own table is wider than a terminal and does not group loaders. Show it only
+    # for `--benchmark-compare`, which has no other output.
     if not config.getoption("benchmark_compare"):
         config.option.benchmark_quiet = True
 
 
-@pytest.hookimpl(trylast=True)  # the terminal reporter is made in a pytest_configure too
+@pytest.hookimpl(trylast=True)  # after the pytest_configure that makes the terminal reporter
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let the progress have the lines on which pytest would print file names and dots."""
+    """Stop pytest from printing file names on the line of the progress."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
         reporter.showfspath = False
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Print no dot for a case that passed: the progress says more."""
+    """Print no dot for a case that passed; the progress shows it."""
     if report.when == "call" and report.passed:
         return report.outcome, "", ""
     return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of every case of the module's benchmark."""
+    """Make a test per case of the module's benchmark."""
     bench = getattr(metafunc.module, "BENCH", None)
     if bench not in BENCHES:
         return
@@ -86,15 +83,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was not asked for: emulated steps, and breaking points without a budget."""
+    """Deselect benchmarks without cases, and breaking points without a budget."""
     settings = config.stash[SETTINGS]
     asked = list(items)
     if settings.protocol.memory_budget_bytes is None:
         asked = [item for item in asked if not _is_search(item)]
-    # Of a benchmark without cases, pytest makes an item that it skips.
+    # pytest makes an item, to be skipped, of a benchmark without cases.
     asked = [item for item in asked if _is_search(item) or settings.cases[_bench_of(item)]]
     nothing_left = items and not asked and settings.resumed is None
-    items[:] = asked  # before an error: pytest calls `pytest_collection_finish` all the same
+    items[:] = asked  # even before an error: pytest still calls `pytest_collection_finish`
     if nothing_left:
         raise pytest.UsageError(
             "Emulated steps need `--step-ms`, such as `--step-ms 0.5,1,2,5,10`, and breaking "
@@ -134,7 +131,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _terminal(config: pytest.Config) -> TextIO:
-    """Return a stream to what standard output is outside of pytest's capturing."""
+    """Return a stream to standard output that pytest does not capture."""
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -150,12 +147,12 @@ def measure(case: Case, pytestconfig: pytest.Config) -> Callable[[Any], None]:
 
 @pytest.fixture
 def search(cases: list[Case], pytestconfig: pytest.Config) -> Callable[[Any], None]:
-    """Return the function that looks for a breaking point under pytest-benchmark."""
+    """Return the function that searches for a breaking point under pytest-benchmark."""
     return lambda benchmark: pytestconfig.stash[RUN].search(cases, benchmark)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Close `run.json`; to have nothing to do is no failure where that was asked for."""
+    """Close `run.json`. With `--dry-run` or `--resume`, having nothing to run is no failure."""
     config = session.config
     nothing_to_do = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
     if nothing_to_do and (config.getoption("dry_run") or config.getoption("resume")):
@@ -178,9 +175,9 @@ def pytest_terminal_summary(
         terminalreporter.section("loaders compared")
         terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")
         return
-    # Only now: a machine without what reports need can measure all the same.
+    # Imported here: `--no-report` must work without the packages that reports need.
     from keras_loader_bench.bench.report import write_report
-    from keras_loader_bench.bench.report.terminal import terminal_table
+    from keras_loader_bench.bench.report.terminal_table import terminal_table
 
     write_report(run.settings.folder)
     append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)

@@ -1,7 +1,6 @@
-"""What can be said about a figure after a few noisy rounds: medians, intervals, who can be ranked.
+"""Medians, intervals and rankings of figures from a few noisy rounds.
 
 Owns: every number that a report derives from raw rounds. All functions are pure.
-Must not know: frameworks, loaders, files, how anything is measured or shown.
 
 Rounds are skewed and come in clusters, so nothing here assumes a distribution: medians rather than
 means, order statistics rather than standard errors.
@@ -49,7 +48,7 @@ class Estimate:
         repetitions whatever the distribution, as long as rounds are independent.
 
         Args:
-            values: one finite number a round, in one unit.
+            values: one finite number per round, in one unit.
 
         Returns:
             The estimate, without an interval for fewer than `MIN_ROUNDS` values.
@@ -140,7 +139,7 @@ class Slope:
             confidence: share of repetitions in which the interval covers the true slope.
 
         Returns:
-            The line; `None` where fewer than two points differ in x.
+            The line; `None` if fewer than two points differ in x.
         """
         xs, ys = np.array(list(points), dtype=np.float64).reshape(-1, 2).T
         if len(np.unique(xs)) < 2:
@@ -155,7 +154,7 @@ class Slope:
         return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))
 
     def reaches(self, y: float) -> float | None:
-        """Return the x at which the line has grown to y; `None` where it does not grow."""
+        """Return the x at which the line has grown to y; `None` if it does not grow."""
         return (y - self.at_zero) / self.value if self.value > 0 else None
 
 
@@ -163,7 +162,7 @@ def ratios(numerators: Iterable[float | None], denominators: Iterable[float | No
     """Divide pairwise, leaving out rounds of which only a part was recorded.
 
     Args:
-        numerators: one number a round; `None` where it is missing.
+        numerators: one number per round; `None` if it is missing.
         denominators: the same for the same rounds.
 
     Returns:
@@ -186,12 +185,12 @@ def estimate_ratio(
     accelerator utilization; `cpu_seconds / samples` with a scale of 1,000 is the CPU cost.
 
     Args:
-        numerators: one number a round.
+        numerators: one number per round.
         denominators: the same for the same rounds.
         scale: factor on every ratio.
 
     Returns:
-        The estimate; `None` where no round has both numbers.
+        The estimate; `None` if no round has both numbers.
 
     Raises:
         ValueError: the two differ in length.

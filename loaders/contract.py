@@ -1,7 +1,6 @@
-"""The contract between a loader and everybody who uses one.
+"""The contract between a loader and its users.
 
 Owns: what a batch is, which options every loader takes, and the obligations of a loader.
-Must not know: any framework, any particular loader, how rows are ordered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The rescale of `pixels="uint8"`: a layer, so that a quarter of the bytes goes to the device.
-
-Must not know: loaders, sources.
-"""
+"""`ScalePixels`, the layer that rescales uint8 pixels, so that fewer bytes go to the device."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The order in which rows are delivered: the only place where it is decided.
-
-Must not know: sources, loaders, frameworks.
-"""
+"""Decides the order in which rows are delivered; nothing else does."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ import pytest
 
 from keras_loader_bench.loaders import ImageSource
 from keras_loader_bench.loaders.sources.cache import write_source
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 # Garbage is collected by the thread that runs the tests, and by no other. Whichever thread begins a
 # collection also ends the pools that it finds, such as those that Keras leaves behind. The thread

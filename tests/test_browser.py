@@ -39,7 +39,7 @@ element => {
     return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2];
   };
   const style = getComputedStyle(element);
-  const ink = light(element instanceof SVGElement ? style.fill : style.color);
+  const ink = light(style.color);
   const paper = light(getComputedStyle(document.body).backgroundColor);
   return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
 }
@@ -90,8 +90,9 @@ def visit(browser):
     for context in contexts:
         context.close()
     assert noise == []
-    assert {url.partition(":")[0] for url in requests} == {"file"}
-    assert len(requests) == len(contexts)
+    asked = [url for url in requests if not url.startswith("data:image/png;")]
+    assert {url.partition(":")[0] for url in asked} == {"file"}
+    assert len(asked) == len(contexts)
 
 
 def column(page, number):
@@ -141,19 +142,28 @@ def test_what_is_empty_comes_last_in_either_direction(visit, report):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_plots_and_text_can_be_read_in_both_colour_schemes(visit, report, scheme):
     page = visit(report, color_scheme=scheme)
-    plots = page.locator("figure svg")
+    plots = page.locator("figure img")
     assert plots.count() >= 5
     for number in range(plots.count()):
         box = plots.nth(number).bounding_box()
         assert box["width"] > 300
         assert box["height"] > 100
-        texts = plots.nth(number).locator("text")
-        for place in {0, texts.count() // 2, texts.count() - 1}:
-            assert texts.nth(place).evaluate(CONTRAST) >= 4.5
+        assert plots.nth(number).evaluate("image => image.complete && image.naturalWidth > 0")
     for selector in ("h1", "p", "td", "figcaption", "a"):
         assert page.locator(selector).first.evaluate(CONTRAST) >= 4.5
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_a_desk_shows_what_tells_loaders_apart(visit, report):
+    """The table may be wider than the window, but not its first columns."""
+    page = visit(report)
+    headings = page.locator("table").first.locator("th")
+    texts = [text.strip(" ↕") for text in headings.all_inner_texts()]
+    for name in ("loader", "batches identical", "feed rate (samples/s)"):
+        number = next(n for n, text in enumerate(texts) if " ".join(text.split()) == name)
+        box = headings.nth(number).bounding_box()
+        assert box["x"] + box["width"] < DESK["width"]
 
 
 def test_a_phone_scrolls_tables_and_plots_but_not_the_page(visit, report):
@@ -191,7 +201,7 @@ def test_without_javascript_all_is_there(visit, report):
     page = visit(report, java_script_enabled=False)
     assert page.locator("table").count() >= 2
     assert page.locator("th button").count() == 0
-    assert page.locator("figure svg").count() >= 5
+    assert page.locator("figure img").count() >= 5
 
 
 def test_in_print_nothing_is_cut_off(visit, report):
@@ -205,7 +215,8 @@ def test_in_print_nothing_is_cut_off(visit, report):
 def test_hostile_text_is_shown_and_does_nothing(visit, report):
     page = visit(report)
     assert HOSTILE in page.locator("main").inner_text()
-    assert page.locator("main img, main script").count() == 0
+    assert page.locator("main script").count() == 0
+    assert page.locator("main img").count() == page.locator("figure img").count()
 
 
 def test_a_comparison_is_a_page_of_the_same_kind(visit, report, tmp_path, capsys):

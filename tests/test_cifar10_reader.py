@@ -14,7 +14,7 @@ from keras_loader_bench.loaders.sources import cifar10, cifar10_files
 from keras_loader_bench.loaders.sources.cache import cache_folder
 from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
 from keras_loader_bench.loaders.sources.image_source import SourceError
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 SPLITS = {"train": fake.BATCHES[:5], "test": fake.BATCHES[5:]}
 

@@ -105,7 +105,7 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
         (("--batch-sizes", "64,x"), "`--batch-sizes` takes whole numbers"),
         (("--batch-sizes", "0"), "A batch size must be positive, got 0"),
         (("--samples", "-5"), "A number of samples must be positive, got -5"),
-        (("--samples", "50,50"), "`--samples` has 50 twice"),
+        (("--samples", "50,50"), "`--samples` contains 50 twice"),
         (("--memory-budget", "much"), "`--memory-budget`: A size must be a number of bytes such"),
         (("--memory-budget", "0"), "`--memory-budget`: A size must be a number of bytes such"),
         (("--device", "tpu"), "Unknown device `tpu`; choose from auto, cpu, gpu"),
@@ -114,8 +114,8 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
         (("--steps-per-execution", "0"), "A number of steps per execution must be positive"),
         (("--step-ms", "0.5,fast"), "`--step-ms` takes numbers of milliseconds"),
         (("--step-ms", "0"), "A time of a step (ms) must be positive, got 0.0"),
-        (("--step-ms", "2,2"), "`--step-ms` has 2 twice"),
-        (("--step-cpu",), "`--step-cpu` says how an emulated step waits; give `--step-ms` too"),
+        (("--step-ms", "2,2"), "`--step-ms` contains 2 twice"),
+        (("--step-cpu",), "`--step-cpu` changes emulated steps; add `--step-ms`"),
         (("--step-ms", "1", "--steps-per-execution", "2"), "steps per execution must be 1, got 2"),
         (("--rounds", "0"), "`rounds` must be positive, got 0"),
         (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
@@ -151,7 +151,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
     before = (finished.folder / "run.json").read_bytes()
     done = pytest_bench("--results-dir", str(finished.folder))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "holds a run already" in done.stderr
+    assert "already contains a run" in done.stderr
     assert (finished.folder / "run.json").read_bytes() == before
 
 

@@ -101,10 +101,10 @@ def test_a_row_has_every_figure_of_the_card(report):
         "time to first batch (ms)": "50.0 (50.0 - 50.0)",
         "device memory (MiB)": "700",
         "in use after the rounds (MiB)": "300",
-        "card over idle (MiB)": "1,500",
+        "GPU memory over idle (MiB)": "1,500",
         "energy (J per 1,000 samples)": "5.00 (5.00 - 5.00)",
         "power (W)": "300",
-        "card busy": "0.80",
+        "GPU busy": "0.80",
         "clock (MHz)": "1,500",
     }
 
@@ -118,8 +118,8 @@ def test_rounds_that_are_too_short_for_the_counter_are_marked(report, run):
     text = report(rounds=short)
     row = row_of(text)
     assert row["energy (J per 1,000 samples)"] == "5.00 (5.00 - 5.00) (coarse)"
-    assert row["card busy"] == "0.80 (coarse)"
-    assert "*Coarse*: rounds of less than 2 s." in text
+    assert row["GPU busy"] == "0.80 (coarse)"
+    assert "*Coarse*: rounds were shorter than 2 s." in text
     assert "Coarse" not in report()
 
 
@@ -129,7 +129,7 @@ def test_torch_tells_what_it_pinned(report):
 
 
 def test_what_happens_outside_of_rounds_is_no_throttling(report):
-    assert "Throttled" not in report()
+    assert "throttled by" not in report()
 
 
 @pytest.mark.parametrize("t", [20.3, 19.0], ids=["loader", "ceiling"])
@@ -140,13 +140,16 @@ def test_a_throttled_round_is_flagged(report, t):
         "missing": {},
     }
     text = report(card=card)
-    assert "**Throttled** by hardware thermal slowdown in rounds of `sequence` (train)" in text
+    assert (
+        "**The GPU was throttled by hardware thermal slowdown** in rounds of `sequence` (train)"
+        in text
+    )
 
 
 def test_other_processes_are_reported(report):
     card = {"idle": None, "readings": [], "other_processes": 2, "missing": {}}
     text = report(card=card)
-    assert "**Other processes** computed on the card beside `sequence` (train)" in text
+    assert "**Other processes used the GPU** during rounds of `sequence` (train)" in text
 
 
 def test_without_nvml_the_columns_say_so_and_why(report):
@@ -172,7 +175,7 @@ def test_one_missing_figure_is_explained_and_leaves_the_others(report):
     text = report(card=card)
     row = row_of(text)
     assert row["power (W)"] == "not available"
-    assert row["card busy"] == "0.80"
+    assert row["GPU busy"] == "0.80"
     assert "Not available: power (NVML: Not Supported)." in text
 
 

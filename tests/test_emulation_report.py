@@ -11,7 +11,7 @@ from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_plot import emulation_figure
 from keras_loader_bench.bench.report.plot_layout import loader_styles
 from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.terminal import terminal_table
+from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 
 def emulated_case(run, loader, step_ms, utilization, *, busy=False, outcome="ok", identical=True):
@@ -101,14 +101,14 @@ def test_the_report_has_a_table_a_plot_and_the_limits(emulated, tmp_path):
     assert "Nothing competes for the bus" in section
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     assert [line.split(" | ")[-2:] for line in lines] == [
-        ["none of these", "- |"],
+        ["none", "- |"],
         ["2", "28.3k |"],
         ["0.5", "97.1k |"],
     ]
     assert "0.93 (0.93 - 0.93)" in lines[1]
     said = (
-        "With an emulated step that sleeps, `tf_data` keeps steps of 0.5 ms and more busy; "
-        "`sequence` keeps steps of 2 ms and more busy; `numpy` keeps none of the steps busy."
+        "With an emulated step that sleeps, `tf_data` keeps steps of 0.5 ms or longer busy; "
+        "`sequence` keeps steps of 2 ms or longer busy; `numpy` keeps no step busy."
     )
     assert said in text
     assert said.replace("`", "") in terminal_table(read_run(tmp_path)).replace("\n", " ")
@@ -123,7 +123,7 @@ def test_steps_that_keep_a_core_busy_are_compared_among_themselves(emulated, tmp
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "The step keeps one core busy" in text
-    assert "an emulated step that keeps a core busy, `tf_data` keeps none" in text
+    assert "an emulated step that keeps a core busy, `tf_data` keeps no" in text
 
 
 def test_every_measured_point_is_in_the_plot(emulated):

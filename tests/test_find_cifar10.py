@@ -7,10 +7,10 @@ import fake_cifar10 as fake
 import pytest
 from fake_cifar10 import ROWS
 
-from keras_loader_bench.loaders.sources import registry
+from keras_loader_bench.loaders.sources import known_sources
 from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
 from keras_loader_bench.loaders.sources.image_source import SourceError
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def no_cifar10(tmp_path, monkeypatch):
 def test_auto_takes_cifar10_where_it_is_and_else_makes_images(tmp_path, monkeypatch):
     assert prepare_source(num_samples=3).name == "synthetic"
     tiny = functools.partial(prepare_cifar10, rows_per_batch=ROWS)
-    monkeypatch.setattr(registry, "prepare_cifar10", tiny)
+    monkeypatch.setattr(known_sources, "prepare_cifar10", tiny)
     folder = fake.write_folder(tmp_path)
     source = prepare_source(num_samples=3)
     assert (source.name, source.num_samples, source.split) == ("cifar10", 3, "train")
@@ -74,7 +74,7 @@ def test_only_the_source_cifar10_downloads(monkeypatch):
     def download():
         raise SourceError("downloading")
 
-    monkeypatch.setattr(registry, "download_cifar10", download)
+    monkeypatch.setattr(known_sources, "download_cifar10", download)
     prepare_source("auto", num_samples=1)
     with pytest.raises(SourceError, match="downloading"):
         prepare_source("cifar10")

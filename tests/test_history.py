@@ -97,12 +97,12 @@ def test_the_command_writes_a_page_with_the_change(template, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "| slower |" in printed
     page = output.read_text()
-    assert "<svg" in page
+    assert "<img" in page
     assert "slower" in page
     assert capsys.readouterr().err == ""
     (tmp_path / "README.md").touch()
     assert main([*folders, str(tmp_path / "README.md"), "--output", str(output)]) == 0
-    assert capsys.readouterr().err == f"no run: {tmp_path / 'README.md'}\n"
+    assert capsys.readouterr().err == f"skipped, not a run: {tmp_path / 'README.md'}\n"
     assert output.read_text() == page
     assert main([str(tmp_path / "README.md")]) == 2
     assert main([*folders, "--output", str(tmp_path / "no" / "x.html")]) == 2

@@ -6,7 +6,9 @@ import json
 import os
 
 import pytest
+from conftest import INVENTED_RUN
 
+from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.__main__ import main
 from keras_loader_bench.bench.report.excerpts import EXCERPTS
 from keras_loader_bench.bench.report.markers import MarkerError, refreshed
@@ -53,7 +55,10 @@ def test_a_marker_without_a_run_takes_the_one_of_the_command_line(folder, capsys
             "unknown part `nonsense`; choose from",
         ),
         ("<!-- bench:comparison --><!-- /bench -->", "names no run"),
-        ("<!-- bench:plot results/a nonsense --><!-- /bench -->", "nonsense"),
+        (
+            "<!-- bench:plot results/a nonsense --><!-- /bench -->",
+            "unknown plot `nonsense`; choose",
+        ),
         ("<!-- bench:plot results/a --><!-- /bench -->", "missing 1 required"),
         ("<!-- bench:plot results/b rates --><!-- /bench -->", "does not exist"),
         ("<!-- bench:plot results/a rates --><!-- /bench -->", "begins a line"),
@@ -103,7 +108,9 @@ def test_hostile_text_does_not_end_a_part(folder, whole_run):
     assert "<script>" not in new
 
 
-@pytest.mark.parametrize("part", ["recommendation", "comparison", "findings", "setup", "workers"])
+@pytest.mark.parametrize(
+    "part", ["recommendation", "comparison", "findings", "setup", "warnings", "workers"]
+)
 def test_every_part_that_needs_no_word_says_something(folder, part):
     marker = f"<!-- bench:{part} results/a -->"
     assert len(refreshed(f"{marker}\n<!-- /bench -->", folder)) > len(marker) + 60
@@ -118,3 +125,14 @@ def test_an_unreadable_file_ends_with_a_sentence(folder, capsys):
     assert capsys.readouterr().err.startswith("error: ")
     with pytest.raises(MarkerError):
         refreshed("", folder)
+
+
+def test_the_warnings_of_a_run_are_those_of_its_report():
+    run = read_run(INVENTED_RUN)
+    text = EXCERPTS["warnings"](run, "results/a")
+    report = (INVENTED_RUN / "report.md").read_text(encoding="utf-8")
+    section = report.partition("## What disturbed the rounds")[2].partition("\n## ")[0]
+    summaries = [line.split("**")[1].rstrip(".") for line in section.splitlines() if "**" in line]
+    assert summaries
+    assert all(summary in text for summary in summaries)
+    assert "(results/a/report.md#what-disturbed-the-rounds)" in text

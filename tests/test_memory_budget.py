@@ -79,7 +79,7 @@ def test_the_breaking_point_is_bracketed(finished):
     assert 70 <= low < high <= 101, tried
     assert high <= low * 1.05 + 1, tried
     assert "`hoards` needs" in finished.report
-    assert f"dies under 100 MiB between {low} and {high} samples" in finished.report
+    assert f"exceeds a budget of 100 MiB between {low} and {high} samples" in finished.report
 
 
 def test_survivors_of_the_search_are_audited_too(finished):

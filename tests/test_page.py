@@ -1,9 +1,10 @@
-"""The HTML page: complete in itself, hostile text stays text, plots follow the page's colours."""
+"""The HTML page: self-contained, with its plots inside; hostile text stays text."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -11,15 +12,15 @@ from html.parser import HTMLParser
 
 import pytest
 from conftest import INVENTED_RUN
+from PIL import Image
 
-from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import write_report
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.page.svg import inline_svg
-from keras_loader_bench.bench.report.plots import figures, svg_text
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.plots import CAPTIONS
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> [a](javascript:alert(3)) & \"'"
+
+EMBEDDED = "data:image/png;base64,"
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -68,10 +69,10 @@ def test_the_page_needs_nothing_else(page, written):
     found = Page(page)
     assert len(page.encode()) < 2 * 2**20
     for tag, attributes in found.tags:
-        assert tag not in {"img", "link", "iframe", "object", "embed", "base", "form"}
+        assert tag not in {"link", "iframe", "object", "embed", "base", "form"}
         assert "style" not in attributes
         assert not [name for name in attributes if name.startswith("on")]
-        assert "src" not in attributes
+        assert attributes.get("src", EMBEDDED).startswith(EMBEDDED)
         for name in ("href", "xlink:href"):
             address = attributes.get(name, "#")
             assert re.match(r"#|https://|[a-z.]+$", address), address
@@ -86,6 +87,7 @@ def test_the_policy_allows_what_is_in_the_page_and_nothing_else(page):
         if meta.get("http-equiv") == "Content-Security-Policy"
     ]
     assert policy.startswith("default-src 'none'; ")
+    assert "img-src data:;" in policy
     assert "unsafe" not in policy
     for tag, directive in (("style", "style-src"), ("script", "script-src")):
         (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
@@ -111,12 +113,24 @@ def test_every_plot_is_inside_with_its_name(page, written):
     names = sorted(path.stem for path in written.glob("*.png"))
     assert {"rates", "utilization", "footprint", "timeline", "workers", "pareto"} <= set(names)
     found = Page(page)
-    plots = [svg for svg in found.all("svg") if svg.get("role") == "img"]
-    assert sorted(svg["aria-labelledby"].removesuffix("-title") for svg in plots) == names
+    shown = [figure["id"].removeprefix("plot-") for figure in found.all("figure")]
+    assert sorted(shown) == names
+    images = found.all("img")
+    assert [image["alt"] for image in images] == [CAPTIONS[name] for name in shown]
+    for name, image in zip(shown, images, strict=True):
+        data = base64.b64decode(image["src"].removeprefix(EMBEDDED))
+        assert data == (written / f"{name}.png").read_bytes()
+        with Image.open(io.BytesIO(data)) as plot:
+            assert plot.width > int(image["width"]), "sharp where the page shows it at full size"
+            ratio = int(image["width"]) / int(image["height"])
+            assert plot.width / plot.height == pytest.approx(ratio, rel=0.01)
     ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    used = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", page))
-    assert used <= set(ids)
+    assert set(re.findall(r"href=\"#([^\"]+)", page)) <= set(ids)
+
+
+def test_a_plot_is_one_line_of_the_page(page):
+    assert len(page.splitlines()) < 2000
 
 
 def test_hostile_text_stays_text(whole_run, tmp_path):
@@ -137,7 +151,8 @@ def test_hostile_text_stays_text(whole_run, tmp_path):
     found = Page(page)
     assert "<script>alert(1)</script>" in "".join(found.text)
     assert len(found.all("script")) == 1
-    assert not found.all("img")
+    assert all(image["src"].startswith(EMBEDDED) for image in found.all("img"))
+    assert len(found.all("img")) == len(found.all("figure"))
     assert not [a for a in found.all("a") if "javascript" in a["href"]]
     assert not [name for _, attributes in found.tags for name in attributes if name == "onerror"]
 
@@ -151,11 +166,12 @@ def test_markdown_from_elsewhere_brings_no_html():
 
 
 def test_files_and_captions_are_escaped():
-    plot = Plot(
-        svg="<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'/>", caption=HOSTILE
-    )
+    file = io.BytesIO()
+    Image.new("RGB", (3, 3)).save(file, format="png")
+    plot = Plot(png=file.getvalue(), caption=HOSTILE)
     page = html_page("# t\n\n![x](a.png)\n", {"a.png": plot}, files=["a&<b>.csv"])
     found = Page(page)
+    assert [image["alt"] for image in found.all("img")] == [HOSTILE]
     assert len(found.all("script")) == 1
     assert {"href": "a&<b>.csv"} in found.all("a")
 
@@ -169,15 +185,9 @@ def test_numbers_stand_to_the_right_and_headings_name_columns(page):
     assert all(a["tabindex"] == "0" for a in tables)
 
 
-def test_plots_follow_the_colours_of_the_page(whole_run):
-    rows = rows_from_run(parse_run(whole_run))
-    for name, figure in figures(parse_run(whole_run), rows, []).items():
-        svg = inline_svg(svg_text(figure), key=name, title="A <plot>")
-        assert "#000000" not in svg
-        assert "#ffffff" not in svg
-        assert "style=" not in svg
-        assert "<style" not in svg
-        assert "currentColor" in svg
-        assert "A &lt;plot&gt;</title>" in svg
-        assert "<text" in svg
-        assert not re.search(r"\d\.\d{4}", svg.partition("<defs")[0])
+def test_an_interval_stays_on_one_line():
+    """And so a column may be as narrow as its intervals."""
+    page = html_page("# t\n\n| a |\n| --: |\n| ★ 1.5 (1.4 - 1.6), audit failed |\n", {})
+    spans = re.findall(r'<span class="unbroken">(.*?)</span>', page)
+    assert spans == ["★ 1.5", "(1.4 - 1.6),"]
+    assert "★ 1.5 (1.4 - 1.6), audit failed" in "".join(Page(page).text)

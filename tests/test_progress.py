@@ -103,5 +103,5 @@ def test_a_plan_says_what_would_be_measured_and_how_long():
     assert "breaking point" not in total
     budget = plan_text(CASES[:1], Protocol(memory_budget_bytes=2**30))
     assert "1 case, about" in budget
-    assert "breaking point comes on top" in budget
+    assert "search for breaking points takes more time" in budget
     assert plan_text([], Protocol()) == "Nothing is left to measure."

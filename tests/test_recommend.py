@@ -71,7 +71,7 @@ def test_training_decides_and_not_feeding():
 def test_feeding_decides_where_training_was_not_measured():
     found = chosen(row("a", 0.8, train=None), row("b", 0.9, train=None))
     assert (found.row.loader, found.bench) == ("b", "feed")
-    assert "training not measured" in " ".join(recommendation_text(found))
+    assert "training was not measured" in " ".join(recommendation_text(found))
 
 
 def test_who_is_not_proven_behind_is_as_good_and_then_the_footprint_decides():
@@ -164,10 +164,10 @@ def test_the_answer_stands_first_with_its_reason_and_what_would_change_it():
     )
     assert "Its batches are proven identical" in reason
     assert (
-        "`numpy` is not proven behind or ahead. Of these it has the smallest footprint." in reason
+        "`numpy` is not proven slower or faster. Of these, it has the smallest footprint." in reason
     )
     assert "a footprint above the 790 MiB of `numpy`" in change
-    assert "an AU of 0.93 from `slow`, which has 0.50" in change
+    assert "an AU of 0.93 for `slow` instead of 0.50" in change
 
 
 def test_the_order_of_rows_changes_nothing():

@@ -9,7 +9,7 @@ from fake_source import ROWS, write
 
 from keras_loader_bench.loaders.sources.cache import cache_folder
 from keras_loader_bench.loaders.sources.image_source import SourceError
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 from keras_loader_bench.loaders.sources.repeated import repeat_source
 
 

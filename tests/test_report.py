@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jinja2
 import pandas as pd
 import pytest
 
@@ -22,7 +23,7 @@ from keras_loader_bench.bench.report import read_run, terminal_table, write_repo
 from keras_loader_bench.bench.report.bar_plots import footprint_figure, rates_figure
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.plot_layout import loader_styles
-from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.report_markdown import environment, report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 
@@ -93,6 +94,25 @@ def test_a_report_rebuilt_has_the_same_bytes(run, written, tmp_path):
     assert {"report.md", "report.html", "summary.csv", "rounds.csv", "rates.svg"} < first.keys()
 
 
+def test_files_that_a_report_no_longer_has_are_removed(run, written, tmp_path):
+    (tmp_path / "notes.png").write_bytes(b"mine")
+    written(run)
+    assert {"footprint.png", "footprint.svg", "timeline.png"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
+    run["cases"] = [result for result in run["cases"] if result["case"]["bench"] != "memory"]
+    written(run)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"rates.png", "notes.png", "run.json"} < names
+    assert not [name for name in names if name.startswith(("footprint", "timeline"))]
+
+
+def test_a_misspelt_name_in_a_template_is_an_error(tmp_path):
+    (tmp_path / "a.md.j2").write_text("{{ known.nmae }}")
+    with pytest.raises(jinja2.UndefinedError, match="nmae"):
+        environment(tmp_path).get_template("a.md.j2").render(known={"name": "x"})
+
+
 @pytest.mark.parametrize("keep", [0, 1, 9])
 @pytest.mark.parametrize("rounds", [0, 3])
 def test_a_run_killed_at_any_point_is_readable(run, report, keep, rounds):
@@ -147,7 +167,7 @@ def test_a_case_that_did_not_end_well_says_so_in_its_cell_and_is_not_ranked(run,
 
 
 def test_options_stand_in_columns_only_where_they_differ(run, report):
-    heading = "| loader | feed rate"
+    heading = "| loader | batches identical | feed rate"
     assert heading in report(run)
     select(run, "train", "numpy")["case"]["batch_size"] = 1024
     text = report(run)
@@ -158,8 +178,8 @@ def test_options_stand_in_columns_only_where_they_differ(run, report):
 def test_workers_stand_in_a_column_only_where_they_differ(whole_run, run, report):
     assert "workers |" not in report(run)
     text = report(whole_run)
-    assert "| backend | loader | workers | feed rate" in text
-    assert "| jax | `sequence` | 2 | ★ 141k" in text
+    assert "| backend | loader | workers | batches identical | feed rate" in text
+    assert re.search(r"\| jax \| `sequence` \| 2 \| yes `\w+` \| ★ 141k", text)
     for result in run["cases"]:
         result["case"]["num_workers"] = 2
     assert "141k" not in report(run)

@@ -12,6 +12,7 @@ from keras_loader_bench.bench.report.bar_plots import (
     rates_figure,
     utilization_figure,
 )
+from keras_loader_bench.bench.report.memory_plots import timeline_figure
 from keras_loader_bench.bench.report.plot_layout import (
     COLORS,
     HATCHES,
@@ -109,6 +110,31 @@ def test_the_ideal_line_begins_at_the_rate_without_workers(whole_run):
     row = next(row for row in rows_from_run(parse_run(whole_run)) if row.num_workers == 0)
     assert ys[0] == pytest.approx(row.feed.rate.median / 1000)
     assert ax.get_ylim()[0] == 0
+
+
+def texts_overlap(ax):
+    boxes = [text.get_window_extent() for text in ax.texts]
+    return any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[n + 1 :])
+
+
+def test_names_on_the_pareto_plot_overlap_neither_each_other_nor_the_edge(whole_run, run):
+    for each in (whole_run, run):
+        figure = drawn(pareto_figure, each)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert not any(texts_overlap(ax) for ax in figure.axes)
+
+
+def test_a_timeline_shows_small_footprints_beside_large_ones(run):
+    """From 1 MiB on, on one logarithmic axis for all panels."""
+    figure = timeline_figure(run, styles_of(run))
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert {ax.get_yscale() for ax in shown} == {"log"}
+    assert len({ax.get_ylim() for ax in shown}) == 1
+    assert shown[0].get_ylim()[0] == 1
 
 
 def test_without_workers_or_memory_there_is_nothing_to_weigh(run):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_loader_bench.loaders.sources.cache import cache_folder
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic
 
 CHUNK = 4096

@@ -1,9 +1,8 @@
-"""The process of one case: it answers requests until its parent has no more.
+"""The process of one case: answers requests until its parent has no more.
 
 Requests come on standard input and answers leave on what was standard output, one JSON object a
 line: `{"call": method, "args": {...}}` -> `{"ok": value}` or `{"error": {...}}`. Everything else
 that is printed goes to standard error, which the parent has made a file.
-Must not know: what the requests mean.
 """
 
 from __future__ import annotations

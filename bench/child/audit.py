@@ -1,7 +1,7 @@
-"""The audit of a registered loader, under the conditions of its timed rounds.
+"""Audits a registered loader under the conditions of its timed rounds.
 
 Owns: the reference, computed from the source with NumPy alone. It shares no code with the loaders
-on purpose. Must not know: any framework, any particular loader.
+on purpose.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def audit_loader(
         jit_compile: of the rounds, for the pass by fingerprint.
 
     Returns:
-        The audit as it stands in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
+        The audit as stored in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
         over the batches of the first epoch, `batches` and `samples` in it, `first_difference`, and
         `passes`.
     """

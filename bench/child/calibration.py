@@ -1,7 +1,4 @@
-"""How long a round has to be: found out by fitting a few.
-
-Must not know: what is fitted.
-"""
+"""Finds the number of batches or epochs per round by fitting a few."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ def batches_of_round(fit: Callable[[int], float], seconds: float, *, least: int,
 
     Args:
         fit: fits so many batches and returns the seconds that it took.
-        seconds: how long a round is to be.
+        seconds: length of a round.
         least: batches to begin with.
         most: batches of an epoch.
     """
@@ -38,7 +35,7 @@ def epochs_of_round(fit: Callable[[], float], seconds: float) -> int:
 
     Args:
         fit: fits one epoch and returns the seconds that it took.
-        seconds: how long a round is to be at least.
+        seconds: shortest length of a round.
     """
     fit()  # compiles for the last batch too
     # A tenth more: epochs to come may be faster.

@@ -1,7 +1,7 @@
-"""The ceiling: the first batch, already in memory, repeated.
+"""The ceiling: `fit` on the first batch, already in memory, repeated.
 
-An instrument and not a loader: it delivers wrong data on purpose, as fast as `fit` can take it, in
-the form that the backend takes fastest. Must not know: any particular loader.
+It is a measuring instrument, not a loader: it delivers the same batch again and again in the form
+that the backend reads fastest.
 """
 
 from __future__ import annotations

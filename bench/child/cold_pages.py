@@ -1,7 +1,4 @@
-"""Cold rounds: the source's pages are dropped before a round, and it is seen that they are gone.
-
-Must not know: loaders, how rounds are timed.
-"""
+"""Drops the pages of a source from memory before cold rounds, and verifies it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""CPU time of a process and its descendants, read by the process itself.
-
-Must not know: what the processes do.
-"""
+"""Reads the CPU time of this process and its descendants."""
 
 from __future__ import annotations
 

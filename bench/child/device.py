@@ -1,7 +1,4 @@
-"""What a case runs on: the backend, its device, and the memory that it takes there.
-
-Must not know: cases, loaders.
-"""
+"""Describes the backend and device of a case, and the device memory in use."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ def device_memory() -> dict[str, Any]:
     Returns:
         In bytes, `peak_device_bytes` and `device_bytes_in_use` now; `pinned_peak_bytes`, the peak
         of memory of the host that is pinned for transfers, of torch alone (`None`: another
-        backend). `reason` says why the first two are `None` where they are not available.
+        backend). `reason` says why the first two are `None` if they are not available.
     """
     record = {
         "peak_device_bytes": None,

@@ -1,4 +1,4 @@
-"""Times the ways of a batch to the device: `python -m` this module.
+"""Times the ways of copying a batch to the device; run this module with `python -m`.
 
 Prints the median of 30 copies of each size, until the call returns and until the copy is done. That
 tells what the bridge on torch should do. Needs torch or JAX; on a CPU it only shows that it works.

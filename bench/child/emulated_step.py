@@ -1,8 +1,7 @@
-"""The emulated accelerator: a step that takes a given time. Imported in a case's own process only.
+"""The emulated accelerator: a step that takes a given time. For the process of a case only.
 
 The method is that of MLPerf Storage (https://mlcommons.org/benchmarks/storage): data are loaded for
 real, computation is replaced by waiting.
-Must not know: loaders, cases, rounds.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def emulated_step(milliseconds: float, *, busy: bool) -> EmulatedStep:
     """Return a callback that lets every step of `fit` take so much longer.
 
     Args:
-        milliseconds: how long a step waits when its batch has arrived.
+        milliseconds: wait of a step after its batch has arrived.
         busy: keep one core busy meanwhile, without Python's lock, instead of sleeping.
     """
     return EmulatedStep(_busy(milliseconds / 1000) if busy else _sleep(milliseconds / 1000))

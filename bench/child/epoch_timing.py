@@ -1,7 +1,4 @@
-"""Callbacks that time the edges of an epoch: its first step, and the pause before the next one.
-
-Must not know: loaders, how a fit is prepared, what is recorded of it.
-"""
+"""Callbacks that time the first step of an epoch and the pause between epochs."""
 
 from __future__ import annotations
 

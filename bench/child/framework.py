@@ -1,7 +1,4 @@
-"""Imports Keras and its backend, set as the contract asks.
-
-Must not know: models, loaders beyond their entry, what is measured.
-"""
+"""Imports Keras and its backend, set as the contract asks."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def import_framework(*, backend: str, loader: str) -> dict[str, str]:
 
     if keras.backend.backend() != backend:
         raise RuntimeError(
-            f"Keras runs on `{keras.backend.backend()}`, the case asks for `{backend}`; does "
+            f"Keras runs on `{keras.backend.backend()}`, but the case needs `{backend}`; does "
             "something set KERAS_BACKEND when Python starts?"
         )
     # Whatever the user's keras.json says: it is part of the contract.

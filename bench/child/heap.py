@@ -1,7 +1,4 @@
-"""The C library's heap, which keeps freed memory for later. Used in a case's own process only.
-
-Must not know: cases, what the memory was for.
-"""
+"""Trims the heap of the C library, which keeps freed memory. For the process of a case only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that rounds fit, and the one call of `fit`. Imported in a case's own process only.
+"""The models that rounds fit, and the call of `fit`. For the process of a case only.
 
 A new model is one function here, one line in `MODELS`, and its name in `bench.plan.options`.
 Must not know: any particular loader.

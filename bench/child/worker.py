@@ -1,7 +1,4 @@
-"""What the process of one case does: the only place where framework, model and loader meet.
-
-Must not know: how requests reach it, pytest, results, reports.
-"""
+"""Executes the requests to a case: the only place where framework, model and loader meet."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Two runs compared: which cases became faster or slower, and which difference could be seen.
 
-Knows results only: `run.json` of both runs. Must not know: loaders, frameworks, how anything is
-measured.
+Knows results only: `run.json` of both runs.
 """

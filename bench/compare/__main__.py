@@ -1,4 +1,4 @@
-"""`keras-loader-bench compare results/A results/B`: what became faster or slower from A to B."""
+"""`keras-loader-bench compare results/A results/B`: compares two runs case by case."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_loader_bench.bench.compare.change import Change, judge, slower_by
 from keras_loader_bench.bench.compare.compare_markdown import comparison_markdown
 from keras_loader_bench.bench.compare.compare_plot import ratio_figure
 from keras_loader_bench.bench.compare.pairs import pair_cases
-from keras_loader_bench.bench.compare.verdict import Change, judge, slower_by
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.github_summary import append_step_summary
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.plots import plot_style, svg_text
+from keras_loader_bench.bench.report.plots import plot_style, png_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare two runs.
 
     Args:
-        arguments: the command line without the program's name; `None`: that of the process.
+        arguments: the command line without the program's name; `None` for that of the process.
 
     Returns:
-        The exit status: 0; 1 where `--fail-if` found something; 2 where a run cannot be read or
-        the file cannot be written.
+        The exit status: 0; 1 if `--fail-if` found a slower case; 2 if a run cannot be read or a
+        file cannot be written.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -57,15 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-loader-bench compare",
-        description="Compare two runs case by case, each with its interval and a verdict.",
+        description="Compare two runs case by case, with intervals and verdicts.",
     )
     parser.add_argument("before", type=Path, help="folder of the first run, e.g. results/<run>")
-    parser.add_argument("after", type=Path, help="folder of the run that is compared with it")
+    parser.add_argument("after", type=Path, help="folder of the second run")
     parser.add_argument(
         "--fail-if",
         type=_slower,
         metavar="slower=5%",
-        help="exit with 1 where a case is slower beyond doubt, and its rate by at least so much",
+        help="exit with 1 if a case is slower beyond its interval, and by at least this much",
     )
     parser.add_argument(
         "--output",
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="also write the comparison to this file, .md or .html; may be given again",
+        help="also write the comparison to this file, .md or .html; can be repeated",
     )
     return parser
 
@@ -87,7 +87,7 @@ def _page(text: str, changes: Sequence[Change]) -> str:
     caption = "Rate and AU of each case, after / before"
     title, summary, rest = text.split("\n\n", 2)
     image = f"![{caption}](ratios.png)"
-    plot = Plot(svg=svg_text(figure), caption=caption)
+    plot = Plot(png=png_bytes(figure), caption=caption)
     return html_page("\n\n".join((title, summary, image, rest)), {"ratios.png": plot})
 
 

@@ -1,16 +1,11 @@
-"""The comparison of two runs as Markdown.
-
-Must not know: how a verdict is reached, files.
-"""
+"""Renders the comparison of two runs as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_loader_bench.bench.compare.pairs import Pair, Pairs
-from keras_loader_bench.bench.compare.ratio import Ratio
-from keras_loader_bench.bench.compare.verdict import (
+from keras_loader_bench.bench.compare.change import (
     FASTER,
     NO_CLEAR_DIFFERENCE,
     REFUSED,
@@ -18,6 +13,8 @@ from keras_loader_bench.bench.compare.verdict import (
     TOO_FEW_ROUNDS,
     Change,
 )
+from keras_loader_bench.bench.compare.pairs import Pair, Pairs
+from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import read_throughput
@@ -34,7 +31,7 @@ HEADINGS = (
     "after",
     "rate, ratio",
     "AU, ratio",
-    "CPU s against the ceiling's, ratio",
+    "CPU s relative to ceiling, ratio",
     "verdict",
 )
 
@@ -74,20 +71,18 @@ def comparison_markdown(pairs: Pairs, changes: Sequence[Change], *, before: str,
 
 
 def verdict_text(change: Change) -> str:
-    """Say a verdict in words: what could not have been seen, what CPU seconds decide."""
+    """Word a verdict, with the smallest visible change and differences of CPU seconds."""
     if change.verdict == REFUSED:
         return f"{REFUSED}: {change.pair.refused}"
     text = change.verdict
     if change.verdict == NO_CLEAR_DIFFERENCE and change.smallest_change is not None:
-        text += f" (below {change.smallest_change:.0%} it would not be seen)"
+        text += f" (a change below {change.smallest_change:.0%} would not be seen)"
     if change.machine is not None and change.machine.apart:
         slower = "slower" if change.machine.value > 1 else "faster"
         text += f"; the machine itself was {abs(change.machine.value - 1):.0%} {slower}"
     if change.decided_by_cpu and change.cpu is not None:
         more = "more" if change.cpu.value > 1 else "less"
-        text += (
-            f"; CPU seconds decide what the clock cannot: {abs(change.cpu.value - 1):.0%} {more}"
-        )
+        text += f"; but CPU seconds differ: {abs(change.cpu.value - 1):.0%} {more}"
     return text
 
 

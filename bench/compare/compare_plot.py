@@ -1,7 +1,4 @@
-"""The plot of a comparison: by how much rate and AU of each case changed.
-
-Must not know: how a verdict is reached, files.
-"""
+"""The plot of a comparison: ratios of rate and AU per case."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from keras_loader_bench.bench.compare.change import FASTER, REFUSED, SLOWER, Change
 from keras_loader_bench.bench.compare.ratio import Ratio
-from keras_loader_bench.bench.compare.verdict import FASTER, REFUSED, SLOWER, Change
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.plot_layout import COLORS, GREY, GRID, new_figure
 from keras_loader_bench.bench.statistics import CONFIDENCE

@@ -1,7 +1,4 @@
-"""Which cases of two runs belong together, and what forbids or hampers comparing them.
-
-Must not know: how a difference is judged or shown.
-"""
+"""Pairs the cases of two runs, and finds what forbids or limits comparing them."""
 
 from __future__ import annotations
 
@@ -92,7 +89,7 @@ def _unfit(before: CaseRecord, after: CaseRecord) -> str | None:
 
 
 def unfit(result: CaseRecord) -> str | None:
-    """Return why a case must not be compared with any other; `None`: it may be."""
+    """Return why a case must not be compared with any other; `None` if it may be."""
     outcome = case_outcome(result)
     if outcome != "ok":
         return f"case ended as: {outcome.replace('_', ' ')}"

@@ -1,6 +1,6 @@
-"""By how much the rounds of one run differ from those of another: a ratio and its interval.
+"""The ratio between the rounds of two runs, with its interval.
 
-Pure functions. Must not know: cases, files, what is compared.
+Pure functions.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Ratio:
         Methods, 3rd edition, section 4.3.
 
         Args:
-            before: one positive number a round.
+            before: one positive number per round.
             after: the same of the other run, in the same unit.
 
         Returns:
-            The estimate; `None` where one of the two has no round.
+            The estimate; `None` if one of the two has no round.
 
         Raises:
             ValueError: a number is not positive and finite.

@@ -1,4 +1,4 @@
-"""`keras-loader-bench history results/*`: each case over many runs, and where it changed."""
+"""`keras-loader-bench history results/*`: shows each case over many runs and its changes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from keras_loader_bench.bench.history.series import NamedRun, read_history
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.plots import plot_style, svg_text
+from keras_loader_bench.bench.report.plots import plot_style, png_bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the history of some runs as a page.
+    """Write the history of runs as a page.
 
     Args:
-        arguments: the command line without the program's name; `None`: that of the process.
+        arguments: the command line without the program's name; `None` for that of the process.
 
     Returns:
-        The exit status: 0, or 2 where a run cannot be read or the page cannot be written.
+        The exit status: 0, or 2 if a run cannot be read or the page cannot be written.
     """
     parser = argparse.ArgumentParser(
         prog="keras-loader-bench history",
-        description="Show how each case went over many runs, and mark the runs where it changed.",
+        description="Show each case over many runs, and mark the runs where it changed.",
     )
     parser.add_argument(
         "run_folder", type=Path, nargs="+", help="folders that hold run.json, in any order"
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         history = read_history(NamedRun(name=f.name, run=read_run(f)) for f in folders)
         with plot_style():
             figure = history_figure(history)
-        plots = {"history.png": Plot(svg=svg_text(figure), caption=CAPTION)} if figure else {}
+        plots = {"history.png": Plot(png=png_bytes(figure), caption=CAPTION)} if figure else {}
         text = history_markdown(history, plot=next(iter(plots), None))
         options.output.write_text(html_page(text, plots), encoding="utf-8", newline="\n")
     except (RunFileError, OSError) as error:
@@ -53,13 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _runs(paths: Sequence[Path]) -> list[Path]:
-    """Leave out what `results/*` also names and what is no run, unless nothing else is named."""
+    """Skip paths that are not runs, such as `results/README.md`, unless there are no others."""
     named = list(dict.fromkeys(paths))
     other = {path for path in named if path.exists() and not (path / "run.json").exists()}
     if len(other) == len(named):
         return named
     for path in sorted(other):
-        print(f"no run: {path}", file=sys.stderr)
+        print(f"skipped, not a run: {path}", file=sys.stderr)
     return [path for path in named if path not in other]
 
 

@@ -1,7 +1,4 @@
-"""A history as Markdown.
-
-Must not know: how a change is found, files.
-"""
+"""Renders a history as Markdown."""
 
 from __future__ import annotations
 
@@ -59,7 +56,7 @@ def _change(series: Series, point: ChangePoint) -> list[str]:
         point.change.verdict if point.certainty != POSSIBLE else f"{point.change.verdict}?",
         ratio_text(point.change.rate),
         ratio_text(point.change.utilization),
-        "; ".join(point.circumstances) or "nothing that was recorded",
+        "; ".join(point.circumstances) or "nothing recorded",
     ]
 
 

@@ -1,7 +1,4 @@
-"""The plot of a history: AU of each case over its runs, with the changes marked.
-
-Must not know: how a change is found, files.
-"""
+"""The plot of a history: AU of each case over the runs, with changes marked."""
 
 from __future__ import annotations
 

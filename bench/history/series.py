@@ -1,9 +1,8 @@
-"""What each case measured in run after run, and in which run it changed.
+"""Collects the results of each case over many runs, and finds the runs where it changed.
 
-A change is what `bench.compare` calls faster or slower: rate and AU are both apart. A run is
-compared with the rounds of those since the last change, and a change counts where the next run
-confirms it; so one slow day is no change, and the last run can only show a possible one.
-Must not know: files, how a history is shown.
+A change is what `bench.compare` calls faster or slower: both rate and AU differ. A run is compared
+with the rounds of the runs since the last change. A change counts if the next run confirms it, so
+that one slow day is not a change, and the last run can only show a possible one.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from keras_loader_bench.bench.compare.change import FASTER, SLOWER, Change, judge
 from keras_loader_bench.bench.compare.pairs import Pair, differences, unfit
-from keras_loader_bench.bench.compare.verdict import FASTER, SLOWER, Change, judge
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
@@ -82,7 +81,7 @@ class History:
     """By the time at which they began."""
 
     left_out: Mapping[str, str]
-    """Name of a run -> why it cannot stand beside the last one."""
+    """Runs that cannot be compared with the last one, with the reason."""
 
     series: tuple[Series, ...]
 
@@ -155,7 +154,7 @@ def _changes(runs: Sequence[NamedRun], results: Sequence[CaseRecord]) -> list[Ch
 
 
 def _change(before: Sequence[CaseRecord], after: CaseRecord) -> Change | None:
-    """Compare a result with the rounds of several; `None` where it is no clear change."""
+    """Compare a result with the rounds of several; `None` if it is no clear change."""
     pooled = replace(before[-1], processes=[each for result in before for each in result.processes])
     change = judge(Pair(id=after.id, before=pooled, after=after, refused=None))
     clear = change.verdict in (FASTER, SLOWER)

@@ -1,6 +1,6 @@
-"""The search for the size of a source at which a loader dies under its memory budget.
+"""Searches for the number of samples at which a loader exceeds its memory budget.
 
-Pure functions. Must not know: how a size is tried.
+Pure functions.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.statistics import Slope
 
 TOLERANCE = 0.05
-"""The search ends where the smallest size that died is at most so much above one that did not."""
+"""The search ends when the smallest failing size is within this share of the largest that fits."""
 
 _MARGIN = 0.02
-"""A prediction is tried so much below and above it, which ends the search if it is right."""
+"""Sizes this share below and above a prediction are tried first; if right, the search ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Trial:
 
     @classmethod
     def from_record(cls, record: CaseRecord) -> Self | None:
-        """Return what a memory case in `run.json` says; `None` where it says nothing."""
+        """Return the trial of a memory record; `None` if it shows no limit."""
         if record.outcome != "ok" and not record.died_of_budget:
             return None
         return cls(
@@ -60,7 +60,7 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
         least: a size below which nobody looks, at least 1.
 
     Returns:
-        Samples; `None` where the bracket is narrow enough, or where nothing died.
+        Samples; `None` if the bracket is narrow enough or nothing failed.
     """
     low, high = bracket_of(trials)
     if high is None or high <= max(low * (1 + TOLERANCE), low + 1, least):
@@ -81,7 +81,7 @@ def next_size(trials: Sequence[Trial], *, budget_bytes: int, least: int) -> int 
 
 
 def _predict(trials: Sequence[Trial], budget_bytes: int) -> float | None:
-    """Return where the footprint of those that survived would reach the budget."""
+    """Return the size at which the fitted footprint would reach the budget."""
     lived = {
         trial.samples: trial.footprint_bytes
         for trial in trials

@@ -1,7 +1,4 @@
-"""Runs one case: which requests its child gets, in which order, and what is recorded of them.
-
-Must not know: pytest's hooks, how results are shown, any framework.
-"""
+"""Runs one case: sends requests to its child and records the answers."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ class CaseRun(Measurement):
             else:
                 time_rounds(self, child, card, benchmark)
             self.progress.step("audit")
-            # A probe for a breaking point has the batches of the sizes beside it.
+            # A probe for a breaking point has the same batches as the planned sizes.
             found = child.call("audit", whole_epoch=self.planned)
             passes = [PassResult(**each) for each in found.pop("passes")]
             self.record.audit = audit = AuditRecord(**found, passes=passes)
@@ -106,7 +103,7 @@ class CaseRun(Measurement):
 
     @contextmanager
     def _card(self) -> Iterator[CardMonitor | None]:
-        """Watch the card of a timed case; its record is kept where the case used one."""
+        """Watch the GPU of a timed case; the record is kept only if the case used it."""
         if self.case.bench == "memory" or self.case.device == "cpu":
             yield None
             return
@@ -132,7 +129,7 @@ class CaseRun(Measurement):
 
     @contextmanager
     def _child(self) -> Iterator[Child]:
-        """Start the case's process; its log is kept only where the case fails."""
+        """Start the process of the case; its log is kept only if the case fails."""
         log = self._log_file()
         settings = {
             "source": str(self._source.folder.resolve()),
@@ -169,7 +166,7 @@ class CaseRun(Measurement):
 
 
 def describe_failure(error: CaseError) -> str:
-    """Return what a failed test shows: the cause, the child's traceback and the end of its log."""
+    """Return the message of a failed test: cause, traceback and end of the log of the child."""
     parts = [str(error)]
     if error.traceback:
         parts += ["--- traceback of the child ---", error.traceback.rstrip()]

@@ -1,7 +1,4 @@
-"""One case that is being measured: its record so far.
-
-Must not know: how a case is measured.
-"""
+"""The record of a case while it is measured."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class Measurement:
-    """One case, what is recorded of it, and who is told how it goes.
+    """A case with its record and its progress.
 
     Args:
-        case: what to measure.
-        protocol: how.
+        case: the case to measure.
+        protocol: the protocol of the run.
         source: the images, prepared and verified.
-        results: where the record goes, whatever happens.
-        progress: told what is being done.
-        planned: whether the case is one of the run's. Other ones are probes for a breaking point.
+        results: receives the record, even if the case fails.
+        progress: shows what is being done.
+        planned: whether the case is planned; otherwise it is a probe for a breaking point.
     """
 
     def __init__(
@@ -82,5 +79,5 @@ class Measurement:
 
     @property
     def on_accelerator(self) -> bool:
-        """Whether the backend uses one; known when the framework has been imported."""
+        """Whether the backend uses an accelerator; known once the framework is imported."""
         return self.process.device not in (None, "cpu")

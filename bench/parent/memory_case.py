@@ -1,7 +1,4 @@
-"""Runs a memory case: its phases, when it is read, and how its budget is kept.
-
-Must not know: how a child is started, how results are written or shown.
-"""
+"""Runs a memory case: its phases, readings and budget."""
 
 from __future__ import annotations
 
@@ -76,7 +73,7 @@ def _enforce(
     memory: MemoryRecord,
     budget_bytes: int,
 ) -> Watchdog | None:
-    """Keep the budget from now on."""
+    """Enforce the budget from now on."""
     entry, workers = LOADERS[run.case.loader], run.case.num_workers
     how = enforcement(processes=entry.worker_processes and workers > 0)
     if how == RLIMIT_DATA:
@@ -117,7 +114,7 @@ def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None
 def _explained(
     error: CaseError, memory: MemoryRecord, excess: int | None, child: Child
 ) -> CaseError:
-    """Return what an error was, of a case that has a budget: proven, or the error itself."""
+    """Return an error as one of the budget if that is proven, else unchanged."""
     if excess is not None:
         return CaseError(
             "over_budget",

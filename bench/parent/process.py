@@ -1,7 +1,6 @@
-"""The parent's side of a case's process: start it, ask it, end it.
+"""Starts, asks and ends the process of a case.
 
-Owns: that a child never outlives its case, and that every way of failing has a name.
-Must not know: what the requests mean.
+A child never outlives its case, and every failure has an outcome.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ class Child:
         return self._process.pid
 
     def call(self, method: str, **args: Any) -> Any:
-        """Ask the child and wait for its answer.
+        """Send a request to the child and wait for its answer.
 
         Raises:
             CaseError: the child raised, died, or did not answer in time.
@@ -118,7 +117,7 @@ class Child:
                 "timeout",
                 "Timeout",
                 f"no answer to `{method}` within the {self._timeout_s:g} s of the case; "
-                "raise --case-timeout if it is only slow.",
+                "use a larger --case-timeout if it is only slow.",
             ) from None
         if not answer:
             raise self._death(method)
@@ -130,7 +129,7 @@ class Child:
         return reply["ok"]
 
     def log(self, max_bytes: int = MAX_LOG_BYTES) -> str:
-        """Return the end of what the child printed."""
+        """Return the end of the child's output."""
         with self._log.open("rb") as log_file:
             log_file.seek(max(0, self._log.stat().st_size - max_bytes))
             return log_file.read().decode(errors="replace")
@@ -149,7 +148,7 @@ class Child:
                 pipe.close()
 
     def _read(self) -> None:
-        """Pass answers on; an empty one says that the child has closed its end."""
+        """Queue the child's answers; an empty one means that the child closed the pipe."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._answers.put(line)

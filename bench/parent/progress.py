@@ -1,7 +1,6 @@
-"""Says on the terminal which case of how many runs, how fast, how long so far and how long still.
+"""Shows the progress of a run: the case, its rate, the time so far and the time left.
 
-On a terminal one line is rewritten; elsewhere plain lines are printed, a few for each case.
-Must not know: pytest, results.
+On a terminal one line is rewritten; elsewhere a few plain lines are printed per case.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from keras_loader_bench.bench.plan.protocol import Protocol
 
 PLAIN_PERIOD_S = 10.0
 START_SECONDS = 12.0
-"""A first guess of what a case needs beside its rounds; real durations replace it."""
+"""First estimate of the time per case without its rounds, until real durations are known."""
 
 
 class Progress:
     """Follows a run through its cases.
 
     Args:
-        counts: name of a benchmark -> number of its cases in the run.
-        protocol: how each is measured, for the first estimate of the time that is left.
-        stream: where to write.
-        clock: seconds, monotonic.
+        counts: number of cases per benchmark.
+        protocol: the protocol, for the first estimate of the time left.
+        stream: the stream to write to.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(
@@ -52,12 +51,12 @@ class Progress:
         self._last_plain = float("-inf")
 
     def note(self, text: str) -> None:
-        """Say something that belongs to no case."""
+        """Print a message that belongs to no case."""
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
     def begin(self, case: Case, *, planned: bool = True) -> None:
-        """A case starts; one that was not planned has no number."""
+        """Start a case; a case that was not planned has no number."""
         self._number += planned
         number = f"{self._number}/{self._total}" if planned else "extra"
         self._title = f"[{number}] {case}"
@@ -68,16 +67,16 @@ class Progress:
         self._last_plain = float("-inf")
 
     def step(self, what: str) -> None:
-        """The running case does something other than rounds."""
+        """Show what the running case does, other than rounds."""
         self._show(what)
 
     def round(self, number: int, of: int, samples_per_s: float) -> None:
-        """A round of the running case has ended."""
+        """Show the end of a round of the running case."""
         self._rate = f", {samples_per_s:,.0f} samples/s"
         self._show(f"round {number}/{of}{self._rate}")
 
     def end(self, outcome: str) -> None:
-        """The running case has ended."""
+        """Show the end of the running case."""
         duration = self._clock() - self._case_start
         if self._running is not None:
             self._durations.setdefault(self._running, []).append(duration)
@@ -116,30 +115,30 @@ class Progress:
 
 
 def expected_seconds(bench: str, protocol: Protocol) -> float:
-    """Return a first guess of how long a case takes."""
+    """Return a first estimate of the seconds that a case takes."""
     if bench == "memory":
         return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
-    # A round of the loader and one of the ceiling, which is shorter.
+    # Each loader round follows a ceiling round, which is shorter.
     return START_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds
 
 
 def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
-    """Return what would be measured, and about how long that would take.
+    """List the cases of a run and estimate its time.
 
     Args:
         cases: the cases of a run.
-        protocol: how each is measured.
+        protocol: the protocol of the run.
     """
     if not cases:
         return "Nothing is left to measure."
     seconds = sum(expected_seconds(case.bench, protocol) for case in cases)
     lines = [f"[{number}/{len(cases)}] {case}" for number, case in enumerate(cases, start=1)]
     total = (
-        f"{len(cases)} case{'s' if len(cases) > 1 else ''}, about {_clock_text(seconds)} (minutes: "
-        "a guess from the protocol; slow sources and downloads take longer)."
+        f"{len(cases)} case{'s' if len(cases) > 1 else ''}, about {_clock_text(seconds)} "
+        "minutes (an estimate; slow sources and downloads take longer)."
     )
     if protocol.memory_budget_bytes is not None:
-        total += " The search for each breaking point comes on top."
+        total += " The search for breaking points takes more time."
     return "\n".join([*lines, total])
 
 

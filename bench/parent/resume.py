@@ -1,7 +1,4 @@
-"""Going on with a run that was cut short: what is left of it, and whether it may go on here.
-
-Must not know: options, how cases are run.
-"""
+"""Resumes an unfinished run: which cases are left, and whether this environment fits."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _VOLATILE = ("backends", "load_average_1min", "swap_used_bytes")
 
 
 def read_unfinished(folder: Path) -> Run:
-    """Return the content of the `run.json` of a run that can go on.
+    """Read the `run.json` of a run that can be resumed.
 
     Raises:
         ValueError: there is none, or it does not say what was planned.
@@ -30,19 +27,19 @@ def read_unfinished(folder: Path) -> Run:
         raise ValueError(f"`--resume {folder}`: {error}") from None
     if not run.plan:
         raise ValueError(
-            f"`--resume {folder}`: its run.json does not say what was planned; it is older than "
-            "this option. Run the benchmark again."
+            f"`--resume {folder}`: its run.json has no list of planned cases, because it is "
+            "older than `--resume`. Run the benchmark again."
         )
     return run
 
 
 def planned_cases(run: Run) -> list[Case]:
-    """Return all cases that the run is to have."""
+    """Return all planned cases of a run."""
     return run.plan
 
 
 def unfinished_cases(run: Run) -> list[Case]:
-    """Return the planned cases that have no record, or one of a failure.
+    """Return the planned cases that have no record or failed.
 
     Wrong batches that are known to be, and a death by the memory budget, are results. A case that
     was skipped is tried again: what was missing may be there now.
@@ -55,7 +52,7 @@ def unfinished_cases(run: Run) -> list[Case]:
 
 
 def kept_records(run: Run) -> list[CaseRecord]:
-    """Return the records that stay when a run goes on."""
+    """Return the records to keep when a run is resumed."""
     return [result for result in run.cases if _is_result(result)]
 
 
@@ -65,7 +62,7 @@ def _is_result(result: CaseRecord) -> bool:
 
 
 def check_same(run: Run, environment: Environment, source: ImageSource) -> None:
-    """Refuse to go on where the figures would not be comparable with those there are.
+    """Refuse to resume a run if its new figures would not be comparable with its old ones.
 
     Args:
         run: what `read_unfinished` returned.

@@ -1,7 +1,4 @@
-"""One run of the suite: its source, its progress and its files, and what a case means for a test.
-
-Must not know: options, how a case is measured, how a report is made.
-"""
+"""Runs the cases of one run as tests: its sources, progress and files."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.sources.image_source import ImageSource
-from keras_loader_bench.loaders.sources.registry import prepare_source
+from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 
 class Session:
@@ -79,7 +76,7 @@ class Session:
         self._measure(self._case_run(case), benchmark)
 
     def search(self, cases: list[Case], benchmark: Any) -> None:
-        """Look for the size at which the loader of some cases dies under the memory budget.
+        """Search for the number of samples at which a loader exceeds the memory budget.
 
         Args:
             cases: memory cases that differ in their samples alone, measured before.
@@ -138,7 +135,7 @@ class Session:
 
 
 def _largest(settings: Settings, cases: list[Case]) -> int:
-    """Return how many samples the source needs; a run that goes on has the same as before."""
+    """Return how many samples the source needs; a resumed run needs the same as before."""
     before = settings.resumed
     planned = cases if before is None else planned_cases(before)
     known = [source.num_samples for source in before.sources] if before else []
@@ -146,7 +143,7 @@ def _largest(settings: Settings, cases: list[Case]) -> int:
 
 
 class _Unbenchmarked:
-    """Stands in for pytest-benchmark's fixture where a case is none of its benchmarks."""
+    """Replaces pytest-benchmark's fixture for cases that it does not time."""
 
     def __init__(self) -> None:
         self.extra_info: dict[str, Any] = {}

@@ -1,7 +1,4 @@
-"""What of the command line makes sense: the cases, the protocol and the folder of a run.
-
-Must not know: how options are declared, how cases are run or shown.
-"""
+"""Validates the command line and turns it into cases, protocol and results folder."""
 
 from __future__ import annotations
 
@@ -33,30 +30,30 @@ QUICK_SAMPLES = "5000"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The options of a run, checked."""
+    """The validated options of a run."""
 
     cases: dict[str, list[Case]]
-    """Name of a benchmark -> its cases that are to be run."""
+    """The cases to run, by benchmark."""
 
     searched: list[Case]
-    """Memory cases between which breaking points are looked for; some may have been run before."""
+    """Memory cases to search breaking points for; a resumed run may have run some before."""
 
     source: str
     data_dir: str | None
     protocol: Protocol
     folder: Path
-    """For this run's files."""
+    """The folder for the files of this run."""
 
     resumed: Run | None = None
-    """The content of `run.json` so far, where a run goes on."""
+    """The content of `run.json` so far, if a run is resumed."""
 
 
 def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
-    """Return the options that were given, completed with the defaults.
+    """Return the given options, completed with the defaults.
 
     Args:
-        config: pytest's.
-        names: of all options of the suite.
+        config: pytest's configuration.
+        names: the names of all options of the suite.
 
     Raises:
         ValueError: an option is unknown or out of range; the message lists what is valid.
@@ -68,12 +65,14 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
     loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
     if quick and not get("loaders"):
-        # Two are enough to see that training and memory work; each case takes seconds to start.
+        # Two are enough for a smoke test, and each case takes seconds to start.
         few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
     else:
         few = loaders
     if get("step_cpu") and not get("step_ms"):
-        raise ValueError("`--step-cpu` says how an emulated step waits; give `--step-ms` too.")
+        raise ValueError(
+            "`--step-cpu` changes emulated steps; add `--step-ms`, such as `--step-ms 1,5`."
+        )
     values = _values(get)
     values["samples"] = parse_values(CASE_OPTIONS["samples"], samples)
     values.setdefault("backend", [configured_backend()])
@@ -84,7 +83,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder: Path = get("results_dir") or default_folder
     if (folder / "run.json").exists():
-        raise ValueError(f"`--results-dir {folder}` holds a run already; name another folder.")
+        raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
     return Settings(
         cases=cases,
         searched=cases["memory"],
@@ -96,11 +95,11 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
 
 
 _FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir"}
-"""Options that say nothing about what is measured, or that a run does not keep."""
+"""Options that may be combined with `--resume`."""
 
 
 def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
-    """Return the settings of a run that goes on: its own, and where its source lies."""
+    """Return the settings of a resumed run."""
     folder: Path = config.getoption("resume")
     given = [
         f"`{name}`"
@@ -108,9 +107,7 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
         if (name := str(argument).partition("=")[0]) in set(names) - _FREE
     ]
     if given:
-        raise ValueError(
-            f"`--resume` goes on with the options of `{folder}`; leave {', '.join(given)} away."
-        )
+        raise ValueError(f"`--resume` uses the options of `{folder}`; remove {', '.join(given)}.")
     run = read_unfinished(folder)
     left = unfinished_cases(run)
     return Settings(
@@ -152,7 +149,7 @@ def _size(option: str, text: str | None) -> int | None:
 
 
 def _values(get: Callable[[str], Any]) -> dict[str, list[Any]]:
-    """Return the values of every option of a case that was given or has a default."""
+    """Return the values of all options that were given or have a default."""
     values = {}
     for name, each in CASE_OPTIONS.items():
         given = get(each.flag.removeprefix("--").replace("-", "_"))

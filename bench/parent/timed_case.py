@@ -1,7 +1,4 @@
-"""Runs a case whose rounds are timed: each after one of the ceiling, then the first batch.
-
-Must not know: how a child is started, how a card is read, how results are written or shown.
-"""
+"""Runs a timed case: pairs of a ceiling round and a loader round, then the first batch."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ FIRST_BATCH_REPEATS = 7
 
 BOUNDARY_EPOCHS = 10
 BOUNDARY_BATCHES = 32
-"""An epoch boundary is told from one call of `fit` with so many epochs of so many batches."""
+"""Epochs, and batches per epoch, of the `fit` that measures the pause between epochs."""
 
 
 def time_rounds(run: Measurement, child: Child, card: CardMonitor | None, benchmark: Any) -> None:

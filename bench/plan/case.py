@@ -1,7 +1,4 @@
-"""A case: what is measured at once, with which options.
-
-Must not know: how a case is run, any framework, any particular loader.
-"""
+"""A case: one loader, benchmark and set of options, measured in one process."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
 
 BENCHES = ("feed", "train", "memory", "emulated")
-"""Names of the benchmarks. All but `train` fit the null model, whose step costs nothing."""
+"""The benchmarks, each with the name of the model that it fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +19,16 @@ class Case(CaseOptions):
 
     @property
     def fitted_model(self) -> str:
-        """Name of the model that the rounds fit."""
+        """The name of the model to fit."""
         return self.model if self.bench == "train" else "null"
 
     @property
     def unsupported(self) -> str | None:
-        """Why it cannot be run; `None`: it can."""
+        """The reason why this case cannot be run; `None` if it can."""
         if self.backend == "torch" and self.steps_per_execution > 1:
             return (
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
-                "leave out torch in --keras-backends, or --steps-per-execution"
+                "remove torch from --keras-backends, or --steps-per-execution"
             )
         if self.page_cache == "cold" and self.num_workers and LOADERS[self.loader].worker_processes:
             return (
@@ -42,7 +39,7 @@ class Case(CaseOptions):
 
     @property
     def without_samples(self) -> str:
-        """The id that it shares with cases of other numbers of samples."""
+        """The id without the number of samples."""
         parts = [self.bench]
         for name, each in CASE_OPTIONS.items():
             value = getattr(self, name)

@@ -1,7 +1,4 @@
-"""Declares the command line: the options of a case from their table, and those of a run.
-
-Must not know: which values make sense, how cases are run or shown.
-"""
+"""Declares the command line: the options of a case, from their table, and those of a run."""
 
 from __future__ import annotations
 
@@ -33,61 +30,70 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
     add(
         "--source",
         "NAME",
-        "auto: CIFAR-10 where it is found, else synthetic; cifar10: downloads it where it is not "
-        "found; synthetic (default: auto).",
+        "auto: CIFAR-10 if it is found, else synthetic images; cifar10: CIFAR-10, downloaded if "
+        "needed; synthetic (default: auto).",
         default="auto",
     )
-    add("--data-dir", "PATH", "Folder cifar-10-batches-py, or cifar-10-python.tar.gz.")
+    add(
+        "--data-dir",
+        "PATH",
+        "CIFAR-10: the folder cifar-10-batches-py or the file cifar-10-python.tar.gz.",
+    )
     add(
         "--memory-budget",
         "SIZE",
-        "Such as 1GiB: what a loader may hold over the baseline in a memory case. One that dies "
-        "is a result; the number of samples at which it does is then looked for.",
+        "Memory that a loader may use over the baseline in a memory case, such as 1GiB. A loader "
+        "that exceeds it does not fail the run; the limit in samples is then searched for.",
     )
-    add("--rounds", "N", f"Timed rounds of a case (default: {default.rounds}).", type=int)
+    add("--rounds", "N", f"Timed rounds per case (default: {default.rounds}).", type=int)
     add(
         "--round-seconds",
         "SECONDS",
-        f"About how long a round lasts (default: {default.round_seconds:g}; on an accelerator at "
+        f"Approximate length of a round (default: {default.round_seconds:g}; on an accelerator at "
         f"least {default.accelerator_round_seconds:g}).",
         type=float,
     )
     add(
         "--seed",
         "N",
-        "Of the orders and of synthetic images (default: 0).",
+        "Seed of the sample order and of synthetic images (default: 0).",
         type=int,
         default=default.seed,
     )
-    add("--results-dir", "PATH", "For this run's files (default: results/<UTC time>).", type=Path)
+    add(
+        "--results-dir",
+        "PATH",
+        "Folder for the files of this run (default: results/<UTC time>).",
+        type=Path,
+    )
     group.addoption(
         "--no-report",
         action="store_true",
-        help="Write run.json alone; `keras-loader-bench report FOLDER` makes the report, anywhere.",
+        help="Write only run.json; `keras-loader-bench report FOLDER` makes the report, anywhere.",
     )
     add(
         "--case-timeout",
         "SECONDS",
-        f"Ends a case that takes longer (default: {default.case_timeout_s:g}).",
+        f"Time limit per case (default: {default.case_timeout_s:g}).",
         type=float,
         default=default.case_timeout_s,
     )
     group.addoption(
         "--quick",
         action="store_true",
-        help="A smoke run in under two minutes: few rounds, two loaders for training and memory "
-        "unless --loaders is given. Its figures mean little.",
+        help="A smoke run of under two minutes: few rounds, and two loaders for training and "
+        "memory unless --loaders is given. Its numbers mean little.",
     )
     add(
         "--resume",
         "FOLDER",
-        "Goes on with a run that was cut short: runs its cases that are missing or failed, with "
-        "its own options; give only `--source` and `--data-dir` again.",
+        "Continue an unfinished run: run its missing and failed cases with its own "
+        "options. Only `--source` and `--data-dir` may be given too.",
         type=Path,
     )
     group.addoption(
         "--dry-run",
         action="store_true",
-        help="Print the cases and how long they would take, and measure nothing.",
+        help="List the cases and estimate the time, without measuring.",
     )
     return [name for option in group.options for name in option.names()]

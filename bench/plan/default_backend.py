@@ -1,4 +1,4 @@
-"""The Keras backend that is measured where none is named."""
+"""Finds the Keras backend to measure if none is given."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""From values of options to cases: every combination that makes sense.
-
-Must not know: how a case is run, any particular loader.
-"""
+"""Makes cases of the values of options: every combination that makes sense."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ from keras_loader_bench.loaders import LOADERS
 _FIRST = ("backend", "samples")
 _OWN = {*_FIRST, "loader", "num_workers"}
 _ORDER = (*_FIRST, *(name for name in CASE_OPTIONS if name not in _OWN), "loader")
-"""Options from the slowest to the fastest: neighbouring cases differ by the loader."""
+"""Options in order of iteration, slowest first, so that neighbouring cases differ in the loader."""
 
 _KINDS = {int: "whole numbers", float: "numbers of milliseconds"}
 
 
 def parse_values(each: Option, text: str) -> list[Any]:
-    """Return the values that an option has on the command line.
+    """Parse the values of an option from the command line.
 
     Args:
         each: the option.
@@ -43,7 +40,7 @@ def parse_values(each: Option, text: str) -> list[Any]:
         raise ValueError(f"`{each.flag}` takes {kind} separated by commas, got `{text}`.") from None
     for value in values:
         if values.count(value) > 1:
-            raise ValueError(f"`{each.flag}` has {value:g} twice; name it once.")
+            raise ValueError(f"`{each.flag}` contains {value:g} twice; remove one.")
     return values
 
 
@@ -69,7 +66,8 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
         most = max(chosen["steps_per_execution"])
         if chosen["step_ms"] and most > 1:
             raise ValueError(
-                f"An emulated step waits once per batch: steps per execution must be 1, got {most}."
+                "Emulated steps wait once per batch, so `--steps-per-execution` must be 1, "
+                f"got {most}."
             )
     else:
         chosen["step_ms"], chosen["step_cpu"] = [None], [False]
@@ -94,7 +92,7 @@ def _check(name: str, each: Option, given: Sequence[Any]) -> None:
         if choices and value not in choices:
             raise ValueError(f"Unknown {each.noun} `{value}`; choose from {', '.join(choices)}.")
         if choices and given.count(value) > 1:
-            raise ValueError(f"The {each.noun} `{value}` is given twice; name it once.")
+            raise ValueError(f"The {each.noun} `{value}` is given twice; remove one.")
         if each.least == 0 and value < 0:
             raise ValueError(f"A {each.noun} must not be negative, got {value}.")
         if each.least == 1 and not 0 < value < math.inf:

@@ -1,7 +1,4 @@
-"""How one option of a case is described: the columns of the table in `bench.plan.options`.
-
-Must not know: which options there are.
-"""
+"""The description of one option of a case, a row of the table in `bench.plan.options`."""
 
 from __future__ import annotations
 
@@ -13,46 +10,46 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """How an option is asked for, checked, stored and named."""
+    """One option: its flag, checks, storage and words."""
 
     flag: str
-    """On the command line, where several values are separated by commas."""
+    """The flag; several values are separated by commas."""
 
     metavar: str
     help: str
 
     noun: str
-    """In messages: "Unknown `noun`"."""
+    """Its name in messages, such as "Unknown `noun`"."""
 
     kind: type = str
-    """Of one value: `str`, `int`, `float` (which may be `None` in a case) or `bool` (a switch)."""
+    """Type of a value: `str`, `int`, `float` (may be `None` in a case) or `bool` (a switch)."""
 
     choices: tuple[str, ...] = ()
-    """Valid names; of loaders, the registry has them."""
+    """Valid values; those of loaders are in the registry."""
 
     least: int | None = None
-    """The smallest value: 0 may be given, 1 stands for anything above 0. `None`: no number."""
+    """The smallest value: 0, or 1 for any number above 0. `None` if it is not a number."""
 
     single: bool = False
-    """Whether a run has one value."""
+    """Whether a run has a single value."""
 
     given: str | None = None
-    """The command line's default; `None`: it depends."""
+    """The default on the command line; `None` if it depends on other options."""
 
     in_id: str
-    """How its value is part of a case's id."""
+    """Format of the value in the id of a case."""
 
     phrase: str | None = None
-    """How its value reads in a report; `None`: it belongs to the loader's name or is said there."""
+    """Format of the value in a report; `None` if the loader's label contains it."""
 
     default: Any = None
-    """What nobody has to ask for: neither mentioned nor part of an id; `None`: there is no such."""
+    """The default value, which ids and reports leave out; `None` if there is none."""
 
     always_in_id: bool = False
-    """Whether the default is part of an id too."""
+    """Whether ids contain the default as well."""
 
     since: int = 1
-    """The schema of `run.json` that brought it; older files have the default."""
+    """The schema of `run.json` that introduced it; older files have the default."""
 
 
 def option(default: Any = None, *, since: int = 1, **about: Any) -> Any:
@@ -69,7 +66,7 @@ def option(default: Any = None, *, since: int = 1, **about: Any) -> Any:
 
 
 def options_of(described: type[Any]) -> Mapping[str, Option]:
-    """Return the table of a dataclass: name of a field -> its option, in order."""
+    """Return the options of a dataclass by field name, in order."""
     return MappingProxyType(
         {each.name: found for each in fields(described) if (found := each.metadata.get("option"))}
     )

@@ -1,9 +1,8 @@
-"""The options of a case: one table, from the command line to `run.json` and the reports.
+"""The table of the options of a case, from the command line to `run.json` and the reports.
 
-A new option is one field here, and the code that uses it. It then has a flag, is part of a case's
-id where somebody asked for it, stands in `run.json` and in every CSV file, keeps rows apart that
-must not be compared, and is mentioned in reports where it says something.
-Must not know: loaders, how an option is used.
+A new option is one field here, plus the code that uses it. The field gives it a flag, a place in
+the ids of cases, in `run.json` and in every CSV file, and words in reports. Rows that differ in an
+option are not compared, unless it is the loader or its workers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Literal, get_args
 from keras_loader_bench.bench.plan.option import option, options_of
 
 BACKENDS = ("jax", "tensorflow", "torch")
-"""Keras backends that the suite measures on; each is named after the package that it needs."""
+"""The Keras backends that the suite supports; each is named after the package it needs."""
 
 PixelForm = Literal["float32", "uint8"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -26,7 +25,7 @@ Model = Literal["cnn", "mlp"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options that tell rows of a report apart, in the order in which they are named."""
+    """The options that identify a row of a report, in the order in which reports name them."""
 
     backend: str = option(
         flag="--keras-backends",
@@ -40,7 +39,7 @@ class Options:
     loader: str = option(
         flag="--loaders",
         metavar="NAMES",
-        help="Comma-separated (default: all but those that can hang).",
+        help="Comma-separated loaders (default: all except those that can hang).",
         noun="loader",
         in_id="{}",
     )
@@ -49,8 +48,8 @@ class Options:
         since=2,
         flag="--num-workers",
         metavar="NUMBERS",
-        help="Comma-separated: threads or processes that prepare batches. Each loader says what "
-        "they are; one without any is measured once (default: 0).",
+        help="Comma-separated numbers of threads or processes that prepare batches. A loader that "
+        "has none is measured once (default: 0).",
         noun="number of workers",
         kind=int,
         least=0,
@@ -58,12 +57,12 @@ class Options:
         in_id="w{}",
         always_in_id=True,
     )
-    """See `loaders.LoaderOptions`; 0 for a loader that has none."""
+    """See `loaders.LoaderOptions`; 0 for a loader without workers."""
 
     batch_size: int = option(
         flag="--batch-sizes",
         metavar="NUMBERS",
-        help="Comma-separated (default: 64).",
+        help="Comma-separated batch sizes (default: 64).",
         noun="batch size",
         kind=int,
         least=1,
@@ -86,8 +85,8 @@ class Options:
         since=4,
         flag="--device",
         metavar="NAME",
-        help=f"{', '.join(get_args(Device))}: what backends may use (default: auto, an accelerator "
-        "where the backend sees one).",
+        help=f"{', '.join(get_args(Device))}: the device of the backends (default: auto, an "
+        "accelerator if the backend sees one).",
         noun="device",
         choices=get_args(Device),
         single=True,
@@ -95,7 +94,7 @@ class Options:
         in_id="{}",
         phrase="device {}",
     )
-    """What the backend may use; `auto`: an accelerator where it sees one."""
+    """The device that the backend may use; `auto`: an accelerator if it sees one."""
 
     precision: Precision = option(
         "float32",
@@ -109,7 +108,7 @@ class Options:
         in_id="{}",
         phrase="policy {}",
     )
-    """Keras' dtype policy of the model. Batches are the same under each."""
+    """Keras' dtype policy of the model. It does not change the batches."""
 
     jit_compile: JitCompile = option(
         "auto",
@@ -123,14 +122,14 @@ class Options:
         in_id="jit_{}",
         phrase="jit_compile {}",
     )
-    """Whether Keras compiles the step (XLA, `torch.compile`); `auto`: where Keras would."""
+    """Whether Keras compiles the step (XLA, `torch.compile`); `auto`: Keras decides."""
 
     steps_per_execution: int = option(
         1,
         since=4,
         flag="--steps-per-execution",
         metavar="NUMBERS",
-        help="Comma-separated: steps in one call of the compiled function (default: 1).",
+        help="Comma-separated: steps per call of the compiled function (default: 1).",
         noun="number of steps per execution",
         kind=int,
         least=1,
@@ -138,7 +137,7 @@ class Options:
         in_id="spe{}",
         phrase="{} steps per execution",
     )
-    """Steps that Keras runs in one call of its compiled function."""
+    """Steps per call of Keras' compiled function."""
 
     page_cache: PageCache = option(
         "warm",
@@ -146,16 +145,15 @@ class Options:
         flag="--page-cache",
         metavar="STATES",
         help=f"Comma-separated: {', '.join(get_args(PageCache))} (default: warm). cold drops the "
-        "source's pages from memory before each round, as after a restart or where the data are "
-        "larger than memory.",
+        "data from memory before each round, as after a restart or with data larger than memory.",
         noun="page cache",
         choices=get_args(PageCache),
         given="warm",
         in_id="{}",
         phrase="page cache {}",
     )
-    """Whether the source's pages stay where they are (`warm`) or are dropped from memory before
-    each round and each first batch (`cold`)."""
+    """Whether the source stays in the page cache (`warm`) or is dropped from it before each round
+    and each first batch (`cold`)."""
 
     model: Model = option(
         "cnn",
@@ -175,27 +173,27 @@ class Options:
     samples: int = option(
         flag="--samples",
         metavar="NUMBERS",
-        help="Comma-separated: the first samples of a real source, or the size of a synthetic one "
-        "(default: 50000).",
+        help="Comma-separated numbers of samples: the first ones of a real source, or the size of "
+        "a synthetic one (default: 50000).",
         noun="number of samples",
         kind=int,
         least=1,
         in_id="n{}",
         phrase="{:,} samples",
     )
-    """Samples in the source."""
+    """Number of samples in the source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseOptions(Options):
-    """The options of a case: those of a row, and those of the emulated steps that a row has."""
+    """The options of a case: those of a row and those of emulated steps."""
 
     step_ms: float | None = option(
         since=4,
         flag="--step-ms",
         metavar="TIMES",
-        help="Comma-separated, such as 0.5,1,2,5,10: also measures every loader with an emulated "
-        "accelerator, whose step takes so many milliseconds and no CPU.",
+        help="Comma-separated milliseconds, such as 0.5,1,2,5,10: also measure every loader with "
+        "an emulated accelerator, whose step takes that time and no CPU.",
         noun="time of a step (ms)",
         kind=float,
         least=1,
@@ -208,7 +206,7 @@ class CaseOptions(Options):
         since=4,
         flag="--step-cpu",
         metavar="",
-        help="The emulated step keeps one core busy, as training does, instead of sleeping.",
+        help="Emulated steps keep one core busy instead of sleeping.",
         noun="switch",
         kind=bool,
         single=True,
@@ -220,6 +218,6 @@ class CaseOptions(Options):
 ROW_OPTIONS = options_of(Options)
 
 COMPARED = tuple(name for name, each in ROW_OPTIONS.items() if each.phrase)
-"""Options that rows must share to be compared: all but the loader and its workers."""
+"""Options that compared rows share: all except the loader and its workers."""
 
 CASE_OPTIONS = options_of(CaseOptions)

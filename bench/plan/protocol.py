@@ -1,7 +1,4 @@
-"""How every case of a run is measured: rounds, their length, limits.
-
-Must not know: which cases there are, how one is run.
-"""
+"""The protocol of a run: number and length of rounds, and limits."""
 
 from __future__ import annotations
 
@@ -14,36 +11,36 @@ class Protocol:
     """How every case of a run is measured."""
 
     rounds: int = 15
-    """Timed rounds of a case, each paired with one of the ceiling. Many short ones tell more than
-    few long ones in the same time: one of 0.6 s is hardly noisier than one of 1 s."""
+    """Timed rounds per case, each paired with a ceiling round. Many short rounds give narrower
+    intervals than few long ones in the same time: 0.6 s is hardly noisier than 1 s."""
 
     round_seconds: float = 0.6
-    """About how long a round lasts; a whole epoch at most."""
+    """Approximate length of a round, at most a whole epoch."""
 
     accelerator_round_seconds: float = 2.0
-    """At least how long a round lasts on an accelerator, in whole epochs of one `fit`.
+    """Shortest length of a round on an accelerator, in whole epochs of one `fit`.
 
-    NVML's energy counter moves every 100 ms: in a round of 2 s its figure is good to 5%."""
+    NVML updates its energy counter every 100 ms, which is 5% of a round of 2 s."""
 
     seed: int = 0
-    """Of the order of the samples and of the synthetic edition."""
+    """Seed of the sample order and of synthetic images."""
 
     memory_rounds: int = 6
-    """Calls of `fit` in a memory case: an epoch that warms up, and five rounds that show whether
-    memory grows. The same number for every size: an allocator keeps more the more it has seen."""
+    """Calls of `fit` in a memory case: a warm-up epoch, and five rounds that show whether memory
+    grows. The number is the same at every size, as allocators keep more the more they handled."""
 
     memory_round_samples: int = 50_000
-    """A round after the first epoch has so many samples at most: one CIFAR-10. A smaller source is
-    delivered in whole epochs."""
+    """Most samples of a memory round after the first epoch, as many as CIFAR-10 has. A smaller
+    source is read in whole epochs."""
 
     case_timeout_s: float = 600.0
-    """Seconds after which a case is ended and counted as hung."""
+    """Seconds after which a case is ended and reported as a timeout."""
 
     memory_budget_bytes: int | None = None
-    """What a memory case may hold over its baseline; `None`: whatever it takes."""
+    """Memory that a memory case may use over its baseline; `None` for no limit."""
 
     quick: bool = False
-    """A smoke run: too few rounds for any conclusion."""
+    """Whether this is a smoke run, with too few rounds for conclusions."""
 
     def __post_init__(self) -> None:
         counts = ("rounds", "memory_rounds", "memory_round_samples")
@@ -58,6 +55,6 @@ class Protocol:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
 
     def memory_plan(self, samples: int) -> list[int]:
-        """Return the samples of each round of a memory case, for a source of so many."""
+        """Return the number of samples of each round of a memory case."""
         later = min(samples, self.memory_round_samples)
         return [samples] + [later] * (self.memory_rounds - 1)

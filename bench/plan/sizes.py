@@ -1,4 +1,4 @@
-"""Sizes in bytes, as people write them."""
+"""Parses sizes such as `1GiB`."""
 
 from __future__ import annotations
 

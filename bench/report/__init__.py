@@ -1,8 +1,7 @@
-"""Reports: `run.json` of one run -> Markdown, HTML, CSV, plots, badges, the terminal's table.
+"""Writes the report of a run from its `run.json`: Markdown, HTML, CSV, plots and badges.
 
-Knows results only. Everything is derived from the raw values in `run.json`, so a report can be
-rebuilt at any time, also from a run that was interrupted.
-Must not know: loaders, frameworks, how anything is measured. Imports none of them.
+Everything is derived from the raw values in `run.json`, so a report can be rebuilt at any time,
+even for an interrupted run. Imports no framework.
 """
 
 from __future__ import annotations
@@ -11,26 +10,33 @@ import tempfile
 from pathlib import Path
 
 from keras_loader_bench.bench.record.reader import RunFileError, read_run
-from keras_loader_bench.bench.report.badges import report_badges
+from keras_loader_bench.bench.report.badges import BADGES, report_badges
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.plots import CAPTIONS, figures, svg_text, write_plots
+from keras_loader_bench.bench.report.plots import CAPTIONS, figures, write_plots
 from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
-from keras_loader_bench.bench.report.summary import tables, write_tables
-from keras_loader_bench.bench.report.terminal import terminal_table
+from keras_loader_bench.bench.report.summary import TABLES, tables, write_tables
+from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 
+_OPTIONAL_FILES = {
+    *(f"{name}.{suffix}" for name in CAPTIONS for suffix in ("svg", "png")),
+    *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")),
+    *(f"badge-{name}.svg" for name in BADGES),
+}
+"""Files that only some runs have."""
+
 
 def write_report(run_folder: Path | str) -> list[Path]:
-    """Write everything that can be derived from `run.json` next to it.
+    """Write the report next to `run.json`.
 
-    That is `report.md`, `report.html`, which needs no other file, the tables of
-    `bench.report.summary` as `.csv` (and `.parquet` where `pyarrow` is installed), the plots of
-    `bench.report.plots` as `.svg` and `.png`, and badges. Every file is complete before the first
-    one is put in place, so a report that fails leaves an older one as it was. The same `run.json`
-    gives the same bytes.
+    The report consists of `report.md`, the self-contained `report.html`, the tables of
+    `bench.report.summary` as `.csv` (and `.parquet` if `pyarrow` is installed), the plots of
+    `bench.report.plots` as `.svg` and `.png`, and badges. All files are written to a temporary
+    folder and then moved, so if this fails, an older report stays as it was. Files of an older
+    report that this one does not have are removed. The same `run.json` gives the same bytes.
 
     Args:
         run_folder: the folder that holds `run.json`.
@@ -39,7 +45,7 @@ def write_report(run_folder: Path | str) -> list[Path]:
         The paths written.
 
     Raises:
-        RunFileError: `run.json` is missing, not valid or of a newer schema.
+        RunFileError: `run.json` is missing, invalid or of a newer schema.
         OSError: the folder cannot be written to.
     """
     folder = Path(run_folder)
@@ -56,7 +62,9 @@ def write_report(run_folder: Path | str) -> list[Path]:
         page = html_page(
             text,
             {
-                f"{name}.png": Plot(svg=svg_text(drawn[name]), caption=CAPTIONS[name])
+                f"{name}.png": Plot(
+                    png=(draft / f"{name}.png").read_bytes(), caption=CAPTIONS[name]
+                )
                 for name in drawn
             },
             files=data,
@@ -67,4 +75,6 @@ def write_report(run_folder: Path | str) -> list[Path]:
         written = []
         for path in sorted(draft.iterdir()):
             written.append(path.replace(folder / path.name))
+    for name in _OPTIONAL_FILES - {path.name for path in written}:
+        (folder / name).unlink(missing_ok=True)
     return written

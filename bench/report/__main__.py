@@ -1,4 +1,4 @@
-"""`keras-loader-bench report results/<run>`: rebuild the reports of runs from their raw values."""
+"""`keras-loader-bench report results/<run>`: rebuilds reports from the raw values of runs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.markers import MarkerError, refresh
 
 PAGES = (Path("README.md"), Path("results/findings.md"))
-"""The pages of a checkout whose parts name their runs."""
+"""Pages of the project with excerpts of runs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rebuild every report named on the command line, and refresh files that quote them.
+    """Rebuild reports and refresh files with excerpts of them.
 
     Args:
-        arguments: the command line without the program's name; `None`: that of the process.
+        arguments: the command line without the program's name; `None` for that of the process.
 
     Returns:
-        The exit status: 0, or 2 where a run cannot be read, a file cannot be written or one that is
-        to be refreshed has no marker that can be filled.
+        The exit status: 0, or 2 if a run cannot be read, a file cannot be written, or a marker
+        cannot be filled.
     """
     parser = argparse.ArgumentParser(
         prog="keras-loader-bench report",
-        description="Rebuild the reports, tables and plots of a run from its run.json.",
+        description="Rebuild the report, tables and plots of a run from its run.json.",
     )
     parser.add_argument(
         "run_folder", type=Path, nargs="*", help="folder that holds run.json, e.g. results/<run>"
@@ -38,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="FILE",
-        help="refresh the parts of a Markdown file between <!-- bench:PART --> and "
-        "<!-- /bench -->; those that name no run are of the last run_folder",
+        help="refresh the excerpts in a Markdown file, between <!-- bench:PART --> and "
+        "<!-- /bench -->; excerpts that name no run come from the last run_folder",
     )
     parser.add_argument(
         "--readme",
         action="store_true",
-        help=f"the same with {' and '.join(map(str, PAGES))}, whose parts name their runs",
+        help=f"refresh the excerpts in {' and '.join(map(str, PAGES))}",
     )
     options = parser.parse_args(arguments)
     pages = [page for page in PAGES if page.exists()] or PAGES[:1]

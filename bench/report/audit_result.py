@@ -1,7 +1,6 @@
-"""What the audit of a case found: its verdict, pass by pass, and whether that was expected.
+"""Reads the audit of a case: its verdict, its passes, and whether a failure was expected.
 
 Owns: when batches count as identical, and a verdict in a few words.
-Must not know: rows, how a verdict is written or escaped.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Audit:
 
 
 def read_audit(result: CaseRecord) -> Audit | None:
-    """Return what the audit of a case found; `None` where there was none.
+    """Return what the audit of a case found; `None` if there was none.
 
     The verdict, the flag and every pass must agree on "identical", or the batches do not count as
     identical.

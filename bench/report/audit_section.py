@@ -1,7 +1,6 @@
-"""The section on the audit: one line where all is well, otherwise what came instead, pass by pass.
+"""The audit section of a report: one line if all batches are identical, else the differences.
 
-Owns: which rows are told together. Where things stand on the page is in `report.md.j2`.
-Must not know: how batches are compared, figures, files.
+Rows that fail in the same way share one block.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ class Block:
     """Which rows, and what is wrong with them in a few words."""
 
     known: RecordedFailure | None
-    """Why it was expected; `None` where it was not, or where a block above has the same reason."""
+    """Why it was expected; `None` if it was not, or if an earlier block gives the same reason."""
 
     headings: list[str]
     table: list[list[str]]
-    """One line a pass; empty in files of schema 1."""
+    """One line per pass; empty for files of schema 1."""
 
     difference: str | None
-    """The first difference, where no pass tells one."""
+    """The first difference, if no pass has one."""
 
 
 def audit_verdict(row: Row) -> Markdown:
-    """Write the verdict on a row with its digest: `yes`, **11 of 65 missing** (known)."""
+    """Write the verdict of a row and its digest: `yes`, **11 of 65 missing** (known)."""
     if row.verdict is None:
         return Markdown(cells.NOT_RUN)
     verdict = "yes" if row.identical else f"**{failure(row)}**{known_mark(row)}"
@@ -48,17 +47,17 @@ def audit_verdict(row: Row) -> Markdown:
 
 
 def failure(row: Row) -> Markdown:
-    """Write in a few words what is wrong with the batches of a row."""
+    """Describe in a few words what is wrong with the batches of a row."""
     return cells.prose(short_verdict(row.verdict or "", row.passes))
 
 
 def known_mark(row: Row) -> str:
-    """Return the mark behind the verdict on a row that was expected to fail."""
+    """Return the mark after the verdict of a row that was expected to fail."""
     return " (known)" if row.known_failure else ""
 
 
 def audit_summary(rows: Sequence[Row]) -> list[Markdown]:
-    """Say how many rows are right, in which passes, and which ones are so against expectation."""
+    """Return how many rows are identical, in which passes, and which were expected to fail."""
     audited = [row for row in rows if row.verdict is not None]
     right = [row for row in audited if row.identical]
     if not audited:
@@ -73,18 +72,16 @@ def audit_summary(rows: Sequence[Row]) -> list[Markdown]:
     else:
         sentences = [
             f"{count} of {all_of} audited rows {'is' if count == 1 else 'are'} identical to the "
-            f"reference{passes}. Rows that are not are never ranked."
+            f"reference{passes}. The others are never ranked."
         ]
     sentences += _coverage(right)
     if surprising := [row for row in right if row.known_failure]:
-        sentences.append(
-            f"Expected to fail, and identical all the same: {_named(surprising, differing(rows))}."
-        )
+        sentences.append(f"Expected to fail, but identical: {_named(surprising, differing(rows))}.")
     return [Markdown(sentence) for sentence in sentences]
 
 
 def _coverage(rows: Sequence[Row]) -> list[str]:
-    """Say how many batches of these rows were compared, and in which way."""
+    """Return how many batches of these rows were compared, and how."""
     found: dict[str, set[int]] = {}
     for row in rows:
         for each in row.passes:
@@ -93,8 +90,8 @@ def _coverage(rows: Sequence[Row]) -> list[str]:
         return []
     whole, first = _span(found["fingerprint"]), _span(found.get("bytes", {0}))
     return [
-        f"Every batch of an epoch ({whole}) by a fingerprint that the step takes while nothing "
-        f"waits for it; the first {first} of each other pass byte for byte."
+        f"Every batch of an epoch ({whole}) was compared by a fingerprint that the compiled step "
+        f"computes, and the first {first} batches of each other pass byte for byte."
     ]
 
 
@@ -109,7 +106,7 @@ def by_fingerprint(rows: Sequence[Row]) -> bool:
 
 
 def audit_blocks(rows: Sequence[Row]) -> list[Block]:
-    """Tell what came instead of the reference, once for all rows that failed in the same way."""
+    """Return a block per group of rows that failed in the same way."""
     names = differing(rows)
     alike: dict[object, list[Row]] = {}
     for row in rows:
@@ -138,7 +135,7 @@ def _block(rows: Sequence[Row], names: Sequence[str]) -> Block:
 
 
 def _named(rows: Sequence[Row], names: Sequence[str]) -> Markdown:
-    """Rows by label, with their options where these differ: `sequence` (jax; torch)."""
+    """List rows by label, with the options that differ: `sequence` (jax; torch)."""
     texts = []
     for label, block in groupby(sorted(rows, key=lambda row: row.label), lambda row: row.label):
         places = cells.prose("; ".join(describe(row, names) for row in block))
@@ -151,7 +148,7 @@ def _told_by_passes(row: Row) -> bool:
 
 
 def _table(passes: Sequence[PassResult]) -> list[dict[str, str]]:
-    """One line a pass: heading -> cell; columns in which nothing would stand are left out."""
+    """Return a line per pass, as cells by heading, without empty columns."""
     columns: Mapping[str, Callable[[PassResult], str]] = {
         "pass": lambda each: each.name,
         "verdict": lambda each: verdict_words(each.verdict),
@@ -178,7 +175,7 @@ def _largest(each: PassResult) -> str:
 
 
 def _counted(batches: Sequence[int], samples: int) -> str:
-    """Which batches, or how many samples where no batch is missing or repeated as a whole."""
+    """List the batches, or count samples if no whole batch is missing or repeated."""
     if batches:
         return f"{len(batches)}: {cells.ranges(batches)}"
     return f"{samples:,} samples" if samples else ""

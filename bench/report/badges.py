@@ -1,7 +1,4 @@
-"""Badges: what a run found, in two words each, as SVG files for a README.
-
-Must not know: files, how figures are derived.
-"""
+"""Makes badges, small SVG images for a README that state a result of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +13,12 @@ from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.rows import Row, not_skipped
 
 GOOD, PLAIN, BAD = "#1a7f37", "#0b5cad", "#b3261e"
-"""Colours on which white text has a contrast of 4.5 or more."""
+"""Background colours on which white text has a contrast of at least 4.5."""
+
+BADGES = ("batches", "loader", "footprint")
 
 _WIDTH_OF_CHARACTER = 6.6
-"""Of a mean character of 11 px Verdana, in px; the text is fitted into the sum."""
+"""Mean width of a character of 11 px Verdana, in px; the text is fitted to the total."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +30,13 @@ class Badge:
     color: str
 
     def svg(self) -> str:
-        """Return it as an SVG document."""
+        """Return the badge as an SVG document."""
         widths = [round(len(t) * _WIDTH_OF_CHARACTER) + 12 for t in (self.label, self.value)]
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             autoescape=True,
             keep_trailing_newline=True,
+            undefined=jinja2.StrictUndefined,
         )
         return environment.get_template("badge.svg.j2").render(
             badge=self, left=widths[0], right=widths[1]
@@ -47,11 +47,12 @@ def report_badges(rows: Sequence[Row]) -> dict[str, str]:
     """Return the badges of a run.
 
     Args:
-        rows: what `rows_from_run` returned.
+        rows: the result of `rows_from_run`.
 
     Returns:
-        Name -> SVG: `batches`, whether all are identical, known failures apart; and `loader` and
-        `footprint`, the one that is recommended and its memory, where that is one for all options.
+        SVG documents by name, at most those of `BADGES`. `batches` says whether all batches are
+        identical, known failures aside. `loader` and `footprint` exist only if one loader is
+        recommended for all options.
     """
     badges = {}
     audited = [row for row in not_skipped(rows) if row.identical is not None]

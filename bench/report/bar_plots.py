@@ -1,7 +1,4 @@
-"""Bars: what loaders deliver (rates, AU) and what they hold in memory (footprint).
-
-Must not know: how figures are derived, where reports lie, who looks at them.
-"""
+"""The bar plots: rates, AU and footprints of loaders."""
 
 from __future__ import annotations
 
@@ -30,38 +27,38 @@ from keras_loader_bench.bench.report.rows import Row, not_skipped
 from keras_loader_bench.bench.statistics import CONFIDENCE, Estimate
 
 DOTS = 0.45
-"""How opaque single rounds are."""
+"""Opacity of single rounds."""
 
 FAR_OUT = 1.5
-"""A round beyond so many times the end of the interval is not drawn."""
+"""A round beyond this multiple of the end of the interval is not drawn."""
 
 
 def rates_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
-    """Draw feed and training rates, with intervals and single rounds; `None` without any rate."""
+    """Draw feed and training rates, with intervals and single rounds; `None` if there are none."""
     return _timed_figure(rows, styles, RATE)
 
 
 def utilization_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
-    """Draw AU of feeding and of training in the same way, with the ceiling; `None` without any."""
+    """Draw AU of feed and training in the same way, with the ceiling; `None` if there is none."""
     return _timed_figure(rows, styles, UTILIZATION)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Figure:
-    """A figure of timed cases, as bars show it."""
+    """A kind of figure of timed cases, and how its bars are drawn."""
 
     titles: tuple[str, str]
-    """Of feeding and of training."""
+    """Titles of the feed and training panels."""
 
     unit: str
     estimate: Callable[[Throughput], Estimate | None]
     rounds: Callable[[Throughput], Sequence[float]]
     write: Callable[[float], str]
     scale: float = 1.0
-    """What one of the unit is."""
+    """Size of the unit of the axis."""
 
     ceiling: float | None = None
-    """Where a line shows the ceiling."""
+    """Position of the line of the ceiling."""
 
 
 RATE = _Figure(
@@ -113,7 +110,7 @@ def _timed_figure(rows: Sequence[Row], styles: Styles, shown: _Figure) -> Figure
 
 
 def footprint_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
-    """Draw memory over the baseline, stacked by kind; `None` where none was measured."""
+    """Draw memory over the baseline, stacked by kind; `None` if none was measured."""
     rows = not_skipped(rows)
     if not any(_has_footprint(row.memory) for row in rows):
         return None
@@ -131,7 +128,7 @@ def footprint_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
     kinds = [
         Patch(facecolor=GREY, label="private (counts)"),
         Patch(facecolor=lighter(GREY, 0.45), label="shared (counts)"),
-        Patch(**page_cache_style(GREY), label="page cache (can be taken back)"),
+        Patch(**page_cache_style(GREY), label="page cache (can be reclaimed)"),
     ]
     figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
     return figure
@@ -142,7 +139,7 @@ def _has_footprint(memory: Memory | None) -> TypeGuard[Memory]:
 
 
 def _reach(case: Throughput | None, shown: _Figure) -> float:
-    """How far to the right a case is drawn, in the unit of the plot; 0: not at all."""
+    """Return how far to the right a case is drawn, in units of the axis; 0 if it is not."""
     if case is None or case.outcome not in ("ok", "interrupted"):
         return 0.0
     estimate = shown.estimate(case)
@@ -156,7 +153,7 @@ def _end(estimate: Estimate, shown: _Figure) -> float:
 
 
 def _dots(case: Throughput, estimate: Estimate, shown: _Figure) -> list[float]:
-    """Return the single rounds that are drawn: one far out would shrink all bars."""
+    """Return the rounds to draw, without far outliers, which would shrink all bars."""
     rounds = [value / shown.scale for value in shown.rounds(case)]
     return [value for value in rounds if value <= FAR_OUT * _end(estimate, shown)] or [0.0]
 
@@ -171,7 +168,7 @@ def _timed_bar(
         middle = estimate.median / shown.scale
         ax.barh(y, middle, height=0.62, **style.bar)
         dots = _dots(case, estimate, shown)
-        # Side by side, so that equal rounds do not hide each other.
+        # Spread vertically, so that equal rounds do not hide each other.
         heights = [y + 0.24 * (2 * (i % 5) / 4 - 1) for i in range(len(dots))]
         ax.plot(dots, heights, color=INK, marker=".", markersize=3, linestyle="", alpha=DOTS)
         if estimate.low is not None:
@@ -181,7 +178,7 @@ def _timed_bar(
 
 
 def _memory_bar(ax: Axes, y: int, row: Row, style: Style) -> tuple[float, float]:
-    """Draw one row; what shrank is stacked to the left of zero. Returns how far it reaches."""
+    """Draw one row, with shrunk memory to the left of zero. Return how far it reaches."""
     memory, low, high = row.memory, 0.0, 0.0
     if _has_footprint(memory):
         parts: tuple[tuple[int | None, dict[str, Any]], ...] = (
@@ -198,7 +195,7 @@ def _memory_bar(ax: Axes, y: int, row: Row, style: Style) -> tuple[float, float]
 
 
 def _not_ranked(row: Row, case: Throughput | Memory | None, text: str) -> str:
-    """Say beside a bar why it must not be compared with the others."""
+    """Add to the label of a bar why it must not be compared with others."""
     if case is None:
         return "not run"
     unproven = case.outcome == "ok" and not row.may_be_ranked(case)

@@ -1,8 +1,7 @@
-"""How one value is written: numbers with a unit's scale, outcomes, and text from elsewhere.
+"""Formats single values: numbers with units, outcomes and untrusted text.
 
-Everything that a report did not make up itself (names, messages, logs) passes `plain`, `code`,
-`prose` or `fence`, so that it stays inside its place whatever it holds.
-Must not know: runs, tables, files.
+All untrusted text (names, messages, logs) passes `plain`, `code`, `prose` or `fence`, so that it
+cannot change the structure of a report.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def measured(case: Case | None, write: Callable[[Case], str]) -> str:
     """Write a figure of a case if there is one, and how the case ended if it did not end well.
 
     Args:
-        case: the case, `None` where it was not run.
+        case: the case, `None` if it was not run.
         write: writes the figure of a case.
     """
     if case is None:
@@ -97,7 +96,7 @@ def measured(case: Case | None, write: Callable[[Case], str]) -> str:
     figure = write(case) if case.outcome in ("interrupted", "audit_failed") else NOT_RUN
     if figure != NOT_RUN:
         return f"{figure}, {ending}"
-    # All that a case measures comes before its audit: what is not there then was not looked for.
+    # The audit comes last, so a figure that is missing here was not measured at all.
     return NOT_RUN if case.outcome == "audit_failed" else ending
 
 

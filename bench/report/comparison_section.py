@@ -1,7 +1,4 @@
-"""The table that compares loaders: which columns it has, and who is best in each.
-
-Must not know: how figures are derived.
-"""
+"""The table that compares loaders: its columns, and the best loader of each column."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import Estimate
 
 BEST, FIRST = "★", "☆"
-"""Marks of the best of a column: beyond doubt, and by its median alone."""
+"""Marks of the best row of a column: clearly best, and best by its median only."""
 
 TEXT_COLUMNS = frozenset({"loader", "batches identical", *HEADINGS.values()})
-"""Headings of columns of text, which stand to the left."""
+"""Headings of text columns, which are aligned to the left."""
 
 _WORKERS = "workers"
 
@@ -30,7 +27,7 @@ Column = Callable[[Row], str]
 
 
 def _figure(bench: str, name: str, write: Callable[[float], str]) -> Column:
-    """A column with the median and the interval of one figure of a feed or training case."""
+    """Return a column with the median and interval of a figure of feed or training cases."""
 
     def column(row: Row) -> str:
         case: Throughput | None = getattr(row, bench)
@@ -41,6 +38,7 @@ def _figure(bench: str, name: str, write: Callable[[float], str]) -> Column:
 
 COLUMNS: Mapping[str, Column] = {
     "loader": lambda row: cells.code(row.loader),
+    "batches identical": audit_verdict,
     "feed rate (samples/s)": _figure("feed", "rate", cells.rate),
     "AU of feed": _figure("feed", "utilization", cells.fraction),
     "training rate (samples/s)": _figure("train", "rate", cells.rate),
@@ -50,9 +48,8 @@ COLUMNS: Mapping[str, Column] = {
     "time to first batch (feed, ms)": _figure("feed", "time_to_first_batch_s", cells.milliseconds),
     "epoch boundary (feed, ms)": _figure("feed", "epoch_boundary_s", cells.milliseconds),
     "footprint (MiB)": lambda row: cells.measured(row.memory, footprint),
-    "batches identical": audit_verdict,
 }
-"""Heading of the table -> what stands in a row's cell."""
+"""The columns by their heading, each a function from a row to its cell."""
 
 
 def _estimate(bench: str, name: str) -> Callable[[Row], Estimate | None]:
@@ -71,7 +68,7 @@ _HIGHEST = MappingProxyType(
         "AU of training": (_estimate("train", "utilization"), train_case),
     }
 )
-"""Columns of which more is better: they are beyond doubt where rate and AU are."""
+"""Columns where more is better. A row is clearly best if it is by both rate and AU."""
 
 _LOWEST = MappingProxyType(
     {
@@ -85,14 +82,14 @@ _LOWEST = MappingProxyType(
 def comparison_table(
     rows: Sequence[Row], names: Sequence[str]
 ) -> tuple[list[str], list[list[str]], bool]:
-    """Return the table, without columns in which nothing stands.
+    """Return the table without its empty columns.
 
     Args:
-        rows: those that were not skipped, sorted by options.
+        rows: the rows that were not skipped, sorted by options.
         names: the options in which they differ.
 
     Returns:
-        Headings, lines, and whether the best of any column is marked.
+        Headings, lines, and whether any column has a best row.
     """
     options = {HEADINGS[name]: _option(name) for name in names}
     columns = options | _loader_columns(rows)
@@ -106,7 +103,7 @@ def comparison_table(
 
 
 def _marks(rows: Sequence[Row]) -> dict[tuple[str, int], str]:
-    """Return heading and number of a row -> its mark; rows of one set of options are compared."""
+    """Return the mark of each marked cell, by heading and number of the row."""
     numbers = {id(row): number for number, row in enumerate(rows)}
     found = {}
     for group in by_config(rows):
@@ -116,7 +113,7 @@ def _marks(rows: Sequence[Row]) -> dict[tuple[str, int], str]:
 
 
 def _bests(group: Sequence[Row]) -> dict[str, tuple[Row, bool]]:
-    """Return heading -> the best row and whether that is beyond doubt; not of a single row."""
+    """Return the best row of each column, and whether it is clearly best."""
     found = {}
     for heading, (estimate, case) in _HIGHEST.items():
         known = [(e.median, row) for row in group if (e := estimate(row)) is not None]
@@ -145,7 +142,7 @@ def _option(name: str) -> Column:
 
 
 def _loader_columns(rows: Sequence[Row]) -> dict[str, Column]:
-    """The columns from the loader's name on; its workers have one where they differ."""
+    """Return the columns from the loader on, with one for workers if their numbers differ."""
     if len({row.num_workers for row in rows}) < 2:
         return {**COLUMNS, "loader": lambda row: cells.code(row.label)}
     first = {"loader": COLUMNS["loader"], _WORKERS: lambda row: f"{row.num_workers:,}"}

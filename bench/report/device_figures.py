@@ -1,7 +1,4 @@
-"""The figures of an accelerator in one timed case: what the loader's rounds asked of the card.
-
-Must not know: loaders, rows, how a figure is written.
-"""
+"""Computes the accelerator figures of a timed case."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ shorter rounds both are coarse."""
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceUse:
-    """An accelerator during the timed rounds of one case; `None` where a figure is not available.
+    """An accelerator during the timed rounds of one case; `None` if a figure is not available.
 
     Why it is not stands in `missing`.
     """

@@ -1,7 +1,4 @@
-"""The report's section on the accelerator: what training asked of it, and what disturbed it.
-
-Must not know: how figures are derived.
-"""
+"""The accelerator section of a report: how cases used the device, and what disturbed it."""
 
 from __future__ import annotations
 
@@ -24,17 +21,17 @@ BENCHES = {"train": "Training", "feed": "Feeding (null model)"}
 
 
 _FIGURES = {
-    "card": "all that is read from outside",
+    "card": "everything that is read through NVML",
     "energy_j": "the energy counter",
-    "memory_used_bytes": "memory of the card",
+    "memory_used_bytes": "memory of the GPU",
     "peak_bytes": "device memory",
     "power_w": "power",
     "processes": "other processes",
     "sm_clock_hz": "clock",
     "throttle": "throttling",
-    "utilization": "card busy",
+    "utilization": "GPU busy",
 }
-"""Figure in `run.json` -> what it is called in a sentence."""
+"""The words for figures of `run.json`."""
 
 
 _RATES: Mapping[str, Callable[[Throughput], str]] = {
@@ -50,7 +47,7 @@ _USES: Mapping[str, Callable[[DeviceUse], str | None]] = {
     "device memory (MiB)": lambda use: _written(use.peak_bytes, cells.mebibytes),
     "in use after the rounds (MiB)": lambda use: _written(use.bytes_in_use, cells.mebibytes),
     "pinned on the host (MiB)": lambda use: _written(use.pinned_peak_bytes, cells.mebibytes),
-    "card over idle (MiB)": lambda use: _written(use.over_idle_bytes, cells.mebibytes),
+    "GPU memory over idle (MiB)": lambda use: _written(use.over_idle_bytes, cells.mebibytes),
     "energy (J per 1,000 samples)": lambda use: _marked(
         use,
         _written(
@@ -58,16 +55,16 @@ _USES: Mapping[str, Callable[[DeviceUse], str | None]] = {
         ),
     ),
     "power (W)": lambda use: _written(use.power_w, cells.significant),
-    "card busy": lambda use: _marked(use, _written(use.utilization, cells.fraction)),
+    "GPU busy": lambda use: _marked(use, _written(use.utilization, cells.fraction)),
     "clock (MHz)": lambda use: _written(use.clock_hz, lambda clock: f"{clock / 1e6:,.0f}"),
 }
 
 _WHERE_KNOWN = {"in use after the rounds (MiB)", "pinned on the host (MiB)"}
-"""Columns that are left out where no row has them: not every backend or older run tells."""
+"""Columns that are left out if no row has them; not all backends and schemas record them."""
 
 
 def device_tables(rows: Sequence[Row]) -> list[Table]:
-    """Return a table of training and one of feeding, of rows that ran on an accelerator."""
+    """Return a table of training and one of feed, for rows that ran on an accelerator."""
     tables = []
     for bench, title in BENCHES.items():
         used = [row for row in rows if (case := getattr(row, bench)) and case.device_use]
@@ -107,7 +104,7 @@ def _names(rows: Sequence[Row], bench: str) -> str:
 
 
 def device_disturbances(rows: Sequence[Row]) -> list[Markdown]:
-    """Say what disturbed a card, and what to do about it."""
+    """Return one warning per kind of disturbance of the GPU, worded as in `stability`."""
     throttled: dict[str, list[str]] = {}
     shared: list[str] = []
     for row, bench, use in _uses(rows):
@@ -117,20 +114,20 @@ def device_disturbances(rows: Sequence[Row]) -> list[Markdown]:
         if use.other_processes:
             shared.append(label)
     said = [
-        f"**Throttled** by {reason} in rounds of {cells.enumeration(_unique(labels))}: rates are "
-        "those of a slower card. Cool it or lower its clock for all, and run again."
+        f"**The GPU was throttled by {reason}** in rounds of {cells.enumeration(_unique(labels))}, "
+        "so these rates are too low. Cool it or lower its clock for all cases, and run again."
         for reason, labels in throttled.items()
     ]
     if shared:
         said.append(
-            "**Other processes** computed on the card beside "
-            f"{cells.enumeration(_unique(shared))}: end them and run again."
+            "**Other processes used the GPU** during rounds of "
+            f"{cells.enumeration(_unique(shared))}. Stop them and run again."
         )
     return [Markdown(text) for text in said]
 
 
 def device_notes(rows: Sequence[Row]) -> list[Markdown]:
-    """Say what could not be read of a card and why, and what is coarse."""
+    """Return notes on figures of the GPU that are missing or coarse."""
     missing: dict[str, set[str]] = {}
     integrated = coarse = False
     for _, _, use in _uses(rows):
@@ -141,13 +138,13 @@ def device_notes(rows: Sequence[Row]) -> list[Markdown]:
     said = []
     if integrated:
         said.append(
-            "Energy is integrated from power readings where the card's counter is missing or did "
-            "not move in a round."
+            "Energy is integrated from power readings if the GPU's energy counter is missing or "
+            "did not change during a round."
         )
     if coarse:
         said.append(
-            f"*Coarse*: rounds of less than {FINE_ROUND_S:g} s. The card's energy counter moves "
-            "every 100 ms, and its busy share is an average of up to a second."
+            f"*Coarse*: rounds were shorter than {FINE_ROUND_S:g} s. The GPU updates its energy "
+            "counter every 100 ms, and its busy share is an average over up to a second."
         )
     said += [
         f"Not available: {cells.enumeration(sorted(figures))} ({cells.prose(reason)})."
@@ -157,7 +154,7 @@ def device_notes(rows: Sequence[Row]) -> list[Markdown]:
 
 
 def _uses(rows: Sequence[Row]) -> Iterator[tuple[Row, str, DeviceUse]]:
-    """Go through what rows asked of a card, benchmark by benchmark."""
+    """Yield the device use of each row and benchmark that has one."""
     for row in rows:
         for bench in BENCHES:
             case: Throughput | None = getattr(row, bench)
@@ -170,7 +167,7 @@ def _unique(labels: Sequence[str]) -> list[str]:
 
 
 def _marked(use: DeviceUse, text: str | None) -> str | None:
-    """Mark a figure that rounds were too short for."""
+    """Mark a figure as coarse if rounds were too short for it."""
     return f"{text} (coarse)" if text and use.coarse else text
 
 

@@ -1,6 +1,6 @@
-"""What the emulated accelerator says: which step each loader keeps busy.
+"""Finds the shortest emulated step that each loader keeps busy.
 
-Owns: the threshold, and which rows belong to one comparison. Must not know: how it is shown.
+Owns: the threshold, and which rows belong to one comparison.
 """
 
 from __future__ import annotations

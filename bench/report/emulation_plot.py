@@ -1,7 +1,4 @@
-"""The plot of the emulated accelerator: AU against the time of a step.
-
-Must not know: how figures are derived, files.
-"""
+"""The plot of the emulated accelerator: AU against step time."""
 
 from __future__ import annotations
 
@@ -18,20 +15,21 @@ from keras_loader_bench.bench.report.plot_layout import (
     TITLE,
     Style,
     Styles,
-    new_figure,
     short,
 )
-from keras_loader_bench.bench.report.plot_parts import interval_line, shared_legend
+from keras_loader_bench.bench.report.plot_parts import interval_line, panel_grid, shared_legend
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.statistics import CONFIDENCE
+
+_COLUMNS = 3
 
 
 def emulation_figure(found: Sequence[Emulation], styles: Styles) -> Figure | None:
     """Draw AU against step time, a panel for each set of options; `None` without any.
 
     Args:
-        found: what `emulations` returned.
-        styles: of the loaders.
+        found: the result of `emulations`.
+        styles: the styles of the loaders.
     """
     found = [each for each in found if each.measured]
     if not found:
@@ -42,13 +40,15 @@ def emulation_figure(found: Sequence[Emulation], styles: Styles) -> Figure | Non
         kind = "step keeps a core busy" if each.busy else "step sleeps"
         place = describe(each.row, names or ("backend", "batch_size"))
         panels[f"{place}, {kind}"].append(each)
-    figure = new_figure(max(4.4 * len(panels), 6.4), 4.2)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = panel_grid(
+        len(panels), columns=_COLUMNS, size=(4.4, 3.4), margin=0.8, sharey=True
+    )
     for ax, (title, group) in zip(axes, panels.items(), strict=True):
         for each in group:
             _line(ax, each, styles[each.row.loader])
         _prepare(ax, short(title, TITLE), sorted({s for e in group for s in e.measured}))
-    axes[0].set_ylabel(f"AU (median, {CONFIDENCE:.0%} interval)")
+    for ax in axes[::_COLUMNS]:
+        ax.set_ylabel(f"AU (median, {CONFIDENCE:.0%} interval)")
     shared_legend(figure, columns=4)
     return figure
 
@@ -75,5 +75,5 @@ def _prepare(ax: Axes, title: str, steps: Sequence[float]) -> None:
     ax.axhline(BUSY_AU, color=GREY, linewidth=1, linestyle=":", label=f"kept busy: AU {BUSY_AU:g}")
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.set_xlabel("time of an emulated step (ms)")
+    ax.set_xlabel("emulated step time (ms)")
     ax.set_title(title, loc="left", fontsize=10, fontweight="bold")

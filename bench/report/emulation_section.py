@@ -1,7 +1,4 @@
-"""The report's section on the emulated accelerator: tables, and what follows for a reader.
-
-Must not know: how figures are derived, plots.
-"""
+"""The section of a report on the emulated accelerator: tables and findings."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from keras_loader_bench.bench.report.table import Table
 SHORTEST = f"shortest step kept busy (AU {BUSY_AU:g}, ms)"
 
 LIMITS = (
-    "A step waits in the thread that trains: loaders that prepare batches beside it go on, and "
-    "those that prepare them in it do not. A real accelerator works beside that thread, so a "
-    "loader without workers can be a little better on one than here. Nothing competes for the bus, "
-    "and on a CPU no batch is copied to a device."
+    "A step waits in the training thread: loaders with threads or processes of their own go on "
+    "meanwhile, and loaders that prepare batches in the training thread do not. A real accelerator "
+    "works in parallel with it, so a loader without workers may do slightly better on one. "
+    "Nothing competes for the bus, and on a CPU no batch is copied to a device."
 )
-SLEEPING = "The step sleeps and takes no CPU from the loaders; a real one takes some."
-BUSY = "The step keeps one core busy, outside of Python's lock."
+SLEEPING = "The step sleeps and uses no CPU; a real one uses some."
+BUSY = "The step keeps one core busy, without holding Python's lock."
 
 
 def emulation_tables(found: Sequence[Emulation]) -> list[Table]:
-    """Return a table for each kind of step; none where no step was emulated."""
+    """Return a table per kind of step; none if no step was emulated."""
     return [_table(busy, list(group)) for busy, group in groupby(found, key=lambda each: each.busy)]
 
 
@@ -66,17 +63,17 @@ def _shortest(each: Emulation) -> str:
     if not each.measured:
         return cells.NOT_RUN
     if each.shortest_step is None:
-        return "none of these"
+        return "none"
     return f"{each.shortest_step:g}"
 
 
 def emulation_findings(
     found: Sequence[Emulation], write_name: Callable[[str], str] = cells.code
 ) -> list[str]:
-    """Say for each set of options which loaders keep which accelerator busy.
+    """Return per set of options which steps each loader keeps busy.
 
     Args:
-        found: what `emulations` returned.
+        found: the result of `emulations`.
         write_name: writes the name of a loader.
     """
     names = differing(each.row for each in found)
@@ -95,16 +92,16 @@ def emulation_findings(
 
 
 def _ranked(found: Sequence[Emulation], write_name: Callable[[str], str]) -> str:
-    """List loaders by the step that they keep busy, the shortest first."""
+    """List loaders by the shortest step that they keep busy."""
     kept: dict[float | None, list[str]] = {}
     for each in found:
         kept.setdefault(each.shortest_step, []).append(write_name(each.row.label))
     parts = [
-        f"{cells.enumeration(kept[step])} {_keep(kept[step])} steps of {step:g} ms and more busy"
+        f"{cells.enumeration(kept[step])} {_keep(kept[step])} steps of {step:g} ms or longer busy"
         for step in sorted(step for step in kept if step is not None)
     ]
     if None in kept:
-        parts.append(f"{cells.enumeration(kept[None])} {_keep(kept[None])} none of the steps busy")
+        parts.append(f"{cells.enumeration(kept[None])} {_keep(kept[None])} no step busy")
     return "; ".join(parts)
 
 

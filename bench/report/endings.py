@@ -1,7 +1,4 @@
-"""The cases that did not end well: what is shown of them instead of a figure, and why.
-
-Must not know: how it is written or escaped.
-"""
+"""Collects the cases that did not end well, and the reasons."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ class Ending:
     outcome: str
     signal: str | None
     message: str
-    """Type and message of the error; empty where there is none, or none but the difference."""
+    """Type and message of the error; empty if there is none, or none but the difference."""
 
     difference: str | None
     """The first thing wrong with the batches."""
@@ -59,7 +56,7 @@ def case_signal(result: CaseRecord) -> str | None:
 def endings(run: Run) -> list[Ending]:
     """Return the cases of a run that did not end well, in the order in which they ran.
 
-    One that died of its memory budget is a result, and stands with the others of its kind.
+    A case that exceeded its memory budget is a result and not listed.
     """
     fine = ("ok", SKIPPED)
     return [

@@ -1,7 +1,7 @@
-"""What another text may take from a run: each part is one function.
+"""The excerpts of a report that other Markdown files can include; one function per excerpt.
 
-All take the content of `run.json`, the address of the run's folder as a link has it, and words
-that choose; all return Markdown. Must not know: files, where a part stands.
+Each takes the content of `run.json`, the link to the run's folder and the words of its marker, and
+returns Markdown.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
+from keras_loader_bench.bench.report.device_section import device_disturbances
 from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.memory_section import scaling_findings
@@ -23,46 +24,49 @@ from keras_loader_bench.bench.report.recommendation_section import recommendatio
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped, row_label, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.stability import stability_warnings
 
 BACKENDS = MappingProxyType({"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"})
 
 
 def recommendation(run: Run, address: str) -> str:
-    """Which loader to use, and why, with each set of options."""
+    """Which loader to use for each set of options, and why."""
     return _listed([" ".join(recommendation_text(each)) for each in recommend(rows_from_run(run))])
 
 
 def answer(run: Run, address: str) -> str:
-    """Which loader to use with each set of options, without the reasons."""
+    """Which loader to use for each set of options, without the reasons."""
     return _listed([recommendation_text(each)[0] for each in recommend(rows_from_run(run))])
 
 
 def _listed(texts: Sequence[str]) -> str:
-    """Write several texts as a list, and a single one as it is."""
+    """Write several texts as a list, a single text without one."""
     return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
 
 
 def comparison(run: Run, address: str) -> str:
-    """The table that compares all loaders."""
+    """The comparison table of all loaders."""
     rows = not_skipped(rows_from_run(run))
     headings, lines, _ = comparison_table(rows, differing(rows))
     return cells.table([headings, *lines], left=TEXT_COLUMNS)
 
 
 def what_it_says(run: Run, address: str) -> str:
-    """What the numbers say, a line each."""
+    """The findings, one per line."""
     rows = rows_from_run(run)
     found = findings(rows, scalings(run, rows), run.environment.memory_bytes)
     return "\n".join(f"- {text}" for text in found)
 
 
 def plot(run: Run, address: str, name: str) -> str:
-    """The image of a plot, by its name."""
+    """The image of a plot."""
+    if name not in CAPTIONS:
+        raise ValueError(f"unknown plot `{name}`; choose from {', '.join(CAPTIONS)}")
     return f"![{CAPTIONS[name]}]({address}/{name}.png)"
 
 
 def best(run: Run, address: str, loader: str, num_workers: str) -> str:
-    """The best loader of each backend, and whether the batches of another one are identical."""
+    """The best loader of each backend, and whether batches of another loader are identical."""
     rows = not_skipped(rows_from_run(run))
     other = row_label(loader, int(num_workers))
     headings = [
@@ -94,7 +98,7 @@ def best(run: Run, address: str, loader: str, num_workers: str) -> str:
 
 
 def setup(run: Run, address: str) -> str:
-    """What was measured, on what, and how often."""
+    """What was measured, with which versions, on which machine."""
     rows, environment = not_skipped(rows_from_run(run)), run.environment
     sources = [
         f"{cells.prose(s.name)} ({cells.prose(s.edition)} edition, {s.num_samples:,} samples)"
@@ -113,8 +117,18 @@ def setup(run: Run, address: str) -> str:
     )
 
 
+def warnings(run: Run, address: str) -> str:
+    """The warnings of the run without their details, in one line."""
+    found = [*stability_warnings(run), *device_disturbances(not_skipped(rows_from_run(run)))]
+    if not found:
+        return "None."
+    said = [text.split("**")[1].rstrip(".") for text in found]  # their bold summaries
+    link = f"{address}/report.md#what-disturbed-the-rounds"
+    return f"{'. '.join(said)} ([details]({link}))."
+
+
 def workers(run: Run, address: str) -> str:
-    """Whom workers made faster or slower beyond doubt, over all sets of options."""
+    """Which loaders are clearly faster or slower with workers, over all sets of options."""
     faster: dict[str, list[float]] = {}
     slower: dict[str, list[float]] = {}
     rows = not_skipped(rows_from_run(run))
@@ -135,7 +149,7 @@ def workers(run: Run, address: str) -> str:
         cells.enumeration([_times(name, r, backends) for name, r in found.items()]) or "nothing"
         for found in (slower, faster)
     ]
-    return f"Workers make {said[0]} slower beyond doubt, and {said[1]} faster."
+    return f"Workers make {said[0]} clearly slower and {said[1]} clearly faster."
 
 
 def _times(name: str, ratios: Sequence[float], backends: int) -> str:
@@ -144,19 +158,19 @@ def _times(name: str, ratios: Sequence[float], backends: int) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    """Write the smallest and the largest value, once where they look the same."""
+    """Write the smallest and the largest value, or one if they look the same."""
     return " to ".join(dict.fromkeys(cells.fraction(end) for end in (min(values), max(values))))
 
 
 def sizes(run: Run, address: str, *loaders: str) -> str:
-    """What chosen loaders need for a sample, and where they die."""
+    """The memory that the given loaders need per sample, and where they run out of it."""
     lines = {line.row.loader: line for line in scalings(run, rows_from_run(run))}
     chosen = [lines[name] for name in loaders]
     return " ".join(scaling_findings(chosen, run.environment.memory_bytes))
 
 
 def first_batch(run: Run, address: str) -> str:
-    """Time to the first batch in milliseconds, by loader and backend."""
+    """Time to the first batch in milliseconds, per loader and backend."""
     rows = {(row.label, row.backend): row for row in not_skipped(rows_from_run(run))}
 
     def cell(row: Row | None) -> str:
@@ -167,7 +181,7 @@ def first_batch(run: Run, address: str) -> str:
 
 
 def shortest_steps(run: Run, address: str) -> str:
-    """The shortest emulated step that a loader keeps busy, by loader and backend."""
+    """The shortest emulated step that is kept busy, per loader and backend."""
     texts = {}
     for each in emulations(rows_from_run(run)):
         step = each.shortest_step
@@ -178,7 +192,7 @@ def shortest_steps(run: Run, address: str) -> str:
 
 
 def step(run: Run, address: str, step_ms: str, batch_size: str, loader: str) -> str:
-    """AU with one emulated step: of one loader, and the best of all others."""
+    """AU with one emulated step: that of one loader, and the best of the others."""
     own: list[float] = []
     others: list[float] = []
     for row in rows_from_run(run):
@@ -190,13 +204,13 @@ def step(run: Run, address: str, step_ms: str, batch_size: str, loader: str) -> 
                 mine.append(each.case.utilization.median)
     return (
         f"with steps of {step_ms} ms and batches of {batch_size}, {cells.code(loader)} has an AU "
-        f"of {_range(own)} on every backend, and no other loader more than "
+        f"of {_range(own)} on every backend; the best other loader reaches "
         f"{cells.fraction(max(others))} ([report]({address}/report.md))."
     )
 
 
 def _by_backend(texts: Mapping[tuple[str, str], str]) -> str:
-    """Return a table of texts by loader and backend."""
+    """Return a table with a row per loader and a column per backend."""
     backends = sorted({backend for _, backend in texts})
     lines = [
         [cells.code(loader), *(texts.get((loader, b), cells.NOT_RUN) for b in backends)]
@@ -215,6 +229,7 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "plot": plot,
         "best": best,
         "setup": setup,
+        "warnings": warnings,
         "workers": workers,
         "sizes": sizes,
         "first-batch": first_batch,
@@ -222,4 +237,4 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "step": step,
     }
 )
-"""Name of a part -> the function that returns it."""
+"""The functions by the name of their excerpt."""

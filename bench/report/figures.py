@@ -1,7 +1,4 @@
-"""The figures of a feed or training case: how raw values become rates and utilizations.
-
-Must not know: loaders, rows, how a figure is written.
-"""
+"""Computes rates and utilizations of feed and training cases from raw values."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from keras_loader_bench.bench.statistics import Estimate, estimate_ratio, ratios
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Figures of one feed or training case; `None` where no round was recorded."""
+    """Figures of one feed or training case; `None` if no round was recorded."""
 
     outcome: str
     """How the case ended: `ok`, `failed`, `killed`, `timeout`, `audit_failed`, ..."""
@@ -73,7 +70,7 @@ class EmulatedFigures:
 
 
 def read_throughput(result: CaseRecord | None) -> Throughput | None:
-    """Return the figures of a feed or training case; `None` where it was not run."""
+    """Return the figures of a feed or training case; `None` if it was not run."""
     if result is None:
         return None
     rounds = round_figures(result.case, result.rounds)

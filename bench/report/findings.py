@@ -1,8 +1,6 @@
-"""What the numbers say, in a few sentences that hold whatever the numbers are.
+"""Draws the conclusions of a report, the section *What the numbers say*.
 
-Owns: which conclusions are drawn. Only loaders with the same options are compared, and only as far
-as `bench.report.ranking` ranks them.
-Must not know: how figures are derived, files.
+Only loaders with the same options are compared, and only if `bench.report.ranking` ranks them.
 """
 
 from __future__ import annotations
@@ -41,40 +39,41 @@ from keras_loader_bench.bench.report.scaling import Scaling, by_options
 from keras_loader_bench.bench.statistics import Estimate, best, leaders, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
-"""Feed rate / training rate from which on the model is the limit: even if nothing overlapped, the
-model would wait for less than a tenth of the time."""
+"""Ratio of feed to training rate from which the model is called the limit. Even if nothing
+overlapped, the model would then wait for less than a tenth of the time."""
 
 WAITS_BELOW_AU = 0.9
-"""With an AU of training below this, interval included, the report says that the model waits."""
+"""If the interval of AU of training lies below this, the report says that the model waits."""
 
 LEAK_BYTES = 2**17
-"""Memory that grows by more with every round, interval included, is called so: 0.125 MiB."""
+"""Growth per round, interval included, above which the report says that memory grows."""
 
 Estimates = Mapping[str, Estimate]
+
+_RATES = {"feeds": "feed rate", "trains": "training rate"}
 
 
 def findings(
     rows: Sequence[Row], lines: Sequence[Scaling] = (), memory_bytes: int | None = None
 ) -> list[Markdown]:
-    """Say what the numbers say.
+    """Return the findings of a run.
 
     Args:
-        rows: what `rows_from_run` returned: sorted by options.
-        lines: what `scalings` returned.
-        memory_bytes: of the machine; `None`: unknown.
+        rows: the result of `rows_from_run`, sorted by options.
+        lines: the result of `scalings`.
+        memory_bytes: memory of the machine; `None` if unknown.
 
     Returns:
-        With several backends the best loader of each, then a finding each on wrong batches,
-        feeding, workers, training and memory, as far as there is something to say, and one on the
-        smallest difference that the rounds could have shown. Where options differ, all findings on
-        one set of them stand together.
+        With several backends the best loader of each; then findings on wrong batches, feed rate,
+        workers, training and memory, grouped by options; then the smallest difference that the
+        rounds could have shown.
     """
     shown = not_skipped(rows)
     names = differing(shown)
     sentences = [_best_loaders(shown, names)] if "backend" in names else []
     for group in by_config(shown):
         place = describe(group[0], names)
-        # What sizes say together is said below.
+        # With several sizes, `_scalings` reports memory.
         memory = () if lines else (_memory,)
         said = [text for say in (_audit, _feed, _workers, _train, *memory) if (text := say(group))]
         said += [text for text in [_leaks(group)] if text]
@@ -85,7 +84,7 @@ def findings(
 
 
 def _best_loaders(rows: Sequence[Row], names: Sequence[str]) -> str | None:
-    """List the best loader of each backend; a backend without any is left out."""
+    """List the best loader of each backend that has one."""
     lines = [f"  - {prose(describe(b.row, names))}: {_best(b)}" for b in best_loaders(rows)]
     return "\n".join(["**Best loader of each backend**, by feed rate:", *lines]) if lines else None
 
@@ -94,16 +93,16 @@ def _best(found: Best) -> str:
     rates = ranked_rates([found.row, *found.tied, *found.slower], feed_case)
     text = _with_rates(rates, [found.row.label])
     if found.beyond_doubt:
-        return f"{text}, beyond doubt"
+        return f"{text}, clearly ahead"
     if rates[found.row.label].low is None:
         return f"{text}, too few rounds to rank it"
     if found.tied:
         return f"{text}, not ranked above {_with_rates(rates, [row.label for row in found.tied])}"
-    return f"{text}, with none to compare it to"
+    return f"{text}, with no other loader to compare"
 
 
 def _audit(rows: Sequence[Row]) -> str | None:
-    """Name the rows with wrong batches, those that are wrong in the same way together."""
+    """List the rows with wrong batches, grouped by what is wrong."""
     alike: dict[str, list[str]] = {}
     for row in rows:
         if row.identical is False:
@@ -119,7 +118,7 @@ def _feed(rows: Sequence[Row]) -> str | None:
 
 
 def _workers(rows: Sequence[Row]) -> str | None:
-    """Say where a loader with workers differs beyond doubt from the same one without."""
+    """Report loaders that are clearly faster or slower with workers than without."""
     rates = ranked_rates(rows, feed_case)
     plain = {row.loader: row.label for row in rows if not row.num_workers}
     said = []
@@ -131,7 +130,7 @@ def _workers(rows: Sequence[Row]) -> str | None:
             said.append(f"{row.num_workers} {noun} {code(row.loader)} {ratio} times as fast")
     if not said:
         return None
-    return f"Compared to no workers, {enumeration(said)} in feeding, beyond doubt."
+    return f"Compared to no workers, {enumeration(said)} in feeding; intervals do not overlap."
 
 
 def _train(rows: Sequence[Row]) -> str | None:
@@ -147,7 +146,7 @@ def _train(rows: Sequence[Row]) -> str | None:
 
 
 def _model_bound(rows: Sequence[Row]) -> str | None:
-    """Say so where every loader that was trained with could feed the model many times over."""
+    """Report that every loader could feed the model many times over, if that is so."""
     feeds, trains = ranked_rates(rows, feed_case), ranked_rates(rows, train_case)
     lows = {name: feeds[name].low for name in trains if name in feeds}
     highs = [estimate.high for estimate in trains.values()]
@@ -161,8 +160,8 @@ def _model_bound(rows: Sequence[Row]) -> str | None:
         return None
     return (
         "The model, not the loader, limits training here: even "
-        f"{_with_rates(feeds, [slowest])} feeds {math.floor(margin)} times as many samples a "
-        "second as any case trained, intervals included, so training rates are not ranked."
+        f"{_with_rates(feeds, [slowest])} feeds {math.floor(margin)} times as many samples "
+        "per second as any case trained, intervals included, so training rates are not ranked."
     )
 
 
@@ -183,7 +182,7 @@ def _memory(rows: Sequence[Row]) -> str | None:
 
 
 def _leaks(rows: Sequence[Row]) -> str | None:
-    """Name the loaders that hold more after every round, beyond doubt."""
+    """List the loaders whose memory clearly grows with every round."""
     leaks = [
         f"{code(row.label)} by {growth(row.memory.growth)} MiB"
         for row in rows
@@ -192,11 +191,11 @@ def _leaks(rows: Sequence[Row]) -> str | None:
         and row.memory.growth.low is not None
         and row.memory.growth.low > LEAK_BYTES
     ]
-    return f"With every round memory grows: {enumeration(leaks)}." if leaks else None
+    return f"Memory grows with every round: {enumeration(leaks)}." if leaks else None
 
 
 def _scalings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[str]:
-    """What each loader needs for a sample, those with the same options together."""
+    """Report the memory that loaders need per sample, grouped by options."""
     return [
         " ".join([f"**Memory{f', {prose(place)}' if place else ''}**:", *said])
         for place, group in by_options(lines).items()
@@ -214,8 +213,8 @@ def _precision(rows: Sequence[Row]) -> str | None:
     if not shown:
         return None
     return (
-        "The smallest difference between any two loaders that these rounds were sure to show is "
-        f"{enumeration(shown)}; a smaller one can stay hidden."
+        "The smallest difference between two loaders that these rounds would certainly have shown "
+        f"is {enumeration(shown)}; smaller differences may exist."
     )
 
 
@@ -225,7 +224,7 @@ def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
     clear = {name: estimate for name, estimate in rates.items() if name not in unclear}
     sentences = []
     if clear:
-        # Ahead in either: a loader is called slower only if both figures say so.
+        # A loader is called slower only if both its rate and its AU are behind.
         ahead = {*leaders(clear), *leaders({name: utilizations[name] for name in clear})}
         sentences.append(_fastest(clear, [name for name in clear if name in ahead], verb))
     if unclear:
@@ -239,13 +238,13 @@ def _fastest(rates: Estimates, first: Sequence[str], verb: str) -> str:
     fastest = f"{code(top)} {verb} fastest: {rate(rates[top].median)} samples/s"
     if len(rates) == 1:
         return (
-            f"{code(top)} {verb} {rate(rates[top].median)} samples/s, with none to compare it to."
+            f"{code(top)} {verb} {rate(rates[top].median)} samples/s; no other loader to compare."
         )
     if len(first) == 1:
         ratio = rates[top].median / rates[rest[0]].median
         return f"{fastest}, {significant(ratio)} times {_with_rates(rates, rest[:1])}."
     tied = (
-        f"No loader {verb} fastest beyond doubt: {_with_rates(rates, first)} samples/s are not "
+        f"No clear winner in {_RATES[verb]}: {_with_rates(rates, first)} samples/s are not "
         "ranked, because intervals of rate or AU overlap."
     )
     return f"{tied} Slower than {code(top)}: {_with_rates(rates, rest)}." if rest else tied

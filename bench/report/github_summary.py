@@ -1,7 +1,6 @@
-"""GitHub Actions: a report is shown on the page of the run that made it.
+"""Shows a report on the summary page of a GitHub Actions job.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions#adding-a-job-summary
-Must not know: what a report says.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Parts of reports inside of other Markdown, such as a README, refreshed in place.
+"""Refreshes excerpts of reports in other Markdown files, such as a README.
 
 A part stands between `<!-- bench:PART [RUN] [WORD ...] -->` and `<!-- /bench -->`. PART is one of
 `bench.report.excerpts`; RUN is the folder of a run, relative to the file, or nothing for the run
 that is named on the command line; the words choose from it. A part whose first marker ends its
 line stands on lines of its own, any other one inside of a paragraph.
-Must not know: what a part says.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 
 
 class MarkerError(ValueError):
-    """A marker cannot be filled; the message is one line and names a remedy."""
+    """A marker cannot be filled; the message is one line with a remedy."""
 
 
 def refresh(path: Path, run_folder: Path | None = None) -> bool:
-    """Fill every marker of a file; all of them or, where one cannot be filled, none.
+    """Fill every marker of a file, or none if one cannot be filled.
 
     Args:
         path: a Markdown file.
-        run_folder: of the run for markers that name none.
+        run_folder: the run of markers that name none.
 
     Returns:
         Whether the file changed.
@@ -58,7 +57,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
     Args:
         text: the Markdown.
         folder: what the folders of runs in it are relative to.
-        run_folder: of the run for markers that name none.
+        run_folder: the run of markers that name none.
 
     Raises:
         MarkerError: there is no marker, or one is unknown, unclosed or lacks something.
@@ -69,14 +68,14 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
     begun, closed = len(re.findall(_BEGIN, prose)), len(_MARKED.findall(prose))
     if begun != closed or closed != prose.count(_END):
         raise MarkerError(
-            f"{begun} markers begin a part and {prose.count(_END)} end one; close each "
+            f"{begun} markers begin an excerpt and {prose.count(_END)} end one; close each "
             f"`<!-- bench:... -->` with `{_END}`."
         )
     if not begun:
         parts = ", ".join(EXCERPTS)
         raise MarkerError(
-            f"There is no marker; put `<!-- bench:PART -->` and `{_END}` where a part is to "
-            f"stand, with one of these: {parts}."
+            f"There is no marker; add `<!-- bench:PART -->` and `{_END}` where an excerpt belongs. "
+            f"PART is one of: {parts}."
         )
     runs: dict[Path, Run] = {}
 
@@ -86,7 +85,7 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
         where = own or run_folder
         if where is None:
             raise MarkerError(
-                f"`{match['begin']}` names no run; name its folder in it or on the command line."
+                f"`{match['begin']}` names no run; add its folder to it or to the command line."
             )
         if where not in runs:
             runs[where] = read_run(where)
@@ -95,8 +94,8 @@ def refreshed(text: str, folder: Path, run_folder: Path | None = None) -> str:
             return f"{match['begin']}\n{content}\n{_END}"
         if match.start() == 0 or match.string[match.start() - 1] == "\n":
             raise MarkerError(
-                f"`{match['begin']}` begins a line, which Markdown would then show as it is; put "
-                f"a word before it, or `{_END}` on a line of its own."
+                f"`{match['begin']}` begins a line, which Markdown would then not render; put a "
+                f"word before it, or `{_END}` on a separate line."
             )
         return f"{match['begin']}{' '.join(content.split())}{_END}"
 

@@ -1,7 +1,4 @@
-"""The figures of a memory case: how readings become a footprint, growth, and what is left.
-
-Must not know: loaders, rows, how a figure is written.
-"""
+"""Computes the figures of a memory case: footprint, growth and memory left after close."""
 
 from __future__ import annotations
 
@@ -24,12 +21,12 @@ GROWTH_CONFIDENCE = 0.99
 """Of intervals of growth: with 95%, one of twenty loaders would seem to leak by chance."""
 
 MIN_LATER_ROUNDS = 5
-"""Growth is told from the rounds after the first one, which warms up; fewer say nothing."""
+"""Fewest rounds after the first one, which warms up, to compute growth from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes over the baseline in one memory case; `None` where it was not measured.
+    """Bytes over the baseline in one memory case; `None` if it was not measured.
 
     The baseline is the process with its framework, its model and one ceiling round. Differences
     are kept as measured: one below zero says that the kernel took pages back meanwhile.
@@ -81,7 +78,7 @@ class Memory:
 
 
 def read_memory(result: CaseRecord | None) -> Memory | None:
-    """Return the figures of a memory case; `None` where it was not run."""
+    """Return the figures of a memory case; `None` if it was not run."""
     if result is None:
         return None
     raw = result.memory or MemoryRecord()

@@ -1,21 +1,23 @@
-"""How memory develops: against the number of samples, and over the time of a case.
-
-Must not know: how figures are derived, where reports lie.
-"""
+"""The memory plots: footprint against the number of samples, and memory over time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from keras_loader_bench.bench.plan.options import ROW_OPTIONS
+from keras_loader_bench.bench.record.footprint import (
+    loader_readings,
+)
 from keras_loader_bench.bench.record.process_record import Phase
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
@@ -25,9 +27,6 @@ from keras_loader_bench.bench.report.plot_layout import (
     GRID,
     TITLE,
     Styles,
-    lighter,
-    new_figure,
-    page_cache_style,
     short,
 )
 from keras_loader_bench.bench.report.plot_parts import panel_grid, shared_legend
@@ -35,12 +34,14 @@ from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.report.scaling import Scaling, by_options
 
+_SCALING_COLUMNS = 2
 _COLUMNS = 4
 _MIB = 2**20
+_LEAST_MIB = 1.0
+"""The lower end of the logarithmic axis of timelines; smaller sizes are drawn there."""
+
 _MARKED_PHASES = {
-    "model": "model",
-    "ceiling": "ceiling",
-    "loader": "loader",
+    "loader": "loader made",
     "epoch 1": "first epoch",
     "epoch 2": "later epochs",
     "round 2": "later rounds",
@@ -49,23 +50,28 @@ _MARKED_PHASES = {
 
 
 def scaling_figure(lines: Sequence[Scaling], styles: Styles) -> Figure | None:
-    """Draw footprints against samples, with the budget and where loaders died; `None` without any.
+    """Draw footprint against samples, with the budget and where loaders ran out of memory.
 
     Args:
-        lines: what `scalings` returned. Those of one backend and set of options share a panel.
-        styles: of the loaders.
+        lines: the result of `scalings`. Those of one backend and set of options share a panel.
+        styles: the styles of the loaders.
+
+    Returns:
+        The figure; `None` without lines.
     """
     if not lines:
         return None
     panels = by_options(lines)
-    figure = new_figure(6.4 * len(panels), 4.6)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = panel_grid(
+        len(panels), columns=_SCALING_COLUMNS, size=(6.0, 3.7), margin=0.9, sharey=True
+    )
     for ax, (place, group) in zip(axes, panels.items(), strict=True):
         _scaling_panel(ax, group, styles)
         title = short(place or describe(group[0].row, ("backend", "batch_size")), TITLE)
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes[0].set_ylabel("footprint (MiB)")
-    died = Line2D([], [], color=GREY, marker="x", linestyle="", label="died")
+    for ax in axes[::_SCALING_COLUMNS]:
+        ax.set_ylabel("footprint (MiB)")
+    died = Line2D([], [], color=GREY, marker="x", linestyle="", label="did not finish")
     shared_legend(figure, [died] if any(line.died for line in lines) else [], columns=5)
     return figure
 
@@ -84,7 +90,7 @@ def _scaling_panel(ax: Axes, lines: Sequence[Scaling], styles: Styles) -> None:
             label=short(line.row.label),
         )
         if budget is not None:
-            # Above the budget, each loader a little higher: many die at the same size.
+            # Above the budget and staggered, as many loaders fail at the same size.
             heights = [budget / _MIB * 1.18 ** (1 + number)] * len(line.died)
             ax.plot(list(line.died), heights, color=style.color, marker="x", linestyle="")
     if budget is not None:
@@ -112,20 +118,22 @@ def _scaling_panel(ax: Axes, lines: Sequence[Scaling], styles: Styles) -> None:
 
 
 def timeline_figure(run: Run, styles: Styles) -> Figure | None:
-    """Draw the memory of process trees over time, stacked by kind, with the phases.
+    """Draw the memory of process trees over the baseline against time, with the phases.
 
-    A panel for each loader with its options, at its largest number of samples.
+    Each loader has a panel per set of options, at its largest number of samples. All share one
+    logarithmic axis: footprints range from a few MiB to GiB.
 
     Args:
-        run: what `read_run` returned.
-        styles: of the loaders.
+        run: the run.
+        styles: the styles of the loaders.
 
     Returns:
-        The figure; `None` where no case has readings with times.
+        The figure; `None` if no case has a baseline and readings with times.
     """
     chosen: dict[tuple[Any, ...], CaseRecord] = {}
     for result in sorted(run.cases, key=lambda result: result.case.samples):
-        readings = result.memory.readings if result.memory else []
+        memory = result.memory
+        readings = loader_readings(memory) if memory and memory.baseline else []
         if len(readings) > 1 and all(reading.t is not None for reading in readings):
             # Of several sizes, the largest.
             key = tuple(getattr(result.case, name) for name in ROW_OPTIONS if name != "samples")
@@ -138,54 +146,50 @@ def timeline_figure(run: Run, styles: Styles) -> Figure | None:
     )
     for ax, result in zip(axes, results, strict=True):
         _timeline_panel(ax, result, styles[result.case.loader].color)
+    axes[0].set_yscale("log")  # of all panels
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+    axes[0].set_ylim(bottom=_LEAST_MIB, top=1.5 * axes[0].get_ylim()[1])
     for ax in axes[::_COLUMNS]:
-        ax.set_ylabel("MiB")
-    axes[0].set_ylim(bottom=0)  # of all: only now does it know how far up they reach
-    kinds = [
-        Patch(facecolor=GREY, label="private"),
-        Patch(facecolor=lighter(GREY, 0.45), label="shared"),
-        Patch(**page_cache_style(GREY), label="page cache (can be taken back)"),
-        Line2D([], [], color="black", linestyle="--", linewidth=1, label="baseline"),
+        ax.set_ylabel("MiB over baseline", fontsize=8)
+    notes = [
+        Patch(facecolor=to_rgba(GREY, 0.3), edgecolor=GREY, label="private and shared (counts)"),
+        Line2D([], [], color=GREY, linestyle=":", label="page cache (can be reclaimed)"),
     ]
-    figure.legend(handles=kinds, loc="outside lower center", ncols=len(kinds), frameon=False)
+    shared_legend(figure, notes, columns=len(notes))
     return figure
 
 
 def _timeline_panel(ax: Axes, result: CaseRecord, color: str) -> None:
     memory, case = result.memory, result.case
     assert memory is not None
-    readings = memory.readings
-    times = [reading.t or 0.0 for reading in readings]
-    kinds = {
-        "anon": ([r.anon for r in readings], {"facecolor": color}),
-        "shmem": (
-            [r.shmem + r.dev_shm for r in readings],
-            {"facecolor": lighter(color, 0.45)},
-        ),
-        "file": ([r.file for r in readings], page_cache_style(color)),
-    }
-    floor = [0.0] * len(times)
-    for sizes, style in kinds.values():
-        top = [low + size / _MIB for low, size in zip(floor, sizes, strict=True)]
-        ax.fill_between(times, floor, top, **style)
-        floor = top
-    if memory.baseline:
-        baseline = memory.baseline.counted_bytes / _MIB
-        ax.axhline(baseline, color="black", linestyle="--", linewidth=1)
-    _mark_phases(ax, memory.phases, max(times))
+    assert memory.baseline is not None
+    baseline, readings = memory.baseline, loader_readings(memory)
+    start = readings[0].t or 0.0
+    times = [(reading.t or 0.0) - start for reading in readings]
+    counted = [reading.counted_bytes - baseline.counted_bytes for reading in readings]
+    cached = [reading.file - baseline.file for reading in readings]
+    held = [max(size / _MIB, _LEAST_MIB) for size in counted]
+    ax.fill_between(times, _LEAST_MIB, held, facecolor=to_rgba(color, 0.3))
+    ax.plot(times, held, color=color, linewidth=1.2)
+    cache = [max(size / _MIB, _LEAST_MIB) for size in cached]
+    ax.plot(times, cache, color=color, linewidth=1.2, linestyle=":")
+    phases = [replace(each, t=each.t - start) for each in memory.phases]
+    _mark_phases(ax, phases, times[-1])
     label = row_label(case.loader, case.num_workers)
     if result.died_of_budget:
         label += f", {cells.outcome(result.outcome, None)}"
     options = f"{case.backend}, {case.samples:,} samples"
     title = "\n".join(short(line) for line in (label, options))
     ax.set_title(title, loc="left", fontsize=8)
-    ax.set_xlim(0, max(times))
-    ax.set_xlabel("s", fontsize=8)
+    ax.set_xlim(0, times[-1])
+    ax.set_xlabel("seconds since the baseline", fontsize=7)
     ax.tick_params(labelsize=7)
+    ax.grid(axis="y", color=GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
 
 
 def _mark_phases(ax: Axes, phases: Sequence[Phase], end: float) -> None:
-    """Draw where phases begin; of two that begin almost together the later one has a name."""
+    """Draw where phases begin. Of two that begin almost together, only the later has a label."""
     marked = [phase for phase in phases if phase.name in _MARKED_PHASES]
     starts = [*(phase.t for phase in marked), math.inf]
     for phase, next_start in zip(marked, starts[1:], strict=True):

@@ -1,7 +1,4 @@
-"""The report's section on memory: one table of cases, one of sizes, and what follows for a reader.
-
-Must not know: how figures are derived.
-"""
+"""The memory section of a report: a table of cases, a table of sizes, and their findings."""
 
 from __future__ import annotations
 
@@ -21,17 +18,17 @@ METRIC_NAMES = {
     "uss": "USS, private memory only",
     "rss": "RSS, page cache included",
 }
-"""Metric -> what a reader is told that was read."""
+"""The metrics by the names that reports use."""
 
 _MIB = 2**20
 
 
 def memory_tables(rows: Sequence[Row], lines: Sequence[Scaling]) -> list[Table]:
-    """Return the tables of the section; none where no memory case was run.
+    """Return the tables of the section; none if no memory case was run.
 
     Args:
-        rows: those that were not skipped.
-        lines: what `scalings` made of the run.
+        rows: the rows that were not skipped.
+        lines: the result of `scalings`.
     """
     measured = [row for row in rows if row.memory is not None]
     tables = [_cases(measured)] if measured else []
@@ -44,10 +41,10 @@ _COLUMNS: Mapping[str, Callable[[Memory], str]] = {
         f"{cells.mebibytes(memory.anon_bytes)} + {cells.mebibytes(memory.shmem_bytes)}"
     ),
     "page cache (MiB)": lambda memory: cells.mebibytes(memory.page_cache_bytes),
-    "unseen spike, at most (MiB)": lambda memory: cells.mebibytes(memory.unseen_bytes),
-    "growth a round (MiB)": lambda memory: growth(memory.growth),
+    "largest unseen spike (MiB)": lambda memory: cells.mebibytes(memory.unseen_bytes),
+    "growth per round (MiB)": lambda memory: growth(memory.growth),
     "left after close (MiB)": lambda memory: cells.mebibytes(memory.left_bytes),
-    "budget kept by": lambda memory: memory.enforcement or cells.NOT_RUN,
+    "budget enforced by": lambda memory: memory.enforcement or cells.NOT_RUN,
 }
 
 
@@ -55,7 +52,7 @@ def _cases(rows: Sequence[Row]) -> Table:
     names = differing(rows)
     columns = dict(_COLUMNS)
     if not any(row.memory and row.memory.enforcement for row in rows):
-        del columns["budget kept by"]
+        del columns["budget enforced by"]
     headings = [*(HEADINGS[name] for name in names), "loader", *columns]
     body = []
     for row in rows:
@@ -64,13 +61,13 @@ def _cases(rows: Sequence[Row]) -> Table:
     metrics = {row.memory.metric for row in rows if row.memory}
     named = "; ".join(METRIC_NAMES.get(metric, metric) for metric in sorted(metrics))
     return Table(
-        text=f"Metric: {named}. All figures are over the baseline, of the whole process tree.",
+        text=f"Metric: {named}. All figures are over the baseline, for the whole process tree.",
         lines=[headings, *body],
     )
 
 
 def _memory_cell(memory: Memory | None, write: Callable[[Memory], str], number: int) -> str:
-    """How a case ended stands in its first cell only; what it held until then in all."""
+    """Write a cell; only the first one of a row says how the case ended."""
     if memory is None:
         return cells.NOT_RUN
     if number == 0:
@@ -79,7 +76,7 @@ def _memory_cell(memory: Memory | None, write: Callable[[Memory], str], number: 
 
 
 def footprint(memory: Memory) -> str:
-    """Write a footprint in MiB; one of another metric than PSS names it."""
+    """Write a footprint in MiB, with its metric if that is not PSS."""
     text = cells.mebibytes(memory.footprint_bytes)
     return (
         text
@@ -89,7 +86,7 @@ def footprint(memory: Memory) -> str:
 
 
 def growth(slope: Slope | None) -> str:
-    """Write growth in MiB a round with its interval: `0.02 (-0.05 - 0.10)`."""
+    """Write growth in MiB per round with its interval: `0.02 (-0.05 - 0.10)`."""
     if slope is None:
         return "too few rounds"
     if slope.low is None or slope.high is None:
@@ -109,10 +106,10 @@ def _sizes(lines: Sequence[Scaling]) -> Table:
         *(HEADINGS[name] for name in names),
         "loader",
         *(f"{size:,}" for size in sizes),
-        "KiB a sample",
+        "KiB per sample",
     ]
     if budget is not None:
-        headings += ["dies between", "predicted"]
+        headings += ["limit between", "predicted limit"]
     body = []
     for line in lines:
         texts = [_size_cell(line.sizes.get(size)) for size in sizes]
@@ -135,7 +132,7 @@ def _size_cell(memory: Memory | None) -> str:
 
 
 def per_sample(line: Scaling) -> str:
-    """Write the slope in KiB a sample: `24.6 (24.1 - 25.0)`, or that there is none."""
+    """Write the slope in KiB per sample, such as `24.6 (24.1 - 25.0)`, or `bounded`."""
     if line.bounded:
         return "bounded"
     slope = line.line
@@ -149,7 +146,7 @@ def per_sample(line: Scaling) -> str:
 
 
 def size_text(count: int) -> str:
-    """Write bytes with the unit that suits: `1 GiB`, `512 MiB`."""
+    """Write bytes with a suitable unit: `1 GiB`, `512 MiB`."""
     for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if count >= unit:
             return f"{count / unit:.4g} {name}"
@@ -161,11 +158,11 @@ def scaling_findings(
     memory_bytes: int | None = None,
     write_name: Callable[[str], str] = cells.code,
 ) -> list[str]:
-    """Say what each loader needs for a sample, where it dies, and what this machine can hold.
+    """Return per loader the memory per sample, the limit of a budget and that of the machine.
 
     Args:
-        lines: those of one set of options.
-        memory_bytes: of this machine; `None`: unknown.
+        lines: the lines of one set of options.
+        memory_bytes: memory of the machine; `None` if unknown.
         write_name: writes the name of a loader.
     """
     found = [_finding(line, write_name(line.row.label), memory_bytes) for line in lines]
@@ -180,17 +177,17 @@ def _finding(line: Scaling, name: str, memory_bytes: int | None) -> str | None:
         return f"{name} stays at {stays} from {min(lived):,} to {max(lived):,} samples."
     parts = []
     if line.line is not None:
-        parts.append(f"needs {cells.significant(line.line.value / 1024)} KiB a sample")
+        parts.append(f"needs {cells.significant(line.line.value / 1024)} KiB per sample")
     if line.bracket is not None and line.budget_bytes is not None:
         survived, died = line.bracket
-        where = f"between {survived:,} and {died:,}" if survived else f"already with {died:,}"
-        parts.append(f"dies under {size_text(line.budget_bytes)} {where} samples")
+        where = f"between {survived:,} and {died:,}" if survived else f"already at {died:,}"
+        parts.append(f"exceeds a budget of {size_text(line.budget_bytes)} {where} samples")
     if not parts:
         return None
     text = f"{name} {cells.enumeration(parts)}"
     if memory_bytes is not None and (capacity := line.capacity(memory_bytes)) is not None:
         gib = cells.significant(memory_bytes / 2**30)
-        text += f": the {gib} GiB of this machine hold {_count(capacity)} samples"
+        text += f"; the {gib} GiB of this machine would hold {_count(capacity)} samples"
     return f"{text}."
 
 

@@ -1,7 +1,4 @@
-"""Speed against memory: the rows that no other one beats in both.
-
-Must not know: how it is drawn or written.
-"""
+"""Finds the Pareto front of speed and memory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Where a plot puts its rows, and how each is told apart: place, label, colour, hatch.
-
-Must not know: figures of cases, files.
-"""
+"""The layout of rows in plots, and the colours, markers and hatches of loaders."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
-"""Okabe and Ito's palette, which stays apart under every common form of colour blindness."""
+"""Okabe and Ito's palette, which is safe for all common forms of colour blindness."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -30,15 +27,18 @@ INK = "black"
 GREY = "#555555"
 GRID = "#dddddd"
 
+DPI = 144
+"""Dots per inch of PNG files: 1.5 per CSS pixel, so that they are sharp on most screens."""
+
 LABEL, TITLE = 40, 70
-"""Characters of a label and of a title; longer ones would leave no room for the plot."""
+"""Most characters of a label and of a title, so that the plot has room."""
 
 _ROW_INCHES = 0.34
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How a loader is drawn in every plot: three marks, so that none depends on colour alone."""
+    """How a loader is drawn in every plot, never by colour alone."""
 
     color: str
     marker: str
@@ -46,7 +46,7 @@ class Style:
 
     @property
     def bar(self) -> dict[str, Any]:
-        """Return how its bars are filled."""
+        """The fill of its bars."""
         return {
             "facecolor": self.color,
             "edgecolor": "white",
@@ -56,16 +56,16 @@ class Style:
 
 
 Styles = Mapping[str, Style]
-"""Loader -> its style, whatever its options and workers."""
+"""The styles by loader, for all options and workers."""
 
 
 def loader_styles(loaders: Iterable[str], known: Sequence[str] = ()) -> dict[str, Style]:
-    """Give every loader its style.
+    """Assign a style to every loader.
 
     Args:
-        loaders: those of a run.
-        known: all that there are, measured or not, in an order that stays: so that a loader looks
-            the same in every run. Older runs do not tell.
+        loaders: the loaders of a run.
+        known: all registered loaders in a fixed order, so that a loader looks the same in every
+            run. Older runs do not record them.
     """
     names = list(dict.fromkeys([*known, *sorted(set(loaders))]))
     return {
@@ -83,17 +83,17 @@ class Layout:
     """The vertical axis of a plot, the same in all plots of a run."""
 
     positions: Sequence[int]
-    """Where each row stands, from the top."""
+    """The position of each row, from the top."""
 
     labels: Sequence[str]
-    """What stands beside each row."""
+    """The label of each row."""
 
     headings: Mapping[int, str]
-    """Position -> the options of the rows below it; empty where all rows have the same."""
+    """Headings by position: the options of the rows below; empty if all rows share them."""
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Self:
-        """Lay out rows; those under one heading are compared with each other."""
+        """Lay out rows in groups that are compared, each with a heading."""
         names, groups = differing(rows), by_config(rows)
         positions: list[int] = []
         headings: dict[int, str] = {}
@@ -110,7 +110,7 @@ class Layout:
         )
 
     def figure(self, width: float, *, legend: bool) -> Figure:
-        """Return an empty figure that is high enough for all rows."""
+        """Return an empty figure with enough height for all rows."""
         height = 1.0 + 0.35 * legend + _ROW_INCHES * max(self.positions[-1] + 1, 2)
         return new_figure(width, height)
 
@@ -125,7 +125,7 @@ class Layout:
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x", color=GRID, linewidth=0.8)
         ax.axvline(0, color=GREY, linewidth=1)
-        for y in list(self.headings)[1:]:  # only rows between two lines are compared
+        for y in list(self.headings)[1:]:  # only rows of one group are compared
             ax.axhline(y - 0.5, color="#999999", linewidth=0.8)
         ax.set_axisbelow(True)
         ax.set_xlabel(unit)
@@ -133,13 +133,13 @@ class Layout:
 
 
 def short(text: str, room: int = LABEL) -> str:
-    """Return text from elsewhere as a plot has room for it, in characters that every font has."""
+    """Shorten untrusted text for a plot, in characters that every font has."""
     line = cells.ascii_line(text)
     return line if len(line) <= room else f"{line[: room - 2]}.."
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches."""
+    """Return an empty figure of a size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -152,9 +152,9 @@ def lighter(color: str, share: float) -> str:
 
 
 def page_cache_style(color: str) -> dict[str, Any]:
-    """Return how memory is filled that the kernel takes back."""
+    """Return the fill for page cache, which the kernel can reclaim."""
     return {
-        "facecolor": to_rgba(color, 0.2),  # on whatever the page has for paper
+        "facecolor": to_rgba(color, 0.2),
         "edgecolor": color,
         "linestyle": ":",
         "linewidth": 0.8,

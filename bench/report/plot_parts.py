@@ -1,7 +1,4 @@
-"""What several plots draw alike: panels, lines with intervals, and one legend for all panels.
-
-Must not know: rows, cases, files.
-"""
+"""Parts that several plots share: panels, lines with intervals, labels of points, legends."""
 
 from __future__ import annotations
 
@@ -12,11 +9,16 @@ from typing import Any
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
 from keras_loader_bench.bench.report.plot_layout import Style, new_figure
 from keras_loader_bench.bench.statistics import Estimate
 
 _LEAST_WIDTH = 6.4
+
+_PLACES = ((6, 4), (-6, -4), (6, -4), (-6, 4), (0, 9), (0, -9), (6, 14), (-6, -14))
+"""Places of a label, in points from its point; the first free one is used."""
 
 
 def panel_grid(
@@ -28,15 +30,15 @@ def panel_grid(
     least_width: float = _LEAST_WIDTH,
     sharey: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels, line by line, and their axes.
+    """Return a figure with a grid of panels, and the axes of the panels.
 
     Args:
-        count: of panels.
-        columns: panels side by side, at most.
+        count: number of panels.
+        columns: most panels in one line of the grid.
         size: width and height of a panel, in inches.
-        margin: inches above and below all panels.
-        least_width: of the figure, in inches.
-        sharey: whether all have the same vertical axis.
+        margin: height added for the legend and titles, in inches.
+        least_width: smallest width of the figure, in inches.
+        sharey: whether all panels share one vertical axis.
     """
     columns = min(columns, count)
     lines = math.ceil(count / columns)
@@ -58,11 +60,11 @@ def interval_line(
     """Draw medians as a line, with their intervals.
 
     Args:
-        ax: where.
-        points: x and the estimate there, by x.
+        ax: the axes to draw on.
+        points: pairs of x and its estimate, sorted by x.
         style: colour and marker.
-        scale: what one of the axis is, in the unit of the estimates.
-        look: further settings of Matplotlib's `errorbar`.
+        scale: one unit of the axis, in the unit of the estimates.
+        look: more arguments for Matplotlib's `errorbar`.
     """
     xs, estimates = zip(*points, strict=True)
     medians = [each.median / scale for each in estimates]
@@ -74,22 +76,65 @@ def interval_line(
     )
 
 
-def shared_legend(figure: Figure, notes: Sequence[Artist] = (), *, columns: int) -> None:
-    """Name each line once, whatever panels it is in, and then what else is drawn.
+def label_points(ax: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Write a text next to each point, where it covers no marker and no earlier text.
 
     Args:
-        figure: with all its panels drawn.
-        notes: further entries.
-        columns: of the legend.
+        ax: axes with their final limits; all markers are drawn.
+        points: x, y and text. The texts are placed in this order.
     """
-    handles = {
-        handle.get_label(): handle
-        for ax in figure.axes
-        for handle in ax.get_legend_handles_labels()[0]
-    }
-    figure.legend(
-        handles=[*handles.values(), *notes],
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-    )
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # lays the figure out: sizes in pixels are known from here on
+    taken = [
+        Bbox.from_bounds(x - 6, y - 6, 12, 12)
+        for line in ax.lines
+        if line.get_linestyle() == "None"
+        for x, y in ax.transData.transform(line.get_xydata())
+    ]
+    for x, y, text in points:
+        found: list[tuple[float, Annotation, Bbox]] = []
+        for dx, dy in _PLACES:
+            label = ax.annotate(
+                text,
+                (x, y),
+                (dx, dy),
+                textcoords="offset points",
+                fontsize=7.5,
+                ha="left" if dx > 0 else "right" if dx < 0 else "center",
+                va="bottom" if dy > 0 else "top" if dy < 0 else "center",
+            )
+            box = label.get_window_extent()
+            inside = Bbox.intersection(box, ax.bbox)
+            outside = 1 - (inside.width * inside.height if inside else 0) / (box.width * box.height)
+            overlaps = sum(box.overlaps(other) for other in taken)
+            found.append((overlaps + outside, label, box))
+        _, best, box = min(found, key=lambda each: each[0])
+        for _, label, _ in found:
+            if label is not best:
+                label.remove()
+        taken.append(box)
+
+
+def shared_legend(figure: Figure, notes: Sequence[Artist] = (), *, columns: int) -> None:
+    """Draw one legend for all panels; a label that several panels use appears once.
+
+    Args:
+        figure: the figure, with all panels drawn.
+        notes: more entries.
+        columns: most columns; fewer are used where the figure is too narrow.
+    """
+    handles: dict[object, Artist] = {}
+    for ax in figure.axes:
+        for handle in ax.get_legend_handles_labels()[0]:
+            handles.setdefault(handle.get_label(), handle)
+    for fewer in range(columns, 0, -1):
+        legend = figure.legend(
+            handles=[*handles.values(), *notes],
+            loc="outside lower center",
+            ncols=fewer,
+            frameon=False,
+        )
+        if fewer == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()

@@ -1,6 +1,6 @@
-"""The plots of a report: which there are, what they show, and their files.
+"""Draws the plots of a report and writes their files.
 
-Each is one function in a module of its kind. Must not know: how figures are derived, who looks.
+Each plot is one function in a `*_plots.py` or `*_plot.py` module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from keras_loader_bench.bench.report.bar_plots import (
 from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_plot import emulation_figure
 from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
-from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.plot_layout import DPI, loader_styles
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.report.scaling import Scaling
 from keras_loader_bench.bench.report.trade_off_plots import pareto_figure, workers_figure
@@ -39,45 +39,42 @@ CAPTIONS = MappingProxyType(
         "pareto": "Feed rate against footprint, and which loaders no other beats in both",
         "footprint": "Memory of each loader over the baseline",
         "scaling": "Footprint of each loader against the number of samples",
-        "timeline": "Memory of each loader's process tree over time",
+        "timeline": "Memory of each loader's process tree over the baseline, against time",
     }
 )
-"""Name of a plot -> what it shows, for readers who cannot see it; in the order of a report."""
+"""What each plot shows, by its name; also its accessible name. In the order of the report."""
 
 _STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.spines.left": False,
-    "font.family": ["DejaVu Sans"],  # the one font that comes with Matplotlib
+    "font.family": ["DejaVu Sans"],  # comes with Matplotlib, so every machine has it
     "font.size": 9,
     "hatch.linewidth": 0.6,
-    "svg.hashsalt": "keras-loader-bench",  # the same run gives the same bytes
+    "svg.hashsalt": "keras-loader-bench",  # the same run produces the same bytes
 }
 
-
 _COLORS = 128
-"""Of a PNG: plots have few, and their edges are the mixtures of two."""
+"""Palette size of a PNG: enough for the few colours of a plot and its antialiased edges."""
 
 
 @contextmanager
-def plot_style(**settings: Any) -> Iterator[None]:
-    """Draw and write in the style of all plots; `settings` are Matplotlib's."""
-    style: Any = {**_STYLE, **settings}
-    with mpl.rc_context(style):
+def plot_style() -> Iterator[None]:
+    """Draw and write in the style that all plots share."""
+    with mpl.rc_context(_STYLE):
         yield
 
 
 def figures(run: Run, rows: Sequence[Row], lines: Sequence[Scaling]) -> dict[str, Figure]:
-    """Draw what was measured.
+    """Draw the plots of a run.
 
     Args:
         run: the content of `run.json`.
-        rows: what `rows_from_run` returned.
-        lines: what `scalings` returned.
+        rows: the result of `rows_from_run`.
+        lines: the result of `scalings`.
 
     Returns:
-        Name of a plot -> the figure, in the order of `CAPTIONS`; none for which nothing was
-        measured.
+        The figures by name, in the order of `CAPTIONS`. A plot without data is left out.
     """
     styles = loader_styles((row.loader for row in rows), run.loaders)
     with plot_style():
@@ -87,25 +84,25 @@ def figures(run: Run, rows: Sequence[Row], lines: Sequence[Scaling]) -> dict[str
             "workers": workers_figure(rows, styles),
             "emulated": emulation_figure(emulations(rows), styles),
             "pareto": pareto_figure(rows, styles),
-            # Bars of every size would say less than a line.
+            # With several sizes, the scaling plot replaces the bars.
             "footprint": None if lines else footprint_figure(rows, styles),
             "scaling": scaling_figure(lines, styles),
             "timeline": timeline_figure(run, styles),
         }
         found = {name: figure for name in CAPTIONS if (figure := drawn[name]) is not None}
         for figure in found.values():
-            # Laid out once, not for each of its files: that takes longer than drawing it.
+            # Layout takes longer than drawing, so do it once for both files.
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
     return found
 
 
 def write_plots(drawn: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write figures as SVG and as PNG, the latter with few colours, which makes it small.
+    """Write each figure as SVG and as PNG.
 
     Args:
-        drawn: name -> figure.
-        folder: where the files go.
+        drawn: the figures by name.
+        folder: where to write the files.
 
     Returns:
         The files written.
@@ -115,16 +112,15 @@ def write_plots(drawn: Mapping[str, Figure], folder: Path) -> list[Path]:
         for name, figure in drawn.items():
             written += [folder / f"{name}.svg", folder / f"{name}.png"]
             figure.savefig(written[-2], metadata={"Date": None, "Creator": None})
-            pixels = io.BytesIO()
-            figure.savefig(pixels, dpi=120, format="png")
-            image = Image.open(pixels).convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
-            image.save(written[-1], optimize=True)
+            written[-1].write_bytes(png_bytes(figure))
     return written
 
 
-def svg_text(figure: Figure) -> str:
-    """Return a figure as SVG whose text is text, for a page that brings fonts."""
-    file = io.StringIO()
-    with plot_style(**{"svg.fonttype": "none"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG with few colours, which makes it small."""
+    pixels, small = io.BytesIO(), io.BytesIO()
+    with plot_style():
+        figure.savefig(pixels, dpi=DPI, format="png")
+    image = Image.open(pixels).convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
+    image.save(small, format="png", optimize=True)
+    return small.getvalue()

@@ -1,8 +1,7 @@
-"""Who may be compared, and who is ahead: by rate and by AU.
+"""Decides which rows are compared and which are ahead, by rate and AU.
 
 Only cases that ended well and whose batches are proven identical take part. A row counts as behind
 only where both figures say so: a rate says that a process was slower, AU that its loader was.
-Must not know: how a conclusion is worded.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def ranked_utilizations(rows: Sequence[Row], case: CaseOf) -> dict[str, Estimate
 
 
 def apart(rows: Sequence[Row], case: CaseOf, one: str, other: str) -> bool:
-    """Whether two labels differ beyond doubt: rate and AU are both apart, in the same direction."""
+    """Whether two rows clearly differ: both rate and AU are apart, in the same direction."""
     rates, utilizations = ranked_rates(rows, case), ranked_utilizations(rows, case)
     higher = []
     for figures in (rates, utilizations):
@@ -92,7 +91,7 @@ def best_loaders(rows: Iterable[Row]) -> list[Best]:
     Best is the highest median feed rate among the rows that may be ranked.
 
     Args:
-        rows: what `rows_from_run` returned: sorted by options.
+        rows: the result of `rows_from_run`: sorted by options.
 
     Returns:
         One entry for each `Config` that has a feed rate which may be ranked, in their order.

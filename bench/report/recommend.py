@@ -1,9 +1,8 @@
-"""Which loader to use: a rule that a reader can check, and what would change its answer.
+"""Decides which loader to recommend, by a rule that readers can check.
 
-The rule, over the rows of one set of options: it stays within its memory budget, if it had one; its
-batches are proven identical; it has the highest AU of training. Who is not proven behind that is as
-good; then the smallest footprint decides, and then the fewest dependencies.
-Must not know: loaders, files.
+The rule, among the rows of one set of options: keep rows within the memory budget, if there is one,
+whose batches are proven identical. Take the highest AU of training and all rows that are not proven
+slower. Of these, the smallest footprint wins, then the fewest dependencies.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def recommend(rows: Sequence[Row]) -> list[Recommendation]:
     """Apply the rule to the rows of a run.
 
     Args:
-        rows: what `rows_from_run` returned: sorted by options.
+        rows: the result of `rows_from_run`: sorted by options.
 
     Returns:
         One recommendation for each set of options of which anything was timed.
@@ -99,7 +98,7 @@ def _recommend(group: Sequence[Row], bench: str, case: CaseOf) -> Recommendation
 
 
 def _unfit(row: Row, bench: str, case: CaseOf) -> str | None:
-    """Why a row takes no part; `None`: it does."""
+    """Return why a row takes no part; `None` if it does."""
     measured = case(row)
     if row.memory is not None and row.memory.outcome in DEATHS and row.memory.enforcement:
         return "does not fit into the memory budget"

@@ -1,7 +1,4 @@
-"""A recommendation in words: the answer, its reason, and what it would take to change it.
-
-Must not know: the rule.
-"""
+"""Words a recommendation: the answer, its reasons, and what would change it."""
 
 from __future__ import annotations
 
@@ -13,24 +10,20 @@ from keras_loader_bench.bench.report.row_options import describe
 
 
 def recommendation_text(found: Recommendation) -> list[Markdown]:
-    """Write a recommendation: the answer, its reason, and what it would take to change it.
-
-    Returns:
-        Sentences as Markdown: the answer first, in bold; then the reason; then the rest.
-    """
+    """Return Markdown sentences: the answer in bold, the reasons, what would change it."""
     place = _place(found)
     if found.row is None:
         reasons = _reasons(found.excluded)
         return [
             Markdown(f"**On this machine, with {place}: no loader can be recommended.**"),
-            Markdown(f"{reasons} More rounds, or what failed put right, would change that."),
+            Markdown(f"{reasons} More rounds or a fix of what failed may change that."),
         ]
     answer = f"**On this machine, with {place}: use {code(found.row.label)}.** {_figures(found)}"
     return [Markdown(text) for text in (answer, _reason(found), _change(found)) if text]
 
 
 def recommendation_title(found: Recommendation) -> Markdown:
-    """Name a recommendation where its reasons stand: `jax, batch size 64: sequence`, in bold."""
+    """Return the title of the reasons in bold, such as `jax, batch size 64: sequence`."""
     what = "no loader" if found.row is None else code(found.row.label)
     return Markdown(f"**{_place(found)}: {what}.**")
 
@@ -69,28 +62,28 @@ def _reason(found: Recommendation) -> str:
     assert row is not None
     assert case is not None
     assert case.utilization is not None
-    what = "AU of training" if found.bench == "train" else "AU of feeding (training not measured)"
+    what = "AU of training" if found.bench == "train" else "AU of feed (training was not measured)"
     au = cells.interval(case.utilization, fraction)
     first = f"Its batches are proven identical, and its {what} is {au}"
     if not found.tied:
         alone = len(ranked_rates(found.rows, CASES[found.bench])) < 2
-        return f"{first}, {'with none to compare it to' if alone else 'ahead of all others'}."
+        return f"{first}, {'with no other loader to compare' if alone else 'ahead of all others'}."
     names = cells.enumeration([code(other.label) for other in found.tied])
     size = row.footprint_bytes
     sizes = [
         other for other in (other.footprint_bytes for other in found.tied) if other is not None
     ]
-    by = "the fewest dependencies and workers"
+    by = "no more dependencies or workers than the others"
     if size is not None and (not sizes or min(sizes) > same_footprint_limit(size)):
         by = "the smallest footprint"
     elif size is not None:
-        by = f"{by} of those with the smallest footprint"
+        by = "about the smallest footprint, and no more dependencies or workers than others with it"
     verb = "is" if len(found.tied) == 1 else "are"
-    return f"{first}; {names} {verb} not proven behind or ahead. Of these it has {by}."
+    return f"{first}; {names} {verb} not proven slower or faster. Of these, it has {by}."
 
 
 def _change(found: Recommendation) -> str:
-    """What it would take to change the answer, and who took no part."""
+    """Return what would change the answer, and which loaders were left out."""
     row, case = found.row, found.case
     assert row is not None
     assert case is not None
@@ -98,11 +91,11 @@ def _change(found: Recommendation) -> str:
     texts = []
     sizes = sorted((s, r.label) for r in found.tied if (s := r.footprint_bytes) is not None)
     if found.tied:
-        texts.append("more rounds, if they prove one of these ahead or behind")
+        texts.append("more rounds, if they prove one of these faster or slower")
     if sizes and row.footprint_bytes is not None:
         texts.append(
             f"a footprint above the {mebibytes(sizes[0][0])} MiB of {code(sizes[0][1])}, "
-            "which comes next"
+            "the next loader"
         )
     behind = [
         (au.median, label)
@@ -112,7 +105,7 @@ def _change(found: Recommendation) -> str:
     if behind:
         au, label = max(behind)
         texts.append(
-            f"an AU of {fraction(case.utilization.median)} from {code(label)}, which has "
+            f"an AU of {fraction(case.utilization.median)} for {code(label)} instead of "
             f"{fraction(au)}"
         )
     said = f"What would change it: {'; '.join(texts)}." if texts else ""

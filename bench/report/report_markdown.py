@@ -1,7 +1,4 @@
-"""`report.md`: what stands where. The wording around it is in `report.md.j2`.
-
-Must not know: how figures are derived.
-"""
+"""Renders `report.md` from its template `report.md.j2`."""
 
 from __future__ import annotations
 
@@ -83,7 +80,7 @@ def report_markdown(
             blocks=audit_blocks(shown),
             plots=plots,
             captions=CAPTIONS,
-            left={"budget kept by", *TEXT_COLUMNS},
+            left={"budget enforced by", *TEXT_COLUMNS},
             endings=endings(run),
             skipped=skipped_cases(run),
             missing=missing_cases(run),
@@ -103,14 +100,14 @@ def _backends(backends: Mapping[str, BackendRecord]) -> str:
 
 
 def environment(folder: Path) -> jinja2.Environment:
-    """Return what renders the Markdown templates of a folder: all text in them is escaped."""
+    """Return an environment for the Markdown templates of a folder that escapes all values."""
     made = jinja2.Environment(  # noqa: S701 - Markdown, escaped by `finalize`
         loader=jinja2.FileSystemLoader(folder),
         finalize=lambda value: value if isinstance(value, Markdown) else cells.prose(value),
         keep_trailing_newline=True,
         lstrip_blocks=True,
         trim_blocks=True,
-        undefined=jinja2.ChainableUndefined,
+        undefined=jinja2.StrictUndefined,
     )
     filters: dict[str, Callable[..., str]] = {
         "backends": _backends,

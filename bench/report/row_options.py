@@ -1,8 +1,6 @@
-"""The options that rows may differ in, and how they are named beside a loader.
+"""Names the options of rows in reports.
 
 The number of workers is none of them: rows that differ in it alone are compared.
-
-Must not know: figures, files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""One row a loader, its workers and its options: what its feed, training and memory cases say.
+"""Merges cases into rows: one per loader, number of workers and set of options.
 
 Owns: which cases belong together, and which of them may be ranked.
-Must not know: how raw values become figures, how a figure is written, sorted out or drawn.
 """
 
 from __future__ import annotations

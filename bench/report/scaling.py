@@ -1,6 +1,6 @@
-"""Memory against samples: what a loader needs for each, and where it breaks under a budget.
+"""Memory against samples: memory per sample, and the limit under a budget.
 
-Owns: which cases belong to one line, and what follows from it. Must not know: how it is shown.
+Owns: which cases belong to one line, and what follows from it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Scaling:
 
     @property
     def line(self) -> Slope | None:
-        """Footprint against samples, in bytes; `None` where sizes that lived are too much alike."""
+        """Footprint against samples, in bytes; `None` if the sizes are too similar."""
         lived = self.lived
         if not lived or max(lived) < MIN_RANGE * min(lived):
             return None
@@ -109,7 +109,7 @@ class Scaling:
         """Return how many samples so much memory would hold, baseline included.
 
         Returns:
-            Samples; `None` where the footprint does not grow.
+            Samples; `None` if the footprint does not grow.
         """
         baselines = [m.baseline_bytes for _, m in self._all() if m.baseline_bytes is not None]
         return self._samples_in(memory_bytes - max(baselines, default=0))

@@ -1,12 +1,12 @@
-"""How far the machine let the rounds be trusted: what disturbed them, and what to do about it.
+"""Decides which warnings a report gives about disturbed rounds, and words them.
 
-In the manner of pyperf's warnings (https://pyperf.readthedocs.io/en/latest/analyze.html), over all
-cases of a run. Owns: when a warning is given. Must not know: rows, loaders, files.
+Modelled on pyperf's warnings (https://pyperf.readthedocs.io/en/latest/analyze.html), over all cases
+of a run. Each warning begins with a bold summary; the details and a remedy follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -19,19 +19,19 @@ from keras_loader_bench.bench.report.figures import round_figures
 from keras_loader_bench.bench.statistics import MIN_ROUNDS
 
 SPREAD = 0.10
-"""Standard deviation of rounds / their mean, from which on they are called unsteady; pyperf's."""
+"""Standard deviation divided by mean above which rounds are called uneven; pyperf's limit."""
 
 DRIFT = 0.10
-"""Change from the first to the last round, as far as it is a trend, from which on it is told."""
+"""Change from the first to the last round, by their trend, above which a case drifts."""
 
 DRIFT_CONFIDENCE = 0.99
-"""That a trend is none by chance: many cases are looked at."""
+"""Confidence of a trend. High, because every case of a run is tested."""
 
 BUSY = 0.10
-"""Share of the cores that others keep busy, from which on a machine is called so."""
+"""Share of the cores used by other processes above which a machine is called busy."""
 
 STOLEN = 0.02
-"""Share of the time in which a hypervisor let the machine wait, from which on it is told."""
+"""Share of CPU time stolen by the hypervisor above which a report warns."""
 
 SWAPPED_BYTES = 2**20
 
@@ -39,7 +39,7 @@ _NAMED = 4
 
 
 def stability_warnings(run: Run) -> list[Markdown]:
-    """Return what disturbed a run, and what to do about each: sentences.
+    """Return one warning per kind of disturbance.
 
     Args:
         run: what `read_run` returned; older ones tell less.
@@ -53,15 +53,15 @@ def stability_warnings(run: Run) -> list[Markdown]:
 
 
 Timed = Mapping[str, tuple[CaseRecord, list[float]]]
-"""Id of a timed case -> the case, and the rate of each of its rounds."""
+"""The timed cases by id, each with the rates of its rounds."""
 
 
 def _few(run: Run, timed: Timed) -> Iterator[str]:
     few = [name for name, (_, rates) in timed.items() if len(rates) < MIN_ROUNDS]
     if few:
         yield (
-            f"**Too few rounds** for an interval ({MIN_ROUNDS} at least) in {_named(few)}: give "
-            f"`--rounds {MIN_ROUNDS}` or more, and leave `--quick` away."
+            f"**Too few rounds for an interval in {_cases(few)}**: {_named(few)}. Use "
+            f"`--rounds {MIN_ROUNDS}` or more, without `--quick`."
         )
 
 
@@ -74,10 +74,10 @@ def _spread(run: Run, timed: Timed) -> Iterator[str]:
     wide = _above(SPREAD, spreads)
     if wide:
         yield (
-            f"**Rounds are spread** by more than {SPREAD:.0%} (standard deviation / mean) in "
-            f"{len(wide)} of {len(spreads)} timed cases, most in {code(wide[0])} "
-            f"({spreads[wide[0]]:.0%}): end what else runs, fix the clock of the CPU, or give more "
-            "`--rounds`. The intervals hold all the same; they are wide."
+            f"**Rounds vary by more than {SPREAD:.0%} in {len(wide)} of {len(spreads)} timed "
+            f"cases** (standard deviation / mean), most in {code(wide[0])} "
+            f"({spreads[wide[0]]:.0%}). Stop other programs, fix the CPU frequency or use more "
+            "`--rounds`. Intervals of such cases are wide."
         )
 
 
@@ -91,29 +91,30 @@ def _drift(run: Run, timed: Timed) -> Iterator[str]:
         worst = max(drifting, key=lambda name: abs(drifting[name]))
         how = "slower" if drifting[worst] > 0 else "faster"
         yield (
-            f"**Rounds drift**: {_named(list(drifting))} became steadily slower or faster, "
-            f"{code(worst)} {abs(drifting[worst]):.0%} {how} from first to last. Let the machine "
-            "cool or warm up first; AU compares neighbouring rounds and stands this better than "
+            f"**Rounds drift by up to {abs(drifting[worst]):.0%} in {_cases(drifting)}**: "
+            f"{_named(list(drifting))} became steadily slower or faster, {code(worst)} "
+            f"{abs(drifting[worst]):.0%} {how} from the first to the last round. Let the machine "
+            "warm up or cool down first. AU compares neighbouring rounds, so it suffers less than "
             "rates do."
         )
 
 
 def trend(values: Sequence[float]) -> float | None:
-    """Return by which share values grew from first to last, where that is no chance.
+    """Return the relative growth of values from first to last, if it is significant.
 
-    Mann and Kendall's test for a trend, with the slope of Theil and Sen: neither assumes a
-    distribution. Helsel and others: Statistical Methods in Water Resources, chapter 12 (USGS 2020).
+    Uses Mann and Kendall's test and the slope of Theil and Sen; neither assumes a distribution. See
+    Helsel and others, Statistical Methods in Water Resources, chapter 12 (USGS 2020).
 
     Args:
-        values: positive, in the order of time.
+        values: positive values in time order.
 
     Returns:
-        Slope times steps / median; `None` where a trend is not proven.
+        Slope times steps / median; `None` if a trend is not proven.
     """
     if len(values) < MIN_ROUNDS:
         return None
     times = range(len(values))
-    if not stats.kendalltau(times, values).pvalue < 1 - DRIFT_CONFIDENCE:  # NaN: all alike
+    if not stats.kendalltau(times, values).pvalue < 1 - DRIFT_CONFIDENCE:  # NaN: all are equal
         return None
     slope = float(stats.theilslopes(values, times)[0])
     return slope * (len(values) - 1) / float(np.median(values))
@@ -125,8 +126,8 @@ def _busy(run: Run, timed: Timed) -> Iterator[str]:
     load = environment.load_average_1min
     if cores and load is not None and load > cores / 2:
         yield (
-            f"**The machine was busy** before the run began: load average {load:g} on {cores} "
-            "cores. End what runs on it, wait until it is idle, and run again."
+            f"**The machine was busy before the run: load average {load:g} on {cores} cores.** "
+            "Stop other programs, wait until it is idle, and run again."
         )
     if not cores:
         return
@@ -134,21 +135,21 @@ def _busy(run: Run, timed: Timed) -> Iterator[str]:
     busy = _above(BUSY, others)
     if busy:
         yield (
-            f"**Other processes** used more than {BUSY:.0%} of the cores beside {_named(busy)} "
-            f"({others[busy[0]]:.0%} at most): end them and run again."
+            f"**Other processes used up to {others[busy[0]]:.0%} of the cores during "
+            f"{_cases(busy)}**: {_named(busy)}. Stop them and run again."
         )
     stolen = {name: _stolen(case, cores) for name, (case, _) in timed.items()}
     robbed = _above(STOLEN, stolen)
     if robbed:
         yield (
-            f"**The hypervisor took** more than {STOLEN:.0%} of the cores' time beside "
-            f"{_named(robbed)} ({stolen[robbed[0]]:.0%} at most): other machines share this "
-            "processor. Run on one of your own, or at another time; compare AU before rates."
+            f"**The hypervisor took up to {stolen[robbed[0]]:.0%} of CPU time during "
+            f"{_cases(robbed)}**: {_named(robbed)}. Other virtual machines share this processor. "
+            "Use a dedicated machine or another time, and compare AU rather than rates."
         )
 
 
 def _others(case: CaseRecord, cores: int) -> float:
-    """Return the share of the cores that others used in a case's rounds; 0 where unknown."""
+    """Return the share of the cores that others used in a case's rounds; 0 if unknown."""
     return _share(case, cores, _used_by_others)
 
 
@@ -176,9 +177,9 @@ def _quota(run: Run, timed: Timed) -> Iterator[str]:
     quota, cores = run.environment.cpu_quota_cores, run.environment.cores
     if quota and cores and quota < cores:
         yield (
-            f"**A CPU quota** of {quota:g} cores held for {cores} cores: the kernel stops "
-            "everything for the rest of a period (100 ms) when it is used up, which makes rounds "
-            "uneven. Give the container whole cores (`--cpuset-cpus` in Docker) instead."
+            f"**A CPU quota limits {cores} cores to {quota:g}**: when it is used up, the kernel "
+            "pauses all processes for the rest of a period (100 ms), which makes rounds uneven. "
+            "Give the container whole cores instead (`--cpuset-cpus` in Docker)."
         )
 
 
@@ -191,29 +192,33 @@ def _swap(run: Run, timed: Timed) -> Iterator[str]:
     }
     if moved:
         yield (
-            f"**Memory was swapped** beside {_named(list(moved))} "
-            f"({cells.mebibytes(max(moved.values()))} MiB at most): free memory, or measure fewer "
-            "`--samples`. What is in swap counts for no footprint."
+            f"**Up to {cells.mebibytes(max(moved.values()))} MiB were swapped during "
+            f"{_cases(moved)}**: {_named(list(moved))}. Free some memory or use fewer `--samples`. "
+            "A footprint does not count swapped memory."
         )
     used = run.environment.swap_used_bytes or 0
     if used > SWAPPED_BYTES and not moved:
         yield (
-            f"**Swap was in use** when the run began ({cells.mebibytes(used)} MiB), though nothing "
-            "was moved meanwhile: free memory if a loader is larger than what is free."
+            f"**{cells.mebibytes(used)} MiB of swap were in use before the run**, but nothing was "
+            "swapped during it. Free some memory if a loader needs more than is available."
         )
 
 
 def _above(limit: float, shares: Mapping[str, float]) -> list[str]:
-    """Return the names whose share is above a limit, the largest first."""
+    """Return the names whose share exceeds a limit, the largest first."""
     names = [name for name, share in shares.items() if share > limit]
     return sorted(names, key=lambda name: -shares[name])
 
 
 def _named(ids: Sequence[str]) -> str:
-    """Name the first few cases, and count the rest."""
+    """List the first few cases and count the rest."""
     named = [code(name) for name in ids[:_NAMED]]
     more = len(ids) - len(named)
     return enumeration([*named, f"{more} more"] if more else named)
+
+
+def _cases(found: Collection[str]) -> str:
+    return f"{len(found)} case{'s' if len(found) > 1 else ''}"
 
 
 _WARNINGS = (_few, _spread, _drift, _busy, _quota, _swap)

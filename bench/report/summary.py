@@ -1,6 +1,6 @@
-"""Tidy tables for other programs, a line a row (`summary`), step (`emulated`), round (`rounds`).
+"""Makes tidy tables with a line per row (`summary`), step (`emulated`) and round (`rounds`).
 
-Owns: the columns, in SI base units and bytes. Must not know: how figures are written in a report.
+Owns: the columns, in SI base units and bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from keras_loader_bench.bench.report.device_figures import DeviceUse
 from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import Estimate, Slope
+
+TABLES = ("summary", "emulated", "rounds")
 
 _BYTES = (
     "footprint_bytes",
@@ -101,7 +103,7 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
     say which ones to leave out of a comparison. What was not measured is empty.
 
     Args:
-        rows: what `rows_from_run` returned.
+        rows: the result of `rows_from_run`.
 
     Returns:
         Medians under the name of the figure, their 95% intervals under `*_low` and `*_high`.
@@ -113,10 +115,10 @@ def summary_frame(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def emulated_frame(rows: Iterable[Row]) -> pd.DataFrame | None:
-    """Return one line for each row and emulated step; `None` where no step was emulated.
+    """Return one line for each row and emulated step; `None` if no step was emulated.
 
     Args:
-        rows: what `rows_from_run` returned.
+        rows: the result of `rows_from_run`.
 
     Returns:
         `step_ms`, `step_cpu`, how the case ended, and the same figures as in the summary.

@@ -1,7 +1,4 @@
-"""A table of a section of the report, as text.
-
-Must not know: Markdown, figures.
-"""
+"""A text table of a section of the report."""
 
 from __future__ import annotations
 

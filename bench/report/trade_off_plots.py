@@ -1,7 +1,4 @@
-"""What speed costs: rate against workers, and rate against footprint.
-
-Must not know: how figures are derived, files.
-"""
+"""The trade-off plots: feed rate against workers, and feed rate against footprint."""
 
 from __future__ import annotations
 
@@ -16,7 +13,12 @@ from matplotlib.ticker import FuncFormatter
 
 from keras_loader_bench.bench.report.pareto import pareto_front
 from keras_loader_bench.bench.report.plot_layout import GREY, GRID, INK, TITLE, Styles, short
-from keras_loader_bench.bench.report.plot_parts import interval_line, panel_grid, shared_legend
+from keras_loader_bench.bench.report.plot_parts import (
+    interval_line,
+    label_points,
+    panel_grid,
+    shared_legend,
+)
 from keras_loader_bench.bench.report.ranking import by_config
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped
@@ -27,9 +29,9 @@ _MIB = 2**20
 
 
 def workers_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
-    """Draw the feed rate against the number of workers; `None` where no loader has two numbers.
+    """Draw feed rate against the number of workers; `None` if no loader has two numbers.
 
-    The ideal line of a loader begins at its rate without workers and grows by as much with each.
+    The ideal line of a loader is its rate without workers, multiplied by the number of workers.
     """
     groups = [group for group in by_config(not_skipped(rows)) if _lines(group)]
     if not groups:
@@ -53,7 +55,9 @@ def workers_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_axisbelow(True)
     axes[0].set_ylabel(f"thousand samples per second\n(median, {CONFIDENCE:.0%} interval)")
-    ideal_line = Line2D([], [], color=GREY, linestyle=":", label="ideal: workers x rate without")
+    ideal_line = Line2D(
+        [], [], color=GREY, linestyle=":", label="ideal: workers x rate at 0 workers"
+    )
     shared_legend(figure, [ideal_line], columns=5)
     return figure
 
@@ -64,14 +68,14 @@ def _rate(row: Row) -> float | None:
 
 
 def _lines(group: Sequence[Row]) -> list[list[Row]]:
-    """Rows of each loader that was fed with several numbers of workers, by their number."""
+    """Return the rows of each loader that has feed rates for several numbers of workers."""
     fed = [row for row in group if _rate(row)]
     lines = (list(line) for _, line in groupby(fed, key=lambda row: row.loader))
     return [line for line in lines if len(line) > 1]
 
 
 def pareto_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
-    """Draw feed rate against footprint, with the Pareto front; `None` without two such rows."""
+    """Draw feed rate against footprint, with the Pareto front; `None` with fewer than two rows."""
     groups = [
         [row for row in group if _rate(row) and row.footprint_bytes is not None]
         for group in by_config(not_skipped(rows))
@@ -98,20 +102,10 @@ def pareto_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
             )
         xs, ys = [_mib(row) for row in front], [(_rate(row) or 0) / 1000 for row in front]
         ax.step(xs, ys, where="post", color=GREY, linestyle="--", linewidth=1, zorder=0)
-        for n, (row, x, y) in enumerate(zip(front, xs, ys, strict=True)):
-            left = n % 2 == 1
-            ax.annotate(
-                short(row.label),
-                (x, y),
-                (-7, -3) if left else (5, 6),
-                textcoords="offset points",
-                fontsize=7.5,
-                ha="right" if left else "left",
-            )
         ax.set_ylim(0, 1.2 * max(_rate(row) or 0 for row in group) / 1000)
         ax.set_xscale("log")
         ends = [_mib(row) for row in group]
-        ax.set_xlim(min(ends) / 8, max(ends) * 8)
+        ax.set_xlim(min(ends) / 4, max(ends) * 4)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
         ax.minorticks_off()
         ax.set_xlabel("footprint (MiB)")
@@ -119,12 +113,22 @@ def pareto_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
         ax.set_axisbelow(True)
     axes[0].set_ylabel("thousand samples per second")
     dot: dict[str, Any] = {"color": GREY, "marker": "o", "linestyle": ""}
-    notes = [
-        Line2D([], [], color=GREY, linestyle="--", label="Pareto front (named)"),
-        Line2D([], [], **dot, markeredgecolor=INK, label="with workers"),
-        Line2D([], [], **dot, markerfacecolor="none", label="batches not proven"),
-    ]
+    notes = [Line2D([], [], color=GREY, linestyle="--", label="Pareto front (labelled)")]
+    drawn = [row for group in groups for row in group]
+    if any(row.num_workers for row in drawn):
+        notes.append(Line2D([], [], **dot, markeredgecolor=INK, label="with workers"))
+    if not all(row.may_be_ranked(row.feed) for row in drawn):
+        text = "batches not proven identical"
+        notes.append(Line2D([], [], **dot, markerfacecolor="none", label=text))
     shared_legend(figure, notes, columns=5)
+    for ax, group in zip(axes, groups, strict=True):
+        label_points(
+            ax,
+            [
+                (_mib(row), (_rate(row) or 0) / 1000, short(row.label))
+                for row in pareto_front(group)
+            ],
+        )
     return figure
 
 
@@ -133,7 +137,7 @@ def _mib(row: Row) -> float:
 
 
 def _panels(groups: Sequence[Sequence[Row]]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a panel for each group of rows, titled with what sets it apart."""
+    """Return a figure with a panel per group of rows, titled with the options that differ."""
     names = differing(group[0] for group in groups)
     figure, axes = panel_grid(len(groups), columns=_COLUMNS, size=(4.0, 3.2), margin=0.9)
     for ax, group in zip(axes, groups, strict=True):

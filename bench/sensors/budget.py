@@ -1,7 +1,4 @@
-"""A memory budget: how it is enforced, and what a refused allocation looks like.
-
-Must not know: cases, loaders, how memory is measured.
-"""
+"""Memory budgets: how they are enforced, and how refused allocations are recognised."""
 
 from __future__ import annotations
 

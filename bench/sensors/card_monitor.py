@@ -1,7 +1,4 @@
-"""Watches a card while a case runs: readings all along, and the energy of each round.
-
-Must not know: how a card is read, what a case does.
-"""
+"""Monitors a GPU while a case runs: periodic readings, and the energy of each round."""
 
 from __future__ import annotations
 
@@ -99,7 +96,7 @@ class CardMonitor:
         Returns:
             `counter`: from the card's own counter. `power`: the power of all readings between the
             two, integrated; a counter that has not moved is too slow for so short a time. Both
-            `None` where the card tells neither.
+            `None` if the card tells neither.
         """
         before, after = start.energy_j, end.energy_j
         if before is not None and after is not None and after > before:

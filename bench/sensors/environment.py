@@ -1,7 +1,4 @@
-"""What a run was measured on: machine, system and versions. No host name, no user, no path.
-
-Must not know: cases, any framework (versions are read from package metadata).
-"""
+"""Describes the environment of a run: machine, system, versions. No host name, user or path."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ PACKAGES = sorted(
 
 
 def describe() -> Environment:
-    """Return what there is now."""
+    """Return the environment as stored in `run.json`."""
     return Environment(
         os=f"{platform.system()} {platform.release()}",
         cpu=_cpu_model(),

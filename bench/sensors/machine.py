@@ -1,7 +1,4 @@
-"""What the machine does beside a measurement: CPU time of everybody, swap, and a CPU quota.
-
-Must not know: cases, what is made of the readings.
-"""
+"""Reads the state of the machine: CPU time of all processes, swap and CPU quota."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def cpu_seconds() -> dict[str, float]:
 
 
 def swap_used_bytes() -> int | None:
-    """Return how much of the swap is in use; `None` where that cannot be read."""
+    """Return how much of the swap is in use; `None` if that cannot be read."""
     try:
         return int(psutil.swap_memory().used)
     except (OSError, RuntimeError):
@@ -39,7 +36,7 @@ def swap_used_bytes() -> int | None:
 
 
 def swapped_bytes() -> int | None:
-    """Return what was swapped in and out since the start; `None` where that cannot be read."""
+    """Return what was swapped in and out since the start; `None` if that cannot be read."""
     try:
         swap = psutil.swap_memory()
     except (OSError, RuntimeError):
@@ -76,7 +73,7 @@ def cpu_quota_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> float 
 
 
 def _quota(folder: Path) -> float:
-    """Return the quota of one control group in cores; infinite where there is none."""
+    """Return the quota of one control group in cores; infinite if there is none."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()

@@ -1,8 +1,7 @@
-"""How much memory one process has: the metrics, best first, and which of them a system offers.
+"""The memory metrics of a process, best first, and which of them a system offers.
 
-A figure means something only together with the name of its metric; figures of two metrics are never
-compared. `ru_maxrss` is none of them: it is inherited over fork and exec.
-Must not know: trees, time, cases.
+Figures of different metrics are never compared, so each is stored with its metric. `ru_maxrss` is
+not used, because a process inherits it over fork and exec.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def available_metric(pid: int) -> str:
 
 
 def read_process(metric: str, pid: int) -> MemorySplit:
-    """Return the memory of a process; nothing where it is gone, as a zombie's is."""
+    """Return the memory of a process; nothing if it is gone, as a zombie's is."""
     try:
         return METRICS[metric](pid)
     except (*_GONE, KeyError):  # a process that is ending has a status without memory
@@ -125,7 +124,7 @@ class Resident:
 
 
 def read_resident(pid: int) -> Resident | None:
-    """Return the kernel's counters, quickly (30 us); `None` where there are none, or no more."""
+    """Return the kernel's counters, quickly (30 us); `None` if there are none, or no more."""
     try:
         text = (PROC / str(pid) / "status").read_text()
         names = {"rss": "VmRSS", "peak": "VmHWM", "anon": "RssAnon", "shmem": "RssShmem"}

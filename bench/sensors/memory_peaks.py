@@ -1,7 +1,4 @@
-"""The kernel's own peaks of single processes, beside which sampled ones can be judged.
-
-Must not know: when readings are taken, and what of.
-"""
+"""Reads the kernel's memory peaks of single processes, to check sampled ones."""
 
 from __future__ import annotations
 
@@ -51,7 +48,7 @@ class ProcessPeaks:
         """Return what the kernel says now, with its peak since the last call, or since the start.
 
         Returns:
-            `None` where the process is gone, or where the kernel says nothing. Where its peak
+            `None` if the process is gone or the kernel does not report it. If its peak
             cannot begin anew, that is what is resident now.
         """
         now = self._take(process)

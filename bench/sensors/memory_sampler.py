@@ -1,7 +1,4 @@
-"""Memory of a process tree, read from outside again and again: readings, phases, kernel's peaks.
-
-Must not know: cases, loaders, results.
-"""
+"""Samples the memory of a process tree from outside: readings, phases, kernel peaks."""
 
 from __future__ import annotations
 

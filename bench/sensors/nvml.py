@@ -1,7 +1,6 @@
-"""One NVIDIA card, read through NVML from outside of the process that uses it.
+"""Reads one NVIDIA GPU through NVML, from outside the process that uses it.
 
-Owns: that a driver that is missing, forbids or breaks costs a figure and never a run.
-Must not know: cases, when a card is read.
+A driver that is missing, forbids access or breaks costs a figure but never a run.
 """
 
 from __future__ import annotations
@@ -70,8 +69,8 @@ class Card:
                 if str(library.nvmlDeviceGetUUID(handle)).upper().startswith(which.upper()):
                     return handle
         raise CardError(
-            f"NVML knows no card `{which}`, the first of CUDA_VISIBLE_DEVICES; parts of a card "
-            "(MIG) cannot be read."
+            f"NVML knows no GPU `{which}`, the first of CUDA_VISIBLE_DEVICES; MIG instances cannot "
+            "be read."
         )
 
     def describe(self) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class Card:
         }
 
     def processes(self) -> int | None:
-        """Return how many processes compute on the card; `None` where NVML does not say."""
+        """Return how many processes compute on the card; `None` if NVML does not say."""
         count: int | None = self._try(
             "processes",
             lambda: len(self._library.nvmlDeviceGetComputeRunningProcesses(self._handle)),

@@ -1,7 +1,4 @@
-"""Objects in /dev/shm: memory that exists without any process that maps it.
-
-Must not know: cases, what else a process holds.
-"""
+"""Counts objects in /dev/shm, which occupy memory even if no process maps them."""
 
 from __future__ import annotations
 

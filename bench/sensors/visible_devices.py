@@ -1,6 +1,6 @@
-"""Which accelerator a case may use: the environment of its process, and the card that this means.
+"""Sets which accelerator a case may use, and finds the GPU that this means.
 
-Pure functions of an environment. Must not know: any framework, any driver.
+Pure functions of an environment.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def first_card(environment: Mapping[str, str]) -> int | str | None:
 
     Returns:
         A number on the bus, or a UUID such as `GPU-8932f937` (also its first characters);
-        `None` where no card is visible.
+        `None` if no card is visible.
     """
     visible = environment.get(CARDS)
     if visible is None:

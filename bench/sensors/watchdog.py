@@ -1,7 +1,4 @@
-"""Ends a process tree that holds more memory than it may.
-
-Must not know: cases, what the tree does, any other way to keep a budget.
-"""
+"""Ends a process tree that exceeds its memory budget."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The audit: what did `fit`, `evaluate` and `predict` really work on?
+"""Audits which batches `fit`, `evaluate` and `predict` really get.
 
 Batches are identified by their content, so that any input of `fit` can be audited:
-`keras-loader-bench audit mymodule:my_sequence --keras-backend jax`.
-Must not know: any particular loader. Importing it loads no framework.
+`keras-loader-bench audit mymodule:my_sequence --keras-backend jax`. Imports no framework.
 """
 
 from __future__ import annotations

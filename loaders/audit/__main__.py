@@ -1,6 +1,6 @@
-"""`keras-loader-bench audit mymodule:my_sequence --keras-backend jax`: audits any input of `fit`.
+"""`keras-loader-bench audit module:attribute`: audits any input of `fit`.
 
-Owns: the command line. Imports no framework: each run is a process of its own.
+Imports no framework: each run is a separate process.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from keras_loader_bench.loaders.registry import missing_package
 BACKENDS = ("jax", "tensorflow", "torch")
 
 DESCRIPTION = (
-    "Find out whether `fit`, `evaluate` and `predict` are given what an input yields. The input is "
-    "read by hand twice, then a fresh model each records every batch of two epochs of a first "
-    "`fit`, of a first `evaluate` and of a first `predict`; all of it in two runs with the same "
-    "seed, each in a process of its own. Batches are recognised by their content."
+    "Check whether `fit`, `evaluate` and `predict` get every batch that an input yields. The "
+    "input is read twice without Keras. Then fresh models record every batch of two epochs of "
+    "`fit`, of `evaluate` and of `predict`. All this is done in two processes with the same seed. "
+    "Batches are recognised by their content."
 )
 EPILOG = (
-    "Exit status: 0 where nothing is wrong, 1 where something is, 2 where the arguments are wrong "
-    "or the input cannot be loaded."
+    "Exit status: 0 without problems, 1 with problems, 2 if the arguments are wrong or the input "
+    "cannot be loaded."
 )
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Return the arguments; exit with status 2 where they are wrong."""
+    """Return the arguments; exit with status 2 if they are wrong."""
     parser = argparse.ArgumentParser(
         prog="keras-loader-bench audit", description=DESCRIPTION, epilog=EPILOG
     )
@@ -38,35 +38,37 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "target",
         metavar="module:attribute",
         help="a PyDataset, tf.data dataset, torch DataLoader or Grain dataset, or a function "
-        "without arguments that makes one, or a generator",
+        "without arguments that returns one, or a generator",
     )
-    parser.add_argument("--keras-backend", choices=BACKENDS, help="default: what Keras is set to")
+    parser.add_argument(
+        "--keras-backend", choices=BACKENDS, help="default: the backend that Keras is set to"
+    )
     parser.add_argument(
         "--no-shuffle",
         action="store_true",
-        help="call `fit` with shuffle=False, so that the order is judged as well; Keras' default "
-        "shuffles the batches of a PyDataset, and no other of these inputs",
+        help="call `fit` with shuffle=False and check the order too; by default, Keras shuffles "
+        "the batches of a PyDataset (but not of other inputs)",
     )
     parser.add_argument(
         "--steps-per-epoch",
         type=_positive_int,
         metavar="N",
-        help="batches of an epoch; needed for an input without an end",
+        help="batches per epoch; needed for an endless input",
     )
     parser.add_argument(
         "--timeout",
         type=_positive_seconds,
         default=600.0,
         metavar="SECONDS",
-        help="after which a run has failed; default: %(default)g",
+        help="time limit of a run; default: %(default)g",
     )
     options = parser.parse_args(arguments)
-    if "" not in sys.path:  # as with `python -m`: inputs are looked for where the user is
+    if "" not in sys.path:  # as with `python -m`: import inputs from the current folder
         sys.path.insert(0, "")
     backend = options.keras_backend or os.environ.get("KERAS_BACKEND")
     try:
         module, _ = split_name(options.target)
-        check_module(module.partition(".")[0])  # a package of it is not imported here
+        check_module(module.partition(".")[0])  # without importing it here
     except TargetError as error:
         parser.error(clean(str(error)))
     if backend in BACKENDS and (missing := missing_package((backend,))):
@@ -75,7 +77,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def audit(options: argparse.Namespace) -> tuple[str, int]:
-    """Make the runs; return the text for the terminal and the exit status."""
+    """Run the audit; return the text for the terminal and the exit status."""
     settings = {
         "target": options.target,
         "steps": options.steps_per_epoch,
@@ -97,12 +99,12 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
                 )
             )
         if not runs[-1].event("end") or runs[-1].event("raised"):
-            break  # a second run would tell the same
+            break  # a second run would fail in the same way
     return render(options.target, runs, options.timeout)
 
 
 class _Progress:
-    """A line about the run that is under way, where somebody may be watching."""
+    """Shows the progress of a run in one line, on a terminal only."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -117,7 +119,7 @@ class _Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def show(self, event: Event) -> None:
-        """Say which stage has begun."""
+        """Show the stage that has begun."""
         if self._shown and event["event"] == "stage":
             seconds = time.monotonic() - self._began
             line = f"\r\033[K{self._name}, {seconds:.0f} s: {event['name']} ..."
@@ -127,7 +129,7 @@ class _Progress:
 def _positive_int(text: str) -> int:
     value = int(text) if text.lstrip("+-").isdecimal() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive integer, got `{text}`.")
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got `{text}`")
     return value
 
 
@@ -137,7 +139,7 @@ def _positive_seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got `{text}`.")
+        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, got `{text}`")
     return value
 
 

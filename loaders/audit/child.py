@@ -1,7 +1,7 @@
-"""The process of a run: it loads the input, makes the passes, and reports.
+"""The process of a run: loads the input, runs the passes and reports.
 
 Owns: the order of what happens in the process, and that whatever is raised is reported.
-Started by `loaders.audit.__main__`. Must not know: what its reports are worth.
+Started by `loaders.audit.__main__`.
 """
 
 from __future__ import annotations

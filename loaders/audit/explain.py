@@ -1,7 +1,4 @@
-"""What is wrong with an input, in sentences: which batches, the first difference, what to do.
-
-Owns: what counts as a problem. Must not know: any framework, how a text is laid out.
-"""
+"""Words the problems that an audit found: which batches, the first difference, what to do."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from itertools import groupby
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure
 
-STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it by hand"}
-"""Stages of a run that are no calls of Keras."""
+STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it directly"}
+"""Stages of a run that are not methods of Keras."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,7 @@ class Finding:
 
     text: str
     verbatim: str = ""
-    """A traceback, or what was printed last."""
+    """A traceback, or the last output."""
 
 
 def findings(runs: Sequence[AuditRun], timeout_s: float) -> list[Finding]:
@@ -37,7 +34,7 @@ def findings(runs: Sequence[AuditRun], timeout_s: float) -> list[Finding]:
 
 
 def notes(run: AuditRun) -> Iterator[str]:
-    """Yield what should be known of an audit and is no problem."""
+    """Yield remarks on an audit that are not problems."""
     about, reading = run.event("input") or {}, run.event("reading") or {}
     passes = run.all("pass")
     narrowed = {n: dtypes for p in passes for n, dtypes in p["dtypes"].items()}
@@ -49,29 +46,28 @@ def notes(run: AuditRun) -> Iterator[str]:
         again, first = doubles[0]
         rest = f", and {len(doubles) - 1} more like it" if len(doubles) > 1 else ""
         yield (
-            f"the input itself repeats: read by hand, batch {again} is batch {first} again{rest}."
+            f"the input itself repeats: read directly, batch {again} equals batch {first}{rest}."
         )
     if about.get("fits", 1) > 1:
-        yield "a generator can be read once, so each epoch is a `fit` of its own, with a new one."
+        yield "a generator can be read only once, so each epoch is a separate `fit` with a new one."
     if reading.get("promise") == "shuffled":
         yield (
-            "the input shuffles, so of a pass it is judged that every sample comes as often as it "
-            "should, not when."
+            "the input shuffles, so the audit checks how often each sample comes, not the order."
         )
     elif reading.get("promise") == "ordered" and about.get("shuffle"):
         yield (
-            "`fit` shuffles the batches of a PyDataset unless told not to; --no-shuffle judges the "
-            "order as well."
+            "`fit` shuffles the batches of a PyDataset by default; use --no-shuffle to check the "
+            "order too."
         )
     if reading.get("promise") == "drops_last":
         yield (
-            "each reading leaves out other samples, fewer than a batch, as shuffling with "
-            "`drop_last` does; that much may be missing from a pass."
+            "each reading leaves out different samples, less than a batch, as shuffling with "
+            "`drop_last` does; as many may be missing from a pass."
         )
 
 
 def known_failure(run: AuditRun) -> KnownFailure | None:
-    """Return Keras' own failure if it explains what is wrong."""
+    """Return the known failure of Keras if it explains the problems."""
     about, environment = run.event("input") or {}, run.event("environment") or {}
     known = LOADERS["stock_sequence"].known_failure
     workers = about.get("workers") or 0
@@ -83,7 +79,7 @@ def known_failure(run: AuditRun) -> KnownFailure | None:
 
 
 def ranges(numbers: Sequence[int], most: int = 6) -> str:
-    """Return numbers in ascending order as `0-10, 17`, the first few of them."""
+    """Return the first few numbers in ascending order, as `0-10, 17`."""
     unique = sorted(set(numbers))
     pairs = groupby(enumerate(unique), key=lambda pair: pair[1] - pair[0])
     groups = [[number for _, number in group] for _, group in pairs]
@@ -95,38 +91,37 @@ def ranges(numbers: Sequence[int], most: int = 6) -> str:
 def _contents(reading: Event) -> Iterator[Finding]:
     if reading["promise"] == "other_contents":
         yield Finding(
-            text="Batches cannot be identified: read twice by hand, the input had other contents. "
-            "Where it augments at random, audit it with augmentation switched off, or draw the "
-            "random numbers of a sample from a seed of that sample; where every epoch has samples "
-            "of its own, audit one epoch's."
+            text="Batches cannot be identified: two direct readings of the input had different "
+            "contents. If it augments at random, audit it without augmentation, or seed the random "
+            "numbers per sample. If every epoch has other samples, audit a single epoch."
         )
 
 
 def _pass(event: Event) -> Iterator[Finding]:
     name, verdict = event["name"], event["verdict"]
-    first = (event["difference"] or "").replace("the reference", "the reading by hand")
+    first = (event["difference"] or "").replace("the reference", "the direct reading")
     first = re.sub(r"^(batch \d+): (is|has|came|never)\b", r"\1 \2", first)
     first_difference = f" First difference: {first}." if first else ""
     if event["rounded"]:
         for array in event["rounded"]:
             given = _given(array, *event["dtypes"][array])
             yield Finding(
-                text=f"{name}: {given}, and values are rounded. Yield that dtype if it is meant."
+                text=f"{name}: {given}, and values are rounded. Yield that dtype if intended."
             )
         if verdict == "other_dtype_or_shape":
             return
     if verdict == "missing_or_repeated":
         yield Finding(text=f"{name}: {_missing(event)}.{first_difference}")
     elif verdict == "other_order":
-        yield Finding(text=f"{name}: every sample came, in another order.{first_difference}")
+        yield Finding(text=f"{name}: every sample came, but in another order.{first_difference}")
     elif verdict == "other_values":
-        yield Finding(text=f"{name}: values differ from those read by hand.{first_difference}")
+        yield Finding(text=f"{name}: values differ from the direct reading.{first_difference}")
     elif verdict == "other_dtype_or_shape":
-        yield Finding(text=f"{name}: the form differs from that read by hand.{first_difference}")
-    if not event.get("outputs_in_order", True):
         yield Finding(
-            text=f"{name}: the outputs were returned in another order than that of the steps."
+            text=f"{name}: dtype or shape differs from the direct reading.{first_difference}"
         )
+    if not event.get("outputs_in_order", True):
+        yield Finding(text=f"{name}: the outputs were returned in another order than the inputs.")
 
 
 def _missing(event: Event) -> str:
@@ -143,7 +138,7 @@ def _missing(event: Event) -> str:
 
 
 def _given(name: str, yields: str, given: str) -> str:
-    return f"the model is given `{name}` as {given} where the input yields {yields}"
+    return f"the model gets `{name}` as {given}, but the input yields {yields}"
 
 
 def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Finding]:
@@ -161,12 +156,12 @@ def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Findin
     stage = _stage((run.event("stage") or {"name": "keras"})["name"])
     if run.timed_out:
         yield Finding(
-            text=f"{stage} did not end within the {timeout_s:g} s of a run{where}; raise --timeout "
-            f"if it is only slow.{_endless(run)}"
+            text=f"{stage} did not finish within {timeout_s:g} s{where}; use a larger --timeout if "
+            f"it is only slow.{_endless(run)}"
         )
     elif not run.event("raised"):
         yield Finding(
-            text=f"{stage} ended the process{where} {_exit(run.exit_status)}; it printed last:",
+            text=f"{stage} ended the process{where} {_exit(run.exit_status)}; its last output was:",
             verbatim=_printed(run.log) or "(nothing)",
         )
 
@@ -174,14 +169,14 @@ def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Findin
 def _endless(run: AuditRun) -> str:
     about = run.event("input") or {}
     if about.get("length") == "unknown" and not run.event("reading"):
-        return " An input without an end needs --steps-per-epoch N."
+        return " An endless input needs --steps-per-epoch N."
     if about.get("use_multiprocessing"):
-        return " With `use_multiprocessing`, Keras waits for ever for a worker that died."
+        return " With `use_multiprocessing`, Keras waits forever for a worker that died."
     return ""
 
 
 def _printed(log: str) -> str:
-    """Leave out what TensorFlow's and JAX' runtimes print at every start."""
+    """Remove the lines that the runtimes of TensorFlow and JAX always print."""
     chatter = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before absl::")
     return "\n".join(line for line in log.splitlines() if not chatter.match(line))
 
@@ -198,7 +193,7 @@ def _exit(status: int) -> str:
 
 
 def differing(runs: Sequence[AuditRun]) -> tuple[Event, Event] | None:
-    """Return the first reading or pass that differs between two complete runs, of both."""
+    """Return the first reading or pass that differs between two complete runs, one per run."""
     if len(runs) < 2 or not all(run.event("end") for run in runs):
         return None
     one, two = ([*run.all("reading"), *run.all("pass")] for run in runs)
@@ -217,12 +212,12 @@ def _between(runs: Sequence[AuditRun]) -> Iterator[Finding]:
     at = "" if number is None else f", from batch {number} on"
     if event["event"] == "reading":
         yield Finding(
-            text=f"Two runs with the same seed differ: read by hand, the second had {what}{at}. "
-            "Seed every random generator of the input; a seed of the clock or of the system, and "
-            "the order of a set, differ from process to process."
+            text=f"Two runs with the same seed differ: read directly, the second had {what}{at}. "
+            "Seed every random generator of the input. Seeds from the clock or the system and the "
+            "order of sets differ between processes."
         )
     else:
         yield Finding(
-            text=f"Two runs with the same seed differ, although the input read by hand does not: "
-            f"in `{event['name']}` the second was given {what}{at}."
+            text=f"Two runs with the same seed differ, although direct readings do not: in "
+            f"`{event['name']}` the second run got {what}{at}."
         )

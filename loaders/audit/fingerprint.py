@@ -1,4 +1,4 @@
-"""A 32-bit fingerprint of a batch, in NumPy, and the verdict on a pass that was recorded by it.
+"""A 32-bit fingerprint of a batch, in NumPy, and the verdict on passes recorded by it.
 
 `loaders.audit.fingerprint_model` computes the same number inside a compiled step. There it shows
 batches as the step reads them, while transfers and steps run behind the thread that trains; a model
@@ -13,7 +13,6 @@ The fingerprint is exact on the bits. With all arithmetic modulo 2**32:
 `mix` is a bijection and every weight is odd, so that a batch in which a single value, or a single
 sample, differs always has another fingerprint. Of all other differences (two pixels, samples or
 labels that changed places, say) about one in 2**32 is missed.
-Must not know: any framework.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model that keeps the fingerprints of its batches on the device, and the pass in which it does.
+"""A model that keeps fingerprints of its batches on the device, and its pass.
 
 Nothing is read back before `fit` has returned, so that steps, transfers and readers overlap as they
 do in training. Imports Keras: `KERAS_BACKEND` must be set before.
@@ -63,7 +63,7 @@ class FingerprintModel(keras.Model):
         self.dense = keras.layers.Dense(1)
 
     def call(self, x: Any) -> Any:
-        """Return one number a sample."""
+        """Return one number per sample."""
         flat = _flat(keras.tree.flatten(x)[0])
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))
 

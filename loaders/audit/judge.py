@@ -1,7 +1,6 @@
-"""The verdict on a pass over an input that is known only from reading it by hand.
+"""Judges a pass over an input that is known only from reading it directly.
 
 Owns: how much may be asked of a pass, given what the input promises. Pure functions.
-Must not know: any framework, where batches come from.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ class Judged:
     result: PassResult
     promise: Promise
     """What of the pass was judged. With `shuffled` not the order, and the numbers of batches are
-    those of the reading by hand only if `whole_batches`."""
+    those of the direct reading only if `whole_batches`."""
 
     whole_batches: bool = True
-    """Whether the batches of the reading by hand can be found in the pass again."""
+    """Whether the batches of the direct reading reappear in the pass."""
 
     dtypes: dict[str, tuple[str, str]]
     """Name of an array -> the dtype that the input yields, another one that the model was given."""
@@ -58,7 +57,7 @@ def judge(
 
     Args:
         name: of the pass.
-        readings: of the input by hand; what they have in common is promised.
+        readings: direct readings of the input; the input promises what they share.
         got: what the model was given.
         promised: what the readings have in common in this part.
         shuffled_batches: whether Keras was asked to shuffle the batches.
@@ -181,7 +180,7 @@ def _loosely(
             missing = max(missing, absent)
         if strange >= size:
             verdict = "other_values"
-            difference = f"{strange:,} samples came in neither reading by hand"
+            difference = f"{strange:,} samples came in neither direct reading"
     if verdict == "identical" and (missing or repeated):
         verdict = "missing_or_repeated"
     return PassResult(

@@ -1,7 +1,6 @@
-"""One run of an audit: a process of its own, what it reports, and how it ends.
+"""Runs one audit in a separate process and collects its events.
 
-Owns: that a run never outlives its parent or its time, with all processes that it started.
-Must not know: what a run does, any framework.
+A run and its processes never outlive the parent or the time limit.
 """
 
 from __future__ import annotations

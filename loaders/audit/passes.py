@@ -1,7 +1,6 @@
-"""The passes of a run: the input is read by hand, then Keras gives its batches to fresh models.
+"""The passes of a run: read the input directly, then let Keras feed it to fresh models.
 
 Owns: which passes there are, and under which conditions. Keras must have been imported.
-Must not know: how a run is started, how its reports are shown.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from keras_loader_bench.loaders.audit.target import (
 
 MAX_BATCHES = 100_000
 MAX_SAMPLES = 10_000_000
-"""When reading by hand is given up if the input does not say how long it is."""
+"""Limits of a direct reading if the input has no length."""
 
 Report = Callable[..., None]
 
@@ -52,8 +51,8 @@ class AuditedInput:
         self.steps = steps
         if self.length == "infinite" and steps is None:
             raise TargetError(
-                f"`{target.name}` is a {self.kind} without an end; say how many batches an epoch "
-                "has with --steps-per-epoch N."
+                f"`{target.name}` is an endless {self.kind}; give the number of batches per epoch "
+                "with --steps-per-epoch N."
             )
         # The only kind of input that `fit` shuffles; with steps it could be any of its batches.
         self.shuffle = shuffle and self.kind == "PyDataset" and steps is None
@@ -88,7 +87,7 @@ class AuditedInput:
             self._read(reading)
         one, other = (reading.batches() for reading in self.readings)
         if not one:
-            raise TargetError(f"`{self.target.name}` gave no batch when it was read by hand.")
+            raise TargetError(f"`{self.target.name}` yielded no batch when it was read directly.")
         self.promises = [promise(one[part], other[part]) for part in self.parts]
         samples = [digest for batch in one for digest in batch.samples]
         places: dict[str, int] = {}
@@ -121,8 +120,8 @@ class AuditedInput:
             endless = self.length == "unknown" and wanted is None
             if endless and (number >= MAX_BATCHES or samples >= MAX_SAMPLES):
                 raise TargetError(
-                    f"`{self.target.name}` did not end within {number:,} batches; say how many "
-                    "batches an epoch has with --steps-per-epoch N."
+                    f"`{self.target.name}` did not end within {number:,} batches; give the number "
+                    "of batches per epoch with --steps-per-epoch N."
                 )
         if wanted is not None:
             raise TargetError(

@@ -1,7 +1,7 @@
-"""The input read by hand: what every pass should be given, and what the input promises.
+"""Reads the input directly, to know what every pass should get and what the input promises.
 
 Owns: the reference for an input whose source is unknown. It keeps digests and a bounded number of
-values. Must not know: any framework, where batches come from.
+values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, record
 
 Promise = Literal["ordered", "shuffled", "drops_last", "other_contents"]
 """What two readings have in common: the same batches in the same order; the same samples; the same
-samples but for fewer than a batch, as where shuffled samples do not fill the last one; neither."""
+samples except for less than a batch, as with shuffling and an incomplete last batch; neither."""
 
 PROMISES: tuple[Promise, ...] = ("ordered", "shuffled", "drops_last", "other_contents")
 """From the strongest to the weakest."""

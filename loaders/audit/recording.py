@@ -1,4 +1,4 @@
-"""A model that records what it is given, and the passes in which it is.
+"""A model that records the batches it gets, and the passes that use it.
 
 Owns: the conditions of an audit, which are those of real training: a fresh model with a loss, an
 optimizer and metrics, all unbuilt, because building them is what makes Keras draw batches ahead.
@@ -49,7 +49,7 @@ class RecordingModel(keras.Model):
         self.dense = keras.layers.Dense(1)
 
     def call(self, x: Any) -> Any:
-        """Return one number a sample."""
+        """Return one number per sample."""
         first = keras.tree.flatten(x)[0]
         flat = keras.ops.reshape(first, (keras.ops.shape(first)[0], -1))
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))

@@ -1,7 +1,4 @@
-"""What one batch was: enough to recognise it, and each of its samples, wherever they come again.
-
-Must not know: where a batch came from, any framework.
-"""
+"""Records of batches and samples by digests, to recognise them later."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The input that a person wants audited: where it is, what it is, how it is read by hand.
+"""Imports the input to audit, and finds out its kind and how to read it directly.
 
 Owns: the kinds of input that `fit` takes, recognised by class names as Keras does, so that no
-framework is imported to tell. Must not know: what the audit does with an input.
+framework is imported to tell.
 """
 
 from __future__ import annotations

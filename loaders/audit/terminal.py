@@ -1,7 +1,4 @@
-"""What an audit says on the terminal: a heading, a table, the problems, the verdict.
-
-Owns: how it is laid out, and the exit status. Must not know: any framework, how a run is done.
-"""
+"""Lays out the result of an audit on the terminal, and decides the exit status."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ from keras_loader_bench.loaders.audit.parent import AuditRun, Event
 WIDTH = 100
 
 NAMES = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch", "openvino": "OpenVINO"}
-"""Keras' name of a backend -> its own."""
+"""The names of backends, by Keras' names for them."""
 
 PROMISES = {
-    "ordered": "twice the same batches",
+    "ordered": "the same batches twice",
     "shuffled": "the same samples, shuffled",
-    "drops_last": "fewer than a batch left out",
-    "other_contents": "other contents each time",
+    "drops_last": "less than a batch left out",
+    "other_contents": "different contents each time",
 }
-"""What two readings by hand have in common -> how the table says it."""
+"""Words for what two readings without Keras have in common."""
 
 FAULTLESS = {
     "ordered": "identical",
@@ -37,11 +34,11 @@ FAULTLESS = {
     "drops_last": "complete",
     "other_contents": "cannot be judged",
 }
-"""What of a pass could be judged -> what it is called without a fault."""
+"""Words for a pass without problems, by what could be checked."""
 
 REMEDY = (
-    "Remedy: give the PyDataset `workers=1` and no `use_multiprocessing`, which is Keras' default, "
-    "and read ahead inside it where reading is slow, as `loaders.CIFAR10Sequence` does."
+    "Remedy: use `workers=1` without `use_multiprocessing`, Keras' default. If reading is slow, "
+    "use `fit(bridge(dataset), shuffle=False)` with `keras_loader_bench.loaders.bridge`."
 )
 
 
@@ -50,11 +47,12 @@ def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str
 
     Args:
         target: `module:attribute`.
-        runs: those that were made: two, or one that did not come to its end.
-        timeout_s: seconds that a run was given.
+        runs: the runs: two, or one that did not finish.
+        timeout_s: time limit of a run in seconds.
 
     Returns:
-        0: nothing is wrong. 1: something is. 2: the input could not be loaded.
+        The text, and the exit status: 0 without problems, 1 with problems, 2 if the input could
+        not be loaded.
     """
     first = runs[0]
     if refused := next((run.event("refused") for run in runs if run.event("refused")), None):
@@ -73,24 +71,24 @@ def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str
 
 
 def clean(text: str) -> str:
-    """Return a text as printable ASCII: what an input says of itself must not steer a terminal."""
+    """Return text as printable ASCII, so that an input cannot control the terminal."""
     text = text.expandtabs().encode("ascii", "backslashreplace").decode()
     return "".join(c if c == "\n" or c.isprintable() else "?" for c in text)
 
 
 def wrap(text: str) -> str:
-    """Return a text in lines; words are never broken, so that addresses stay whole."""
+    """Wrap a text without breaking words, so that addresses stay intact."""
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _faultless(run: AuditRun) -> str:
     passes = run.all("pass")
-    but = ", but for the dtype" if any(event["dtypes"] for event in passes) else ""
+    but = ", except for the dtype" if any(event["dtypes"] for event in passes) else ""
     if all(event["promise"] == "ordered" for event in passes):
-        return f"identical{but}: every pass was given the batches that were read by hand, in order"
+        return f"identical{but}: every pass got the batches of the direct read, in order"
     if any(event["promise"] == "drops_last" for event in passes):
-        but += ", but for fewer than a batch"
-    return f"complete{but}: every pass was given the samples that were read by hand"
+        but += ", except for less than a batch"
+    return f"complete{but}: every pass got the samples of the direct read"
 
 
 def _finding(finding: Finding) -> str:
@@ -140,13 +138,15 @@ def _table(runs: Sequence[AuditRun]) -> str:
     first = runs[0]
     rows = [("pass", "batches", "missing", "repeated", "verdict")]
     if reading := first.event("reading"):
-        rows.append(("by hand", f"{reading['batches']:,}", "", "", PROMISES[reading["promise"]]))
+        rows.append(
+            ("direct read", f"{reading['batches']:,}", "", "", PROMISES[reading["promise"]])
+        )
     passes = {event["name"]: event for event in first.all("pass")}
     rows += [_row(event) for event in passes.values()]
     rows += [(e["stage"], "", "", "", f"raised {e['type']}") for e in first.all("raised")]
     stage = first.event("stage")
     if not first.event("end") and not first.event("raised") and stage:
-        how = "did not end" if first.timed_out else "ended the process"
+        how = "did not finish" if first.timed_out else "ended the process"
         rows.append((stage["name"], "", "", "", how))
     if len(runs) > 1:
         rows.append(("second run", "", "", "", _second(runs)))
@@ -174,7 +174,7 @@ def _verdict(event: Event) -> str:
     if event["verdict"] != "identical":
         return str(event["verdict"]).replace("_", " ")
     if not event.get("outputs_in_order", True):
-        return "outputs in other order"
+        return "outputs in another order"
     if event["dtypes"] and event["promise"] == "ordered":
         return "same values"
     return FAULTLESS[event["promise"]]
@@ -183,4 +183,4 @@ def _verdict(event: Event) -> str:
 def _second(runs: Sequence[AuditRun]) -> str:
     if not runs[1].event("end") or runs[1].event("raised"):
         return "failed"
-    return "other batches than the first" if differing(runs) else "as the first"
+    return "different batches" if differing(runs) else "same batches"

@@ -1,7 +1,6 @@
-"""Compares what a pass was given with what it should have been given.
+"""Compares the batches that a pass got with those it should have got.
 
 Owns: the verdicts, and which difference is spelled out first. Pure functions.
-Must not know: any framework, where records come from.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class PassResult:
     max_ulps: int | None = None
     """Largest difference of a value, in units in the last place; of integers, their difference."""
     difference: str | None = None
-    """The first difference, spelled out; `None` where there is none."""
+    """The first difference, spelled out; `None` if there is none."""
 
     @property
     def identical(self) -> bool:

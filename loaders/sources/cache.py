@@ -1,7 +1,7 @@
-"""The cache: where prepared sources lie, and how one is put there without leaving a half behind.
+"""The cache of prepared sources, which are put there completely or not at all.
 
-Owns: the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and what a full
-disk or a read-only folder is called. Must not know: what the images show or where they came from.
+Owns the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and the messages
+about full disks and read-only folders.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | Non
         inputs: what the source must have been made from.
 
     Returns:
-        The source, verified byte for byte; `None` where there is none, where its bytes have
+        The source, verified byte for byte; `None` if there is none, where its bytes have
         changed, or where it was made from something else.
     """
     try:

@@ -1,4 +1,4 @@
-"""CIFAR-10 as an `ImageSource`: where it is looked for, and how it is converted.
+"""CIFAR-10 as an `ImageSource`: finds and converts it.
 
 The files are read by `cifar10_files`, archives by `cifar10_archive`; both give a source that lies
 in the cache under the digest of what it was made from.
@@ -50,7 +50,7 @@ def find_cifar10(data_dir: Path | str | None = None) -> Path | None:
             own cache, and what `download_cifar10` has left.
 
     Returns:
-        A folder or an archive that exists, not read yet; `None` where none is found.
+        A folder or an archive that exists, not read yet; `None` if none is found.
 
     Raises:
         SourceError: `data_dir` is given and there is no CIFAR-10.

@@ -1,6 +1,6 @@
-"""The archive `cifar-10-python.tar.gz`, unpacked without trusting it.
+"""Unpacks `cifar-10-python.tar.gz` without trusting it.
 
-Owns: which members are accepted, and how much is read. Must not know: what a batch contains.
+Owns: which members are accepted, and how much is read.
 """
 
 from __future__ import annotations

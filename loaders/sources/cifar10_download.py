@@ -1,7 +1,4 @@
-"""The download of CIFAR-10: over https, with its checksum, whole or not at all.
-
-Must not know: what the archive contains.
-"""
+"""Downloads CIFAR-10 over https, with its checksum, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""CIFAR-10's own files, read without trusting them.
+"""Reads CIFAR-10's own files without trusting them.
 
-Owns: the names and published checksums of the files, and what a batch may contain. Must not know:
-where the files were found, where the images go.
+Owns: the names and published checksums of the files, and what a batch may contain.
 
 A batch is a pickle that Python 2 wrote with protocol 2, and a pickle is a program. Three walls:
 

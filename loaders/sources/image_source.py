@@ -1,7 +1,7 @@
-"""The source: stored images and labels, read by row.
+"""`ImageSource`: stored images and labels, read by row.
 
 Owns: the folder `images.npy` + `labels.npy` + `source.json`, how it is opened, checked and sent to
-another process. Must not know: where the images came from, who wrote the folder, any framework.
+another process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The page cache under a memory map: what of an array lies in it, and advice on what to read next.
+"""The page cache under a memory map: which pages are in memory, and read-ahead advice.
 
-A row that is not in the page cache is read when it is touched. Left to itself the kernel reads far
-more around it, some megabytes for a row of 3 KiB where it uses large pages, and the thread that
-touched it waits for all of that. https://man7.org/linux/man-pages/man2/madvise.2.html
-Must not know: any framework, who reads the rows.
+A row that is not in the page cache is read when it is accessed. By default the kernel reads much
+more around it, megabytes for a row of 3 KiB if it uses large pages, and the accessing thread waits
+for all of it. https://man7.org/linux/man-pages/man2/madvise.2.html
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A source larger than CIFAR-10: a real one, stored again and again.
+"""A source larger than CIFAR-10: its rows, repeated on disk.
 
-Owns: what it is called and made of. Must not know: what the images show, any framework.
+Owns: what it is called and made of.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def repeat_source(source: ImageSource, num_samples: int) -> ImageSource:
         row `i % source.num_samples` of the other one.
 
     Raises:
-        SourceError: the disk has no room for it (3,073 bytes a sample) or the cache is read-only.
+        SourceError: the disk has no room for it (3,073 bytes per sample) or the cache is read-only.
     """
     inputs = {
         "images_sha256": source.images_sha256,

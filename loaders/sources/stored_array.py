@@ -1,7 +1,4 @@
-"""One uint8 array in a `.npy` file of a source: how it is checked and mapped.
-
-Must not know: what the array means.
-"""
+"""Checks and maps one uint8 array in a `.npy` file of a source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic edition: images like CIFAR-10's in shape and size, made from a seed.
+"""The synthetic source: images of CIFAR-10's shape, made from a seed.
 
 Owns: what the images show. Every class is a grating of its own direction and width; phase, colour
 and noise are random, so that no pixel and no mean colour tells a class: a model must learn filters.

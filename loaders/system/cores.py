@@ -1,7 +1,4 @@
-"""The cores that there are to work on.
-
-Must not know: who works on them, any framework.
-"""
+"""Counts the cores that this process may use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A process and its descendants: who they are and how they end.
-
-Must not know: what the processes do.
-"""
+"""Lists and ends a process and its descendants."""
 
 from __future__ import annotations
 

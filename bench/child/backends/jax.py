@@ -1,4 +1,4 @@
-"""JAX."""
+"""The JAX backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorFlow."""
+"""The TensorFlow backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch."""
+"""The PyTorch backend."""
 
 from __future__ import annotations
 

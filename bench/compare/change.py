@@ -1,10 +1,9 @@
-"""What two measurements of one case say: faster, slower, or nothing, and why.
+"""Judges whether a case became faster or slower between two runs.
 
-A case counts as changed only where two figures say so: its rate, and its AU, the rate against that
-of the ceiling in the same process. A machine that got slower changes the first alone, a step that
-got faster both in opposite directions. An emulated step waits as long on a slower machine, so there
-both fall; the CPU seconds of the ceiling tell.
-Must not know: files, how a verdict is written.
+A case changed only if both its rate and its AU say so; AU is the rate relative to the ceiling in
+the same process. A slower machine changes only the rate; a faster step changes both in opposite
+directions. An emulated step takes the same time on a slower machine, so there both fall, and the
+CPU seconds of the ceiling show the difference.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def _verdict(figures: Mapping[str, Ratio | None], *, emulated: bool) -> str:
 
 
 def slower_by(change: Change, fraction: float) -> bool:
-    """Whether a case is slower beyond doubt and its rate fell by at least so much.
+    """Whether a case is slower beyond its intervals and its rate fell by at least `share`.
 
     Args:
         change: of any verdict.

@@ -1,7 +1,4 @@
-"""The comparison as text for the end of a run in a terminal.
-
-Must not know: Markdown, files, terminals.
-"""
+"""Makes the table that the terminal shows at the end of a run."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ Columns = Mapping[str, Callable[[Row], str]]
 
 
 def _columns(figure: Callable[..., str]) -> Columns:
-    """The columns right of a row's label, with rates written by `figure`."""
+    """Return the columns to the right of the label; `figure` writes rates."""
 
     def rate(case: Throughput | None) -> str:
         return _measured(case, lambda case: figure(case.rate, cells.rate))
@@ -51,9 +48,9 @@ def _columns(figure: Callable[..., str]) -> Columns:
 
 
 def _measured(case: Case | None, write: Callable[[Case], str]) -> str:
-    """A cell without the signal that ended a case, and without figures of wrong batches.
+    """Write a cell without the signal that ended a case and without figures of wrong batches.
 
-    Why a case ended stands in a line of its own below; there is no room for both here.
+    There is no room for both; lines below the table say why a case ended.
     """
     if case is not None and case.outcome == "audit_failed":
         return cells.outcome(case.outcome, None)
@@ -69,9 +66,9 @@ _MEDIANS = _columns(cells.median)
 
 
 def terminal_table(run: Run, width: int = 100) -> str:
-    """Return the comparison of a run's loaders, one block for each set of options.
+    """Return the comparison of a run's loaders, one block per set of options.
 
-    Intervals give way first where the width is too small, then long names are shortened.
+    If the terminal is too narrow, intervals are left out first, then long names are shortened.
 
     Args:
         run: what `read_run` returned; any case may be partial.
@@ -87,8 +84,8 @@ def terminal_table(run: Run, width: int = 100) -> str:
     if not rows:
         lines.append("No case has been measured.")
     else:
-        lines.append("Medians, 95% intervals where they fit. feed: null model, train: CNN,")
-        lines.append("AU 1: never waits, CPU and first batch: of feed, MiB: over the baseline.")
+        lines.append("Medians, with 95% intervals if they fit. feed: null model; train: CNN;")
+        lines.append("AU 1: the model never waits; CPU and first batch: feed; MiB: footprint.")
     for found in recommend(rows):
         answer = recommendation_text(found)[0].replace("*", "").replace("`", "")
         lines += textwrap.wrap(cells.ascii_line(answer), width)
@@ -100,7 +97,7 @@ def terminal_table(run: Run, width: int = 100) -> str:
 
 
 def _median(case: Any, figure: str, write: Callable[[float], str]) -> str:
-    """A figure beside a rate; the rate's cell says how a case ended, so this one need not."""
+    """Write a figure next to a rate, whose cell already says how the case ended."""
     if case is None or case.outcome not in ("ok", "interrupted"):
         return cells.NOT_RUN
     return cells.median(getattr(case, figure), write)
@@ -124,7 +121,7 @@ def _block(rows: Sequence[Row], width: int) -> list[str]:
 
 
 def _endings(run: Run) -> list[str]:
-    """One line for each case that did not end well, each reason to skip, and a run cut short."""
+    """Return a line per failed case, per reason to skip, and for an unfinished run."""
     lines = []
     for ending in endings(run):
         how = cells.outcome(ending.outcome, ending.signal)

@@ -1,4 +1,4 @@
-"""The sources that exist, and how each is prepared.
+"""The registry of sources, and how each is prepared.
 
 A new source is a module that writes one (see `loaders.sources.cache.write_source`) and one entry
 here. It describes itself: models, ceiling and audit take shape and classes from it.
