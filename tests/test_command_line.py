@@ -116,7 +116,10 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
         (("--step-ms", "0"), "A time of a step (ms) must be positive, got 0.0"),
         (("--step-ms", "2,2"), "`--step-ms` contains 2 twice"),
         (("--step-cpu",), "`--step-cpu` changes emulated steps; add `--step-ms`"),
-        (("--step-ms", "1", "--steps-per-execution", "2"), "steps per execution must be 1, got 2"),
+        (
+            ("--step-ms", "1", "--steps-per-execution", "2"),
+            "`--steps-per-execution` must be 1, got 2",
+        ),
         (("--rounds", "0"), "`rounds` must be positive, got 0"),
         (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
         (("--seed", "-1"), "`seed` must not be negative, got -1"),

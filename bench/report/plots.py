@@ -54,7 +54,7 @@ _STYLE: Any = {
     "svg.hashsalt": "keras-loader-bench",  # the same run produces the same bytes
 }
 
-_COLORS = 128
+_COLORS = 48
 """Palette size of a PNG: enough for the few colours of a plot and its antialiased edges."""
 
 
