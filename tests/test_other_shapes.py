@@ -59,8 +59,9 @@ def test_every_loader_delivers_them(loader_name, workers, wide):
     assert audit["identical"], audit["first_difference"]
 
 
-@pytest.mark.parametrize("pixels", ["float32", "uint8"])
-@pytest.mark.parametrize("bench", ["feed", "train"])
+@pytest.mark.parametrize(
+    ("bench", "pixels"), [("feed", "float32"), ("feed", "uint8"), ("train", "uint8")]
+)
 def test_a_case_is_measured_on_them(bench, pixels, wide):
     case = Case(
         bench=bench, backend=BACKEND, loader="sequence", batch_size=16, pixels=pixels, samples=ROWS
