@@ -16,7 +16,6 @@ from keras_loader_bench.bench.parent.session import Session
 from keras_loader_bench.bench.parent.settings import Settings, read_options
 from keras_loader_bench.bench.plan.case import BENCHES, Case
 from keras_loader_bench.bench.plan.command_line import add_options
-from keras_loader_bench.bench.report.github_summary import append_step_summary
 from keras_loader_bench.loaders.sources.image_source import SourceError
 
 # A checkout that is not installed has its package there; cases are processes that need it too.
@@ -177,6 +176,7 @@ def pytest_terminal_summary(
         return
     # Imported here: `--no-report` must work without the packages that reports need.
     from keras_loader_bench.bench.report import write_report
+    from keras_loader_bench.bench.report.github_summary import append_step_summary
     from keras_loader_bench.bench.report.terminal_table import terminal_table
 
     write_report(run.settings.folder)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeGuard
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 """Share of repetitions in which an interval covers the true median, at least."""
@@ -63,9 +62,10 @@ class Estimate:
             raise ValueError(f"`values` must be finite, got {rounds.tolist()}.")
         low = high = None
         if rounds.size >= MIN_ROUNDS:
-            test: Any = stats.quantile_test(
-                rounds, p=0.5
-            )  # scipy-stubs types its interval as float
+            from scipy import stats  # loads for a second, and a run starts without it
+
+            # scipy-stubs types its interval as float.
+            test: Any = stats.quantile_test(rounds, p=0.5)
             interval = test.confidence_interval(CONFIDENCE)
             low, high = float(interval.low), float(interval.high)
         return cls(median=float(np.median(rounds)), low=low, high=high, n=int(rounds.size))
@@ -144,6 +144,8 @@ class Slope:
         xs, ys = np.array(list(points), dtype=np.float64).reshape(-1, 2).T
         if len(np.unique(xs)) < 2:
             return None
+        from scipy import stats
+
         fit: Any = stats.linregress(xs, ys)
         low = high = None
         if len(xs) > 2:

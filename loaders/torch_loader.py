@@ -2,6 +2,8 @@
 
 https://docs.pytorch.org/docs/stable/data.html: a dataset that has `__getitems__` is asked for a
 whole batch at once, which saves a Python call and a copy for every sample.
+Every worker process imports this, so it imports no Keras: a backend would cost each of them seconds
+and hundreds of MiB.
 Must not know: how rows are ordered.
 """
 
@@ -11,7 +13,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -85,6 +86,8 @@ class TorchLoader(Loader):
     """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
+        import keras
+
         super().__init__(source, options)
         self._batches = BatchesOfRows(options.batch_size)
         workers = options.num_workers

@@ -21,6 +21,7 @@ with contextlib.suppress(ModuleNotFoundError):
 
 import numpy as np
 import pytest
+from asking import Asking
 
 from keras_loader_bench.loaders import ImageSource
 from keras_loader_bench.loaders.sources.cache import write_source
@@ -63,6 +64,14 @@ def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "keras_home"
     monkeypatch.setenv("KERAS_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def asking() -> Iterator[Asking]:
+    """Ask pytest what needs no process of its own: it is called with arguments."""
+    asked = Asking(PROJECT)
+    yield asked
+    asked.end()
 
 
 @pytest.fixture(scope="session")

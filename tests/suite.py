@@ -1,6 +1,6 @@
 """Runs the suite as a user does, in a process of its own.
 
-A run that many tests look at is a `Job` of their module. All jobs of the chosen modules run before
+A run that many tests look at is a `Job` of their modules. All jobs of the chosen modules run before
 the first of their tests, two at a time, because most of their time goes into starting frameworks on
 one core and waiting for timeouts. So none of them runs beside a test that measures.
 """
@@ -26,22 +26,30 @@ from keras_loader_bench.loaders.registry import missing_package
 TINY = ("--quick", "--samples", "512", "--source", "synthetic")
 
 
-def readme_command(comment: str) -> list[str]:
-    """The pytest part of the README's line that ends in a comment."""
+def readme_arguments(comment: str) -> list[str]:
+    """The arguments of pytest in the README's line that ends in a comment."""
     readme = (PROJECT / "README.md").read_text()
     (line,) = re.findall(rf"^ *(\S.*?) *# {comment}$", readme, re.MULTILINE)
     install, _, command = line.partition(" && ")
     assert install.startswith("pip install -e "), line
     name, *arguments = command.split()
     assert name == "pytest"
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    return arguments
+
+
+def main_job_arguments() -> list[str]:
+    """Those of the README's main job, and nothing that would be left in the checkout."""
+    return ["-p", "no:cacheprovider", *readme_arguments("the main job")]
 
 
 def start(*options: str, results: Path, **environment: str) -> subprocess.Popen:
     """Start the main job; its output is text, with standard error in it."""
     path = [environment.get("PYTHONPATH", str(PACKAGE)), str(PACKAGE)]
     return subprocess.Popen(
-        [*readme_command("the main job"), "--results-dir", str(results), *TINY, *options],
+        [
+            *(sys.executable, "-m", "pytest", *main_job_arguments()),
+            *("--results-dir", str(results), *TINY, *options),
+        ],
         cwd=PROJECT,
         env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(path)},
         stdout=subprocess.PIPE,
@@ -107,7 +115,7 @@ class Job:
     def __init__(
         self, module: str, *options: str, needs: tuple[str, ...] = (), **environment: str
     ) -> None:
-        self.module, self.options, self.environment = module, options, environment
+        self.modules, self.options, self.environment = {module}, options, environment
         self.reason = missing_package(needs)
         self.process: subprocess.Popen | None = None
         self.result: Future[Finished] | None = None
@@ -122,7 +130,10 @@ class Job:
         done.report = (done.folder / "report.md").read_text()
         return done
 
-    def fixture(self):
+    def fixture(self, *modules: str):
+        """Return the fixture, for more modules than the job's own where they are named."""
+        self.modules.update(modules)
+
         @pytest.fixture(scope="module")
         def finished(
             request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -131,7 +142,7 @@ class Job:
                 pytest.skip(self.reason)
             if self.result is None:
                 modules = {item.module.__name__ for item in request.session.items}
-                run_jobs([job for job in Job.every if job.module in modules], tmp_path_factory)
+                run_jobs([job for job in Job.every if modules & job.modules], tmp_path_factory)
             assert self.result
             return self.result.result()
 
@@ -157,3 +168,11 @@ def run_jobs(jobs: list[Job], folders: pytest.TempPathFactory) -> None:
 def faulty(module: str, *options: str) -> Job:
     """A run of loaders that go wrong."""
     return Job(module, *options, "--case-timeout", "25", PYTHONPATH=str(TESTS / "faulty"))
+
+
+main_job = Job(
+    "test_command_line",
+    *("--loaders", "sequence,tuned_tf_data", "--rounds", "2"),
+    *("--benchmark-json", "FOLDER/benchmark.json"),
+)
+"""The README's on a tiny source, through all benchmarks, for two loaders."""

@@ -169,6 +169,29 @@ def test_importing_loads_no_framework():
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "unwanted"),
+    [
+        # What a report needs takes seconds to load; a run begins without, and makes one at its end.
+        ("bench.conftest", {"matplotlib", "pandas", "scipy"}),
+        # Its worker processes import it, and each would import a backend.
+        ("loaders.torch_loader", {"keras"}),
+    ],
+)
+def test_importing_does_not_reach(name, unwanted):
+    paths = {name_of(path): path for path in MODULES}
+    reached: set[str] = set()
+    waiting = {name}
+    while waiting:
+        one = waiting.pop()
+        reached.add(one)
+        # Importing a module imports the packages around it too.
+        near = {*imports(paths[one], lazy=False), one.rpartition(".")[0]}
+        waiting |= (near & paths.keys()) - reached
+        reached |= near - paths.keys()
+    assert not {each.partition(".")[0] for each in reached} & unwanted
+
+
 def test_every_loader_file_is_registered_and_every_entry_has_a_file():
     registered = {f"loaders{entry.target.partition(':')[0]}" for entry in LOADERS.values()}
     assert registered == {name_of(path) for path in LOADER_FILES}

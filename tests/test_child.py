@@ -14,7 +14,7 @@ import pytest
 from keras_loader_bench.bench.parent.process import CaseError, Child
 from keras_loader_bench.loaders.system.process_tree import kill_tree, members
 
-CASE = {"backend": "tensorflow", "loader": "sequence", "model": "null", "bench": "feed",
+CASE = {"backend": "tensorflow", "loader": "sequence", "bench": "feed",
         "batch_size": 64, "pixels": "float32", "samples": 230, "num_workers": 0}  # fmt: skip
 
 

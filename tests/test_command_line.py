@@ -3,20 +3,16 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import suite
-from conftest import PROJECT
+from conftest import PROJECT, TESTS
 
 from keras_loader_bench.bench.plan.default_backend import configured_backend
 from keras_loader_bench.loaders import LOADERS
 
-# The README's main job on a tiny source, through all benchmarks, for two loaders.
-finished = suite.Job(
-    __name__,
-    *("--loaders", "sequence,tuned_tf_data", "--rounds", "2"),
-    *("--benchmark-json", "FOLDER/benchmark.json"),
-).fixture()
+finished = suite.main_job.fixture()
 
 
 def test_the_main_job_succeeds(finished):
@@ -83,13 +79,9 @@ def test_pytest_benchmark_gets_the_figures(finished):
         assert benchmark["stats"]["rounds"] == (2 if timed else 1)
 
 
-def pytest_bench(*options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "bench/", *options],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def pytest_bench(asking):
+    return partial(asking, "-p", "no:cacheprovider", "bench/")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +120,7 @@ def pytest_bench(*options: str) -> subprocess.CompletedProcess:
         (("--data-dir", "/", "--source", "synthetic"), "must not be given with the synthetic"),
     ],
 )
-def test_bad_options_are_refused_before_anything_starts(options, message, tmp_path):
+def test_bad_options_are_refused_before_anything_starts(pytest_bench, options, message, tmp_path):
     results = tmp_path / "run"
     done = pytest_bench(*options, "--results-dir", str(results))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
@@ -137,20 +129,28 @@ def test_bad_options_are_refused_before_anything_starts(options, message, tmp_pa
     assert not results.exists()
 
 
-def test_emulated_steps_alone_need_their_times(tmp_path):
+def test_a_pytest_that_is_asked_says_what_one_of_its_own_says(pytest_bench):
+    """So that the tests here, which ask, hold for a user."""
+    for options in (["--loaders", "sequnce"], ["--collect-only", "-q", "-k", "feed"]):
+        asked = pytest_bench(*options)
+        started = subprocess.run(
+            [sys.executable, "-m", *asked.args], cwd=PROJECT, capture_output=True, text=True
+        )
+        assert asked.returncode == started.returncode
+        assert asked.stderr == started.stderr
+        # The last line says how long it took.
+        assert asked.stdout.splitlines()[:-1] == started.stdout.splitlines()[:-1]
+
+
+def test_emulated_steps_alone_need_their_times(asking, pytest_bench):
     """Where `bench/` is named they are left out, and the rest is measured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "bench/bench_emulated.py"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-    )
+    done = asking("-p", "no:cacheprovider", "bench/bench_emulated.py")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "Emulated steps need `--step-ms`, such as" in done.stderr
     assert "emulated" not in pytest_bench("--collect-only", "-q").stdout
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
+def test_a_folder_that_holds_a_run_is_not_overwritten(finished, pytest_bench):
     before = (finished.folder / "run.json").read_bytes()
     done = pytest_bench("--results-dir", str(finished.folder))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
@@ -158,7 +158,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
     assert (finished.folder / "run.json").read_bytes() == before
 
 
-def test_cases_can_be_chosen_by_name(tmp_path):
+def test_cases_can_be_chosen_by_name(pytest_bench):
     done = pytest_bench("--collect-only", "-q", "-k", "feed and grain", "--batch-sizes", "32,64")
     assert [line for line in done.stdout.splitlines() if "::" in line] == [
         f"bench/bench_feed.py::test_feed[feed-tensorflow-grain-w0-b{size}-float32-n50000]"
@@ -166,7 +166,7 @@ def test_cases_can_be_chosen_by_name(tmp_path):
     ]
 
 
-def test_every_loader_is_benchmarked_by_default():
+def test_every_loader_is_benchmarked_by_default(pytest_bench):
     done = pytest_bench("--collect-only", "-q")
     for bench in ("feed", "train", "memory"):
         for loader, entry in LOADERS.items():
@@ -174,7 +174,7 @@ def test_every_loader_is_benchmarked_by_default():
             assert listed == (not entry.opt_in)
 
 
-def test_breaking_points_are_looked_for_under_a_budget_only():
+def test_breaking_points_are_looked_for_under_a_budget_only(pytest_bench):
     options = ("--collect-only", "-q", "--loaders", "numpy,grain", "--samples", "50,100")
     assert "breaking_point" not in pytest_bench(*options).stdout
     done = pytest_bench(*options, "--memory-budget", "1GiB")
@@ -184,7 +184,7 @@ def test_breaking_points_are_looked_for_under_a_budget_only():
     ]
 
 
-def test_backends_and_workers_are_axes_and_a_loader_without_workers_is_listed_once():
+def test_backends_and_workers_are_axes_and_a_loader_without_workers_is_listed_once(pytest_bench):
     options = ("--keras-backends", "jax,torch", "--num-workers", "0,2", "--loaders", "numpy,grain")
     done = pytest_bench("--collect-only", "-q", "-k", "feed", *options)
     assert [line.partition("[")[2] for line in done.stdout.splitlines() if "::" in line] == [
@@ -199,16 +199,15 @@ def test_the_backend_is_the_one_that_keras_is_set_to(keras_home, monkeypatch):
     assert configured_backend() == "tensorflow"
     keras_home.mkdir()
     (keras_home / "keras.json").write_text('{"backend": "torch"}')
+    monkeypatch.setattr("keras_loader_bench.loaders.registry.find_spec", lambda name: True)
     assert configured_backend() == "torch"
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert configured_backend() == "jax"
 
 
-def test_the_readmes_test_command_runs_the_tests():
-    command = suite.readme_command("the tests")
-    done = subprocess.run(
-        [*command, "--collect-only", "-q"], cwd=PROJECT, capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert "tests/test_command_line.py::test_the_main_job_succeeds" in done.stdout
-    assert "bench/" not in done.stdout
+def test_the_readmes_test_command_runs_the_tests(pytestconfig):
+    """All but the long ones: no folder is named, so pytest takes `testpaths`."""
+    assert suite.readme_arguments("the tests") == []
+    assert pytestconfig.rootpath == PROJECT
+    assert pytestconfig.getini("testpaths") == [TESTS.name]
+    assert pytestconfig.getini("addopts")[-2:] == ["-m", "not long"]

@@ -1,12 +1,15 @@
 """Devices and options of a step, from the command line to the report."""
 
 import os
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import suite
 from conftest import TESTS
 
+from keras_loader_bench.bench.parent.measurement import Measurement
+from keras_loader_bench.bench.parent.process import CaseError
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.rows import rows_from_run
@@ -141,6 +144,24 @@ def test_a_case_on_a_card_is_watched(with_card):
     assert "not available" not in report
 
 
+def test_a_backend_without_an_accelerator_is_a_case_that_is_skipped_where_one_is_asked_for():
+    """What the test below sees of a whole run."""
+
+    class Child:
+        def call(self, request):
+            assert request == "import_framework", "nothing is done after it"
+            return {"version": "1.0", "device": "cpu"}
+
+    results = SimpleNamespace(add_backend=lambda backend, description: None)
+    asked = OPTIONS | {"device": ["gpu"]}
+    (case,) = cases_of("feed", asked)
+    known: dict = {"protocol": None, "source": None, "progress": None}
+    with pytest.raises(CaseError, match="tensorflow sees no accelerator") as caught:
+        Measurement(case, results=results, **known).import_framework(Child())
+    assert caught.value.outcome == "skipped"
+
+
+@pytest.mark.long
 def test_a_backend_that_sees_no_accelerator_is_skipped_where_one_is_asked_for(tmp_path):
     options = ("--loaders", "sequence", "-k", "feed", "--device", "gpu")
     done = suite.run(*options, results=tmp_path / "run")

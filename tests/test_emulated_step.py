@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from dataclasses import asdict
 from statistics import median
 
 import keras
@@ -89,15 +90,17 @@ def make_worker(source, monkeypatch):
     """A worker with an emulated step, and with one of the loaders above."""
 
     def make(loader_class, step_ms):
-        case = Case(
-            bench="emulated",
-            backend=BACKEND,
-            loader="sequence",
-            batch_size=BATCH,
-            pixels="float32",
-            samples=SAMPLES,
-            step_ms=step_ms,
-        ).to_dict()
+        case = asdict(
+            Case(
+                bench="emulated",
+                backend=BACKEND,
+                loader="sequence",
+                batch_size=BATCH,
+                pixels="float32",
+                samples=SAMPLES,
+                step_ms=step_ms,
+            )
+        )
         worker = Worker(source=str(source.folder), samples=SAMPLES, case=case, seed=0)
         worker.import_framework()
         worker.make_model()

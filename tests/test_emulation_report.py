@@ -83,8 +83,7 @@ def test_the_shortest_step_is_one_from_which_on_all_are_kept_busy(emulated):
     assert found["numpy", False].shortest_step is None, "2 ms was an accident: 5 ms are not"
 
 
-def test_a_case_that_ended_badly_or_had_wrong_batches_says_nothing(emulated):
-    run = emulated()
+def test_a_case_that_ended_badly_or_had_wrong_batches_says_nothing(run, emulated):
     bad = emulated_case(run, "grain", 2, 0.99, outcome="crashed")
     wrong = emulated_case(run, "torch", 2, 0.99, identical=False, outcome="audit_failed")
     found = by_loader(emulated(bad, wrong))
@@ -114,10 +113,9 @@ def test_the_report_has_a_table_a_plot_and_the_limits(emulated, tmp_path):
     assert said.replace("`", "") in terminal_table(read_run(tmp_path)).replace("\n", " ")
 
 
-def test_steps_that_keep_a_core_busy_are_compared_among_themselves(emulated, tmp_path):
-    run = emulated()
-    run = emulated(*(emulated_case(run, "tf_data", step, 0.6, busy=True) for step in (1, 2)))
-    found = by_loader(run)
+def test_steps_that_keep_a_core_busy_are_compared_among_themselves(run, emulated, tmp_path):
+    typed = emulated(*(emulated_case(run, "tf_data", step, 0.6, busy=True) for step in (1, 2)))
+    found = by_loader(typed)
     assert found["tf_data", False].shortest_step == 0.5
     assert found["tf_data", True].shortest_step is None
     write_report(tmp_path)

@@ -30,11 +30,11 @@ def test_the_models_of_training_cases_are_those_that_can_be_asked_for():
 
 
 def test_the_cnn_learns_from_the_synthetic_edition():
-    source = prepare_synthetic(4000, "train")
+    source = prepare_synthetic(1000, "train")
     keras.utils.set_random_seed(0)
     model = models.cnn(CIFAR10["float32"])
     losses = []
-    with make_loader("sequence", source, LoaderOptions()) as loader:
+    with make_loader("sequence", source, LoaderOptions(batch_size=32)) as loader:
         for epoch in range(3):
             rows = sample_order(source.num_samples, seed=0, epoch=epoch)
             history = model.fit(**loader.fit_args(rows), shuffle=False, verbose=0).history

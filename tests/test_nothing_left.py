@@ -57,7 +57,7 @@ def test_closing_ends_every_thread_and_process(loader_name, workers, error, sour
         if error and len(steps) == 4:
             raise error("in the fourth step")
 
-    options = LoaderOptions(batch_size=8, num_workers=workers)
+    options = LoaderOptions(batch_size=16, num_workers=workers)
     with make_loader(loader_name, source, options) as loader:
         args = loader.fit_args(sample_order(source.num_samples, seed=0, epoch=0))
         if error is None:

@@ -1,5 +1,7 @@
 """Sources describe themselves: images of another size, with another number of classes."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from registered import BACKEND, every_loader
@@ -59,13 +61,14 @@ def test_every_loader_delivers_them(loader_name, workers, wide):
     assert audit["identical"], audit["first_difference"]
 
 
-@pytest.mark.parametrize("pixels", ["float32", "uint8"])
-@pytest.mark.parametrize("bench", ["feed", "train"])
+@pytest.mark.parametrize(
+    ("bench", "pixels"), [("feed", "float32"), ("feed", "uint8"), ("train", "uint8")]
+)
 def test_a_case_is_measured_on_them(bench, pixels, wide):
     case = Case(
         bench=bench, backend=BACKEND, loader="sequence", batch_size=16, pixels=pixels, samples=ROWS
     )
-    worker = Worker(source=str(wide.folder), samples=ROWS, case=case.to_dict(), seed=0)
+    worker = Worker(source=str(wide.folder), samples=ROWS, case=asdict(case), seed=0)
     for step in ("import_framework", "make_model", "make_ceiling", "make_loader"):
         getattr(worker, step)()
     size = worker.calibrate(seconds=0.05, accelerator_seconds=0.1)

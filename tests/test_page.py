@@ -144,7 +144,6 @@ def test_hostile_text_stays_text(whole_run, tmp_path):
             result["known_failure"] = {"reason": HOSTILE, "link": HOSTILE}
     whole_run["environment"] |= {"os": HOSTILE, "cpu": HOSTILE, "packages": {HOSTILE: HOSTILE}}
     whole_run["sources"][0]["name"] = HOSTILE
-    whole_run["protocol"]["rounds"] = HOSTILE
     (tmp_path / "run.json").write_text(json.dumps(whole_run))
     write_report(tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -52,7 +52,7 @@ def test_a_known_failure_that_did_not_happen_is_named(run):
         if result["case"]["loader"] == "numpy":
             result["known_failure"] = {"reason": "r", "link": "l"}
     assert (
-        "identical all the same: `numpy` (tensorflow)."
+        "Expected to fail, but identical: `numpy` (tensorflow)."
         in audit_summary(rows_from_run(parse_run(run)))[1]
     )
 

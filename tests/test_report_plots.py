@@ -130,7 +130,7 @@ def test_names_on_the_pareto_plot_overlap_neither_each_other_nor_the_edge(whole_
 
 def test_a_timeline_shows_small_footprints_beside_large_ones(run):
     """From 1 MiB on, on one logarithmic axis for all panels."""
-    figure = timeline_figure(run, styles_of(run))
+    figure = timeline_figure(parse_run(run), styles_of(run))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert {ax.get_yscale() for ax in shown} == {"log"}
     assert len({ax.get_ylim() for ax in shown}) == 1

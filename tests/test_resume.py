@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 import suite
 from conftest import PROJECT
 
-
-def resume(folder, *options):
-    command = [*suite.readme_command("the main job"), "--resume", str(folder), *options]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+finished = suite.main_job.fixture(__name__)
 
 
-# A whole run of three cases.
-finished = suite.Job(
-    __name__, *("--loaders", "eager_sequence,numpy,sequence", "-k", "feed")
-).fixture()
+@pytest.fixture
+def resume(asking):
+    def resume(folder, *options):
+        return asking(*suite.main_job_arguments(), "--resume", str(folder), *options)
+
+    return resume
 
 
 @pytest.fixture
 def cut_short(finished, tmp_path):
-    """The same run, killed in its third case, and one of the others failed."""
+    """The same run, killed in its last case, and one of the others failed."""
     run = json.loads((finished.folder / "run.json").read_text())
-    run |= {"status": "running", "cases": run["cases"][:2]}
+    run |= {"status": "running", "cases": run["cases"][:-1]}
     run["cases"][0]["outcome"] = "crashed"
     (tmp_path / "run.json").write_text(json.dumps(run))
     return tmp_path
@@ -33,14 +33,21 @@ def cut_short(finished, tmp_path):
 
 def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_short):
     before = json.loads((cut_short / "run.json").read_text())
-    done = resume(cut_short, "--source", "synthetic")
+    command = [sys.executable, "-m", "pytest", *suite.main_job_arguments()]
+    done = subprocess.run(
+        [*command, "--resume", str(cut_short), "--source", "synthetic"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     run = json.loads((cut_short / "run.json").read_text())
     assert [f"[{n}/2]" in done.stdout for n in (1, 2, 3)] == [True, True, False]
     assert {case["id"] for case in run["cases"]} == {case.id for case in finished.run.cases}
-    assert len(run["cases"]) == 3
+    assert len(run["cases"]) == len(finished.run.cases) == 6
     assert {case["outcome"] for case in run["cases"]} == {"ok"}
-    assert run["cases"][0] == before["cases"][1]
+    assert run["cases"][:4] == before["cases"][1:]
     assert run["status"] == "complete"
     assert len(run["resumed_utc"]) == 1
     assert run["started_utc"] == before["started_utc"]
@@ -48,7 +55,7 @@ def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_sho
     assert (cut_short / "report.html").exists()
 
 
-def test_a_complete_run_has_nothing_left(finished, tmp_path):
+def test_a_complete_run_has_nothing_left(resume, finished, tmp_path):
     before = (finished.folder / "run.json").read_text()
     (tmp_path / "run.json").write_text(before)
     done = resume(tmp_path, "--dry-run")
@@ -67,7 +74,7 @@ def test_a_complete_run_has_nothing_left(finished, tmp_path):
     ],
 )
 def test_a_changed_environment_is_refused_and_nothing_is_lost(
-    cut_short, part, name, value, message
+    resume, cut_short, part, name, value, message
 ):
     path = cut_short / "run.json"
     run = json.loads(path.read_text())
@@ -81,7 +88,7 @@ def test_a_changed_environment_is_refused_and_nothing_is_lost(
     assert path.read_bytes() == before
 
 
-def test_another_source_is_refused(cut_short):
+def test_another_source_is_refused(resume, cut_short):
     path = cut_short / "run.json"
     run = json.loads(path.read_text())
     run["sources"][0]["images_sha256"] = "0" * 64
@@ -99,13 +106,13 @@ def test_another_source_is_refused(cut_short):
         (["--quick"], "leave `--quick` away"),
     ],
 )
-def test_other_options_are_refused(cut_short, options, message):
+def test_other_options_are_refused(resume, cut_short, options, message):
     done = resume(cut_short, *options)
     assert done.returncode == 4
     assert message in done.stdout + done.stderr
 
 
-def test_a_folder_without_a_plan_is_refused(tmp_path):
+def test_a_folder_without_a_plan_is_refused(resume, tmp_path):
     done = resume(tmp_path)
     assert done.returncode == 4
     assert "does not exist" in done.stdout + done.stderr
@@ -116,17 +123,10 @@ def test_a_folder_without_a_plan_is_refused(tmp_path):
     assert "does not say what was planned" in done.stdout + done.stderr
 
 
-def test_a_dry_run_prints_the_plan_and_leaves_no_file(tmp_path):
-    command = suite.readme_command("the main job")
+def test_a_dry_run_prints_the_plan_and_leaves_no_file(asking, tmp_path):
     options = ["--dry-run", *suite.TINY, "--loaders", "numpy,sequence", "-k", "feed"]
     folder = tmp_path / "run"
-    done = subprocess.run(
-        [*command, *options, "--results-dir", str(folder)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = asking(*suite.main_job_arguments(), *options, "--results-dir", str(folder))
     assert done.returncode == 0, done.stdout
     assert "[1/2] feed-" in done.stdout
     assert "2 cases, about 0:" in done.stdout

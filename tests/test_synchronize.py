@@ -1,6 +1,7 @@
 """The clock of a round waits for the device: its work is in the time, not left for later."""
 
 import time
+from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -106,7 +107,7 @@ def ready_worker(source, bench="feed", **options):
         **options,
     )
     worker = Worker(
-        source=str(source.folder), samples=source.num_samples, case=case.to_dict(), seed=0
+        source=str(source.folder), samples=source.num_samples, case=asdict(case), seed=0
     )
     worker.import_framework()
     worker.make_model()

@@ -19,7 +19,7 @@ class Worker:
     Args:
         source: folder of the `ImageSource`.
         samples: how many of its rows exist for this case.
-        case: fields of the `Case` that a worker needs.
+        case: fields of the `Case`.
         seed: of the orders.
     """
 
@@ -50,12 +50,13 @@ class Worker:
 
         from keras_loader_bench.bench.child.emulated_step import emulated_step
         from keras_loader_bench.bench.child.models import Samples, make_model
+        from keras_loader_bench.bench.plan.case import Case
 
         keras.utils.set_random_seed(self._seed)
         samples = Samples.of(self._source, self._case["pixels"])
         names = ("precision", "jit_compile", "steps_per_execution")
         self._model = make_model(
-            self._case["model"], samples, **{name: self._case[name] for name in names}
+            Case(**self._case).fitted_model, samples, **{name: self._case[name] for name in names}
         )
         step_ms = self._case["step_ms"]
         if step_ms is not None:

@@ -134,7 +134,7 @@ class CaseRun(Measurement):
         settings = {
             "source": str(self._source.folder.resolve()),
             "samples": self.case.samples,
-            "case": asdict(self.case) | {"model": self.case.fitted_model},
+            "case": asdict(self.case),
             "seed": self.protocol.seed,
         }
         keep = True

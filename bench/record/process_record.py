@@ -151,7 +151,9 @@ class DeviceMemory:
 class CardReading:
     """A card at one moment; see `bench.sensors.nvml.Card.read`."""
 
-    t: float = 0.0
+    t: float
+    """Seconds since the watching began."""
+
     memory_used_bytes: float | None = None
     utilization: float | None = None
     power_w: float | None = None

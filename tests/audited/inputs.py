@@ -35,7 +35,8 @@ healthy = Numbers()
 
 
 def stock():
-    return Numbers(100, workers=2)
+    """More batches than Keras reads ahead."""
+    return Numbers(30, workers=2)
 
 
 class NeedsArguments(Numbers):
@@ -69,8 +70,8 @@ class UnseededOrder(Numbers):
     """The same order in every epoch, another one in every run."""
 
     def __init__(self):
-        super().__init__(100)
-        self.order = np.random.default_rng(list(os.urandom(8))).permutation(100)
+        super().__init__(20)
+        self.order = np.random.default_rng(list(os.urandom(8))).permutation(20)
 
     def __getitem__(self, i):
         return batch(int(self.order[i]))
