@@ -57,7 +57,7 @@ class EagerSequence(keras.utils.PyDataset):
 
 
 class EagerSequenceLoader(Loader):
-    """Reads the whole split (3,072 bytes a sample) when it is made.
+    """Reads the whole split (3,072 bytes per sample) when it is made.
 
     It has no workers: `num_workers` changes nothing.
     """

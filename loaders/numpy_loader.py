@@ -12,7 +12,7 @@ from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class NumpyLoader(Loader):
-    """Holds `x` float32 (12,288 bytes a sample) and `y`, and hands arrays to `fit`.
+    """Holds `x` float32 (12,288 bytes per sample) and `y`, and hands arrays to `fit`.
 
     `fit` takes no order, only arrays. The rows of a call are therefore gathered into new arrays,
     which is part of what this loader costs: for a whole epoch it doubles the memory. It has no

@@ -60,9 +60,9 @@ def test_progress_says_case_elapsed_left_and_rate(finished):
 def test_the_table_fits_100_columns_and_the_report_is_named(finished):
     _, _, table = finished.output.partition("loaders compared")
     assert "sequence" in table
+    table, _, after = table.partition("Report: ")  # pytest may list durations below it
     assert max(map(len, table.splitlines())) <= 100
-    report = finished.folder / "report.md"
-    assert f"Report: {report}" in table
+    assert after.startswith(str(finished.folder / "report.md"))
     for name in ("report.md", "summary.csv", "rates.svg", "rates.png", "footprint.svg"):
         assert (finished.folder / name).stat().st_size > 0
 

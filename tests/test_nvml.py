@@ -113,7 +113,7 @@ def test_the_card_in_use_is_read_among_two(which, name):
         (0, FakeNvml(init_error=pynvml.NVML_ERROR_DRIVER_NOT_LOADED), "Driver Not Loaded"),
         (0, FakeNvml(), "Invalid Argument"),
         (3, FakeNvml(FakeCard()), "Invalid Argument"),
-        ("MIG-9999", FakeNvml(FakeCard()), "no card `MIG-9999`"),
+        ("MIG-9999", FakeNvml(FakeCard()), "no GPU `MIG-9999`"),
     ],
 )
 def test_a_card_that_cannot_be_read_says_why(which, library, reason):

@@ -166,6 +166,12 @@ def test_a_case_that_did_not_end_well_says_so_in_its_cell_and_is_not_ranked(run,
     assert outcome in line_of(report(run), "tf_data")
 
 
+def test_the_suites_own_loaders_are_marked_where_the_run_names_them(run, report):
+    assert "this suite wrote" not in report(run)
+    own = run | {"own_loaders": ["sequence", "not_measured"]}
+    assert "Loaders that this suite wrote itself: `sequence`." in report(own)
+
+
 def test_options_stand_in_columns_only_where_they_differ(run, report):
     heading = "| loader | batches identical | feed rate"
     assert heading in report(run)

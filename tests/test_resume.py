@@ -101,9 +101,9 @@ def test_another_source_is_refused(resume, cut_short):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rounds", "5"], "leave `--rounds` away"),
-        (["--rounds=5", "--loaders=numpy"], "leave `--rounds`, `--loaders` away"),
-        (["--quick"], "leave `--quick` away"),
+        (["--rounds", "5"], "remove `--rounds`."),
+        (["--rounds=5", "--loaders=numpy"], "remove `--rounds`, `--loaders`."),
+        (["--quick"], "remove `--quick`."),
     ],
 )
 def test_other_options_are_refused(resume, cut_short, options, message):
@@ -120,7 +120,7 @@ def test_a_folder_without_a_plan_is_refused(resume, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(old))
     done = resume(tmp_path)
     assert done.returncode == 4
-    assert "does not say what was planned" in done.stdout + done.stderr
+    assert "has no list of planned cases" in done.stdout + done.stderr
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_no_file(asking, tmp_path):

@@ -39,7 +39,7 @@ class Change:
     """CPU seconds against those of the ceiling, after / before."""
 
     machine: Ratio | None = None
-    """CPU seconds that the ceiling takes for a sample, after / before: above 1 the machine (or the
+    """CPU seconds of the ceiling per sample, after / before: above 1 the machine (or the
     step) was slower."""
 
     @property

@@ -50,7 +50,7 @@ class Session:
                 environment=environment,
                 protocol=settings.protocol,
                 plan=cases,
-                loaders=list(LOADERS),
+                loaders=LOADERS,
             )
         else:
             check_same(settings.resumed, environment, self.source)

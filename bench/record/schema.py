@@ -191,3 +191,6 @@ class Run:
 
     loaders: list[str] = field(default_factory=list)
     """All there were, measured or not: a plot gives each the same colour in every run."""
+
+    own_loaders: list[str] = field(default_factory=list)
+    """Those of them that this suite wrote to be fast, and so has an interest in."""

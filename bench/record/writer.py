@@ -8,10 +8,11 @@ Must not know: how anything is measured or shown.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from keras_loader_bench.bench.plan.case import Case
@@ -23,6 +24,7 @@ from keras_loader_bench.bench.record.schema import (
     Run,
     SourceRecord,
 )
+from keras_loader_bench.loaders.registry import LoaderEntry
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
@@ -34,7 +36,7 @@ class RunFile:
         environment: see `bench.sensors.environment.describe`.
         protocol: how cases are measured.
         plan: the cases that the run is to have.
-        loaders: all there are, measured or not: a plot gives each the same colour in every run.
+        loaders: the registry.
 
     Raises:
         ValueError: the folder holds another run already.
@@ -47,7 +49,7 @@ class RunFile:
         environment: Environment,
         protocol: Protocol,
         plan: Iterable[Case],
-        loaders: Iterable[str] = (),
+        loaders: Mapping[str, LoaderEntry] = MappingProxyType({}),
     ) -> None:
         self.path = folder / "run.json"
         if self.path.exists():
@@ -62,6 +64,7 @@ class RunFile:
             planned_cases=len(planned),
             plan=planned,
             loaders=list(loaders),
+            own_loaders=[name for name, entry in loaders.items() if entry.own],
             protocol=protocol,
             environment=environment,
             sources=[],

@@ -70,6 +70,7 @@ def report_markdown(
             table=table,
             marked=marked,
             common=describe(shown[0], without=names) if shown else "",
+            own=sorted({row.loader for row in shown} & set(run.own_loaders)),
             findings=findings(shown, lines, run.environment.memory_bytes),
             memory=memory_tables(shown, lines),
             device=device_tables(shown),
