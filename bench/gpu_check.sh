@@ -150,7 +150,7 @@ suite() {
     nvidia-smi --format=csv --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm,temperature.gpu,pstate ||
         echo "nvidia-smi: not available"
     df -h /dev/shm "$work"
-    "$python" -c 'import json; from keras_loader_bench.bench.sensors.environment import describe; print(json.dumps(describe(), indent=1))'
+    "$python" -c 'import json; from dataclasses import asdict; from keras_loader_bench.bench.sensors.environment import describe; print(json.dumps(asdict(describe()), indent=1))'
 } 2>&1 | tee "$results/environment.txt"
 keep
 
