@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -41,7 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no command `{command}`.\n\n{_usage()}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"keras_loader_bench.{_MODULES[command]}.__main__")
-    status: int = module.main(rest)
+    try:
+        status: int = module.main(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `| head`, which has read enough
+        # What is left must not be written when Python ends either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 

@@ -43,12 +43,28 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = read_options(config, OPTIONS)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+    _check_benchmark_options(config)
     # Warnings are errors in the tests of this project, but must not end a measurement.
     config.addinivalue_line("filterwarnings", "default")
-    # pytest-benchmark's own table is wider than a terminal and does not group loaders. Show it only
-    # for `--benchmark-compare`, which has no other output.
-    if not config.getoption("benchmark_compare"):
-        config.option.benchmark_quiet = True
+    # pytest-benchmark's own table is wider than a terminal and does not group loaders.
+    config.option.benchmark_quiet = True
+
+
+def _check_benchmark_options(config: pytest.Config) -> None:
+    """Refuse what pytest-benchmark offers and would be wrong here."""
+    # Rounds are calibrated to last equally long, so the seconds of two runs say nothing.
+    if config.getoption("benchmark_compare") or config.getoption("benchmark_compare_fail"):
+        raise pytest.UsageError(
+            "`--benchmark-compare` compares the seconds of rounds, which deliver different numbers "
+            "of samples; use `keras-loader-bench compare BEFORE AFTER` with two run folders."
+        )
+    if config.getoption("dry_run"):
+        # There will be nothing to save.
+        config.option.benchmark_save = config.option.benchmark_autosave = None
+    elif config.getoption("benchmark_disable") and not config.option.collectonly:
+        raise pytest.UsageError(
+            "`--benchmark-disable` leaves nothing to measure; use `--dry-run` to list the cases."
+        )
 
 
 @pytest.hookimpl(trylast=True)  # after the pytest_configure that makes the terminal reporter
@@ -84,11 +100,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect benchmarks without cases, and breaking points without a budget."""
     settings = config.stash[SETTINGS]
-    asked = list(items)
-    if settings.protocol.memory_budget_bytes is None:
-        asked = [item for item in asked if not _is_search(item)]
-    # pytest makes an item, to be skipped, of a benchmark without cases.
-    asked = [item for item in asked if _is_search(item) or settings.cases[_bench_of(item)]]
+    asked = [item for item in items if _is_asked(item, settings)]
     nothing_left = items and not asked and settings.resumed is None
     items[:] = asked  # even before an error: pytest still calls `pytest_collection_finish`
     if nothing_left:
@@ -102,9 +114,14 @@ def _is_search(item: pytest.Item) -> bool:
     return "search" in getattr(item, "fixturenames", ())
 
 
-def _bench_of(item: pytest.Item) -> str:
-    """Return the benchmark that an item belongs to."""
-    return str(item.path.stem.removeprefix("bench_"))
+def _is_asked(item: pytest.Item, settings: Settings) -> bool:
+    bench = getattr(getattr(item, "module", None), "BENCH", None)
+    if bench not in BENCHES:
+        return True  # a test from another folder
+    if _is_search(item):
+        return settings.protocol.memory_budget_bytes is not None
+    # pytest makes an item, to be skipped, of a benchmark without cases.
+    return bool(settings.cases[bench])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -160,6 +177,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if run is not None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         run.file.finish("interrupted" if interrupted else "complete")
+        if exitstatus == pytest.ExitCode.OK and _all_skipped(run):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _all_skipped(run: Session) -> bool:
+    cases = run.file.run.cases
+    return bool(cases) and all(case.outcome == "skipped" for case in cases)
 
 
 def pytest_terminal_summary(
@@ -183,4 +207,6 @@ def pytest_terminal_summary(
     append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)
     terminalreporter.section("loaders compared")
     terminalreporter.write_line(terminal_table(run.file.run))
+    if _all_skipped(run):
+        terminalreporter.write_line("Nothing was measured: every case was skipped.", red=True)
     terminalreporter.write_line(f"Report: {run.settings.folder / 'report.md'}")

@@ -116,7 +116,8 @@ class Slope:
     """Where the line meets x = 0, in units of y."""
 
     low: float | None
-    """Lower end of the interval of `value`; `None` with fewer than three points."""
+    """Lower end of the interval of `value`; `None` with fewer than three points, or if they are too
+    large for it to be computed."""
 
     high: float | None
     """Upper end of the same interval; `None` together with `low`."""
@@ -150,8 +151,10 @@ class Slope:
         low = high = None
         if len(xs) > 2:
             half = float(stats.t.ppf((1 + confidence) / 2, len(xs) - 2) * fit.stderr)
-            half = half if math.isfinite(half) else 0.0  # of points that are all at one height
-            low, high = float(fit.slope) - half, float(fit.slope) + half
+            if not math.isfinite(half) and np.ptp(ys) == 0:
+                half = 0.0  # of points that are all at one height
+            if math.isfinite(half):
+                low, high = float(fit.slope) - half, float(fit.slope) + half
         slope, at_zero = float(fit.slope), float(fit.intercept)
         return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))
 

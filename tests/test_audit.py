@@ -206,6 +206,15 @@ def test_a_loader_that_multiplies_by_the_reciprocal_is_one_ulp_off(source, rows,
     assert (result.verdict, result.max_ulps) == ("other_values", 1)
 
 
+def test_weights_in_place_of_labels_are_no_labels():
+    """`(x, y)` and `(x, None, weights)` may hold the same bytes."""
+    x, y = np.zeros((4, 2), "float32"), np.ones(4, "float32")
+    labelled, weighted = record_batch({"x": x, "y": y}), record_batch({"x": x, "weight": y})
+    assert labelled.digest != weighted.digest
+    assert not set(labelled.samples) & set(weighted.samples)
+    assert not compare("fit", [labelled], [weighted]).identical
+
+
 def test_samples_that_are_alike_are_told_by_how_often_they_come():
     """Black images under one label: nothing but their number tells what is missing."""
     black = {"x": np.zeros((4, 8), np.float32), "y": np.zeros((4, 1), np.float32)}

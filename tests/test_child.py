@@ -55,6 +55,13 @@ def test_an_exception_comes_with_its_traceback_and_the_child_lives_on(start):
     child.call("ping")
 
 
+def test_an_answer_that_is_no_json_is_an_error_and_the_child_lives_on(start):
+    child = start()
+    with pytest.raises(CaseError, match="not JSON serializable"):
+        child.call("_options")
+    assert child.call("ping") is None
+
+
 def test_a_kill_is_named_by_its_signal(start):
     child = start()
     child.call("ping")

@@ -285,6 +285,7 @@ def test_a_missing_folder_is_named_with_a_remedy(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"train": "test"}, "`train` must be True or False, got 'test'"),
         ({"batch_size": 0}, "`batch_size` must be a positive integer, got 0"),
         ({"pixels": "float16"}, "`pixels` must be one of"),
         ({"workers": -1}, "`workers` must be an integer of at least 0, or None, got -1"),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PACKAGE
+from conftest import INVENTED_RUN, PACKAGE
 
 SCRIPT = Path(sys.executable).with_name("keras-loader-bench")
 
@@ -68,3 +68,18 @@ def test_an_unknown_command_is_refused_with_a_list(foreign):
     assert done.stderr.startswith("There is no command `measure`.")
     assert "  compare  " in done.stderr
     assert command(foreign).stdout == command(foreign, "--help").stdout
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback(foreign):
+    """Such as `head`, which closes the pipe."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "keras_loader_bench.bench", "compare", *[str(INVENTED_RUN)] * 2],
+        cwd=foreign,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

@@ -112,11 +112,13 @@ def pytest_bench(asking):
             ("--step-ms", "1", "--steps-per-execution", "2"),
             "`--steps-per-execution` must be 1, got 2",
         ),
+        (("--benchmark-compare",), "use `keras-loader-bench compare BEFORE AFTER`"),
+        (("--benchmark-disable",), "leaves nothing to measure; use `--dry-run`"),
         (("--rounds", "0"), "`rounds` must be positive, got 0"),
         (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
         (("--seed", "-1"), "`seed` must not be negative, got -1"),
         (("--case-timeout", "0"), "`case_timeout_s` must be positive, got 0"),
-        (("--data-dir", "/nowhere"), "`data_dir` does not exist, got `/nowhere`"),
+        (("--data-dir", "/nowhere"), "`--data-dir /nowhere` does not exist; name the folder"),
         (("--data-dir", "/", "--source", "synthetic"), "must not be given with the synthetic"),
     ],
 )
@@ -156,6 +158,25 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(finished, pytest_bench):
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "already contains a run" in done.stderr
     assert (finished.folder / "run.json").read_bytes() == before
+
+
+def test_a_dry_run_that_is_to_be_saved_lists_its_cases(pytest_bench):
+    for option in ("--benchmark-save=x", "--benchmark-autosave", "--benchmark-disable"):
+        done = pytest_bench("--dry-run", "--loaders", "numpy", "-k", "feed", option)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "[1/1] feed-tensorflow-numpy" in done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_tests_of_other_folders_are_collected_beside_the_benchmarks(asking, tmp_path):
+    test = tmp_path / "test_other.py"
+    test.write_text("def test_other(): pass\n")
+    done = asking(
+        "-p", "no:cacheprovider", "bench/bench_feed.py", str(test), "--collect-only", "-q"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "::test_other" in done.stdout
+    assert "test_feed[feed-tensorflow-sequence" in done.stdout
 
 
 def test_cases_can_be_chosen_by_name(pytest_bench):

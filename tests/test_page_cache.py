@@ -20,6 +20,8 @@ from keras_loader_bench.loaders.sources.page_cache import ReadAdvice, resident_f
 
 SAMPLES = 6_000
 
+MIB = 2**20
+
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
@@ -153,13 +155,23 @@ def test_batches_of_a_cold_source_are_the_same(cold, monkeypatch, room):
 
 
 def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text(f"{64 * 2**20}\n")
-    (tmp_path / "memory.current").write_text(f"{24 * 2**20}\n")
-    monkeypatch.setattr(page_cache, "_CGROUP", tmp_path)
-    assert page_cache.has_room_for(20 * 2**20)
-    assert not page_cache.has_room_for(20 * 2**20 + 1)
-    (tmp_path / "memory.max").write_text("max\n")
-    assert page_cache.has_room_for(20 * 2**20 + 1)
+    """Its own one and those above it; cached files are no reason to read less."""
+    group = tmp_path / "slice" / "container"
+    group.mkdir(parents=True)
+    (tmp_path / "own").write_text("0::/slice/container\n")
+    monkeypatch.setattr(page_cache, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(page_cache, "_OWN_CGROUP", tmp_path / "own")
+    for folder, most in ((group, f"{64 * MIB}"), (tmp_path / "slice", "max")):
+        (folder / "memory.max").write_text(f"{most}\n")
+        (folder / "memory.current").write_text(f"{34 * MIB}\n")
+        stat = f"anon {24 * MIB}\nactive_file {4 * MIB}\ninactive_file {6 * MIB}\n"
+        (folder / "memory.stat").write_text(stat)
+    assert page_cache.has_room_for(20 * MIB)
+    assert not page_cache.has_room_for(20 * MIB + 1)
+    (group / "memory.max").write_text("max\n")
+    assert page_cache.has_room_for(20 * MIB + 1)
+    (tmp_path / "slice" / "memory.max").write_text(f"{64 * MIB}\n")
+    assert not page_cache.has_room_for(20 * MIB + 1)
 
 
 @pytest.mark.parametrize("loader", ["sequence", "tuned_tf_data"])

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from keras_loader_bench.bench.parent.progress import Progress, plan_text
+from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.plan.protocol import Protocol
 
@@ -92,6 +93,13 @@ def test_a_case_that_was_not_planned_has_no_number(clock):
     assert stream.getvalue().splitlines()[-1].startswith("[extra] feed-tensorflow-numpy")
     run_one_case(progress, clock, CASES[1])
     assert "[2/2] feed-tensorflow-sequence" in stream.getvalue()
+
+
+def test_a_plan_counts_no_case_that_would_be_skipped(monkeypatch):
+    monkeypatch.setattr(Case, "missing", property(lambda case: "no such package"))
+    *cases, total = plan_text(CASES, Protocol()).splitlines()
+    assert all(line.endswith(": skipped, no such package") for line in cases)
+    assert total.startswith(f"0 cases and {len(CASES)} skipped, about 0:00 minutes")
 
 
 def test_a_plan_says_what_would_be_measured_and_how_long():

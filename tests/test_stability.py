@@ -70,6 +70,14 @@ def test_each_disturbance_is_told_with_what_to_do(run, what, remedy):
     assert remedy in found[0]
 
 
+def test_the_cpu_time_of_a_machine_is_that_of_all_its_cores():
+    """Also where the run may use a part of them only."""
+    run = a_run([a_round(machine_busy_cpu_seconds=2.0)] * 15)
+    assert any("Other processes" in text for text in stability_warnings(parse_run(run)))
+    run["environment"]["machine_cores"] = 64
+    assert stability_warnings(parse_run(run)) == []
+
+
 @pytest.mark.parametrize(
     "environment", [{"cores": None}, {"load_average_1min": None}, {"cpu_quota_cores": None}]
 )

@@ -139,6 +139,12 @@ def test_a_slope_is_that_of_the_points():
     assert slope.high == pytest.approx(3)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the overflow it is about
+def test_a_slope_whose_interval_cannot_be_computed_has_none():
+    slope = Slope.through([(0, 1e200), (1, -1e200), (2, 1e200), (3, 3e200)])
+    assert (slope.low, slope.high) == (None, None)
+
+
 def test_points_at_one_height_have_a_slope_of_zero_beyond_doubt():
     slope = Slope.through((x, 7) for x in range(5))
     assert (slope.value, slope.low, slope.high) == (0, 0, 0)

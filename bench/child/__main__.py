@@ -23,17 +23,16 @@ def serve(worker: Worker, answers: Any) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = {"ok": getattr(worker, request["call"])(**request["args"])}
+            answer = json.dumps({"ok": getattr(worker, request["call"])(**request["args"])})
         except Exception as error:
-            answer = {
-                "error": {
-                    "type": type(error).__name__,
-                    "message": str(error),
-                    "traceback": traceback.format_exc(),
-                    "refused": is_refused_allocation(error),
-                }
+            described = {
+                "type": type(error).__name__,
+                "message": str(error),
+                "traceback": traceback.format_exc(),
+                "refused": is_refused_allocation(error),
             }
-        answers.write(json.dumps(answer) + "\n")
+            answer = json.dumps({"error": described})
+        answers.write(answer + "\n")
         answers.flush()
 
 

@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in options.output:
             written = _page(text, changes) if path.suffix == ".html" else text
             path.write_text(written, encoding="utf-8", newline="\n")
+    except BrokenPipeError:
+        raise  # the reader of standard output has gone
     except (RunFileError, OSError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2

@@ -38,8 +38,8 @@ class CaseRun(Measurement):
                 `run.json` say how.
         """
         with self._recorded():
-            if self.missing:
-                raise CaseError("skipped", "MissingPackage", self.missing)
+            if reason := self.case.missing:
+                raise CaseError("skipped", "MissingPackage", reason)
             if reason := self.case.unsupported:
                 raise CaseError("skipped", "Unsupported", reason)
             self._measure(benchmark)

@@ -13,7 +13,7 @@ from keras_loader_bench.bench.record.schema import (
     RecordedFailure,
 )
 from keras_loader_bench.bench.record.writer import RunFile
-from keras_loader_bench.loaders.registry import LOADERS, missing_package
+from keras_loader_bench.loaders.registry import LOADERS
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
@@ -53,7 +53,6 @@ class Measurement:
             known_failure=RecordedFailure(reason=known.reason, link=known.link) if known else None,
             processes=[self.process],
         )
-        self.missing = missing_package((case.backend, *entry.packages))
         self._source = source
         self._results = results
         self.progress = progress

@@ -131,10 +131,17 @@ def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
     """
     if not cases:
         return "Nothing is left to measure."
-    seconds = sum(expected_seconds(case.bench, protocol) for case in cases)
-    lines = [f"[{number}/{len(cases)}] {case}" for number, case in enumerate(cases, start=1)]
+    reasons = [case.missing or case.unsupported for case in cases]
+    runnable = [case for case, reason in zip(cases, reasons, strict=True) if reason is None]
+    seconds = sum(expected_seconds(case.bench, protocol) for case in runnable)
+    lines = [
+        f"[{number}/{len(cases)}] {case}" + (f": skipped, {reason}" if reason else "")
+        for number, (case, reason) in enumerate(zip(cases, reasons, strict=True), start=1)
+    ]
+    skipped = len(cases) - len(runnable)
     total = (
-        f"{len(cases)} case{'s' if len(cases) > 1 else ''}, about {_clock_text(seconds)} "
+        f"{len(runnable)} case{'s' if len(runnable) != 1 else ''}"
+        f"{f' and {skipped} skipped' if skipped else ''}, about {_clock_text(seconds)} "
         "minutes (an estimate; slow sources and downloads take longer)."
     )
     if protocol.memory_budget_bytes is not None:

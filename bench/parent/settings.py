@@ -88,7 +88,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         cases=cases,
         searched=cases["memory"],
         source=get("source"),
-        data_dir=get("data_dir"),
+        data_dir=_data_dir(config),
         protocol=_protocol(config, QUICK if quick else Protocol()),
         folder=folder,
     )
@@ -114,11 +114,21 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
         cases={bench: [case for case in left if case.bench == bench] for bench in BENCHES},
         searched=[case for case in planned_cases(run) if case.bench == "memory"],
         source=config.getoption("source"),
-        data_dir=config.getoption("data_dir"),
+        data_dir=_data_dir(config),
         protocol=run.protocol,
         folder=folder,
         resumed=run,
     )
+
+
+def _data_dir(config: pytest.Config) -> str | None:
+    data_dir: str | None = config.getoption("data_dir")
+    if data_dir is not None and not Path(data_dir).exists():
+        raise ValueError(
+            f"`--data-dir {data_dir}` does not exist; name the folder cifar-10-batches-py or the "
+            "file cifar-10-python.tar.gz."
+        )
+    return data_dir
 
 
 def _protocol(config: pytest.Config, base: Protocol) -> Protocol:

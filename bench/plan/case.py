@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.registry import missing_package
 
 BENCHES = ("feed", "train", "memory", "emulated")
 """The benchmarks, each with the name of the model that it fits."""
@@ -21,6 +22,11 @@ class Case(CaseOptions):
     def fitted_model(self) -> str:
         """The name of the model to fit."""
         return self.model if self.bench == "train" else "null"
+
+    @property
+    def missing(self) -> str | None:
+        """The packages that it needs and that are not installed, with the remedy; `None`: none."""
+        return missing_package((self.backend, *LOADERS[self.loader].packages))
 
     @property
     def unsupported(self) -> str | None:

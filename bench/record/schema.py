@@ -149,6 +149,11 @@ class Environment:
     os: str | None = None
     cpu: str | None = None
     cores: int | None = None
+    """That the run may use."""
+
+    machine_cores: int | None = None
+    """Of the whole machine, whose CPU time is watched; `None`: as many as `cores`."""
+
     card: CardDescription | None = None
     memory_bytes: int | None = None
     python: str | None = None

@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for file in files:
             changed = refresh(file, options.run_folder[-1] if options.run_folder else None)
             print(f"{file}: {'refreshed' if changed else 'up to date'}")
+    except BrokenPipeError:
+        raise  # the reader of standard output has gone
     except (RunFileError, MarkerError, OSError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2

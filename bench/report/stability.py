@@ -122,7 +122,7 @@ def trend(values: Sequence[float]) -> float | None:
 
 def _busy(run: Run, timed: Timed) -> Iterator[str]:
     environment = run.environment
-    cores = environment.cores
+    cores = environment.machine_cores or environment.cores
     load = environment.load_average_1min
     if cores and load is not None and load > cores / 2:
         yield (

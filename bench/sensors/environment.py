@@ -32,6 +32,7 @@ def describe() -> Environment:
         os=f"{platform.system()} {platform.release()}",
         cpu=_cpu_model(),
         cores=usable_cores(),
+        machine_cores=os.cpu_count(),
         card=CardDescription(**describe_card(os.environ)),
         memory_bytes=psutil.virtual_memory().total,
         python=platform.python_version(),

@@ -32,7 +32,7 @@ class BatchRecord:
     samples make a batch of one sample."""
 
     digest: str
-    """SHA-256 over dtype, shape and bytes of all arrays."""
+    """SHA-256 over name, dtype, shape and bytes of all arrays."""
 
 
 def record_batch(batch: Arrays) -> BatchRecord:
@@ -42,8 +42,8 @@ def record_batch(batch: Arrays) -> BatchRecord:
         batch: arrays of shape `(n, ...)`, at least one.
     """
     digest = hashlib.sha256()
-    for array in batch.values():
-        digest.update(f"{array.dtype}{array.shape}".encode())
+    for name, array in batch.items():
+        digest.update(f"{name}\0{array.dtype}{array.shape}".encode())
         digest.update(_bytes(array))
     return BatchRecord(
         specs={name: f"{array.dtype} {array.shape}" for name, array in batch.items()},
@@ -89,7 +89,8 @@ class Recorder:
 
 def _sample_digest(sample: Arrays) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for array in sample.values():
+    for name, array in sample.items():
+        digest.update(f"{name}\0".encode())  # labels are not sample weights of the same bytes
         digest.update(_bytes(array))
     return digest.digest()
 

@@ -65,6 +65,8 @@ class CIFAR10Sequence(LazySequence):
         workers: int | None = None,
         prefetch_batches: int = 4,
     ) -> None:
+        if not isinstance(train, bool):
+            raise ValueError(f"`train` must be True or False, got {train!r}.")
         check_workers(workers)
         LoaderOptions(batch_size=batch_size, pixels=pixels, prefetch_batches=prefetch_batches)
         source = prepare_cifar10(data_dir, "train" if train else "test")

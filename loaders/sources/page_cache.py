@@ -31,7 +31,8 @@ _SAMPLED_OF_BATCH = 8
 _LOOKED_AT_BYTES = 2**26
 """A piece of this length at a time: the answer takes one byte per page."""
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 
 _mincore: Any = None
 if os.name == "posix":
@@ -152,10 +153,29 @@ def resident_pages(address: int, num_bytes: int) -> npt.NDArray[np.bool_]:
 def has_room_for(num_bytes: int) -> bool:
     """Return whether a file takes up at most half of the memory that is available.
 
-    That is without swapping, and within the limit of this process's control group.
+    That is without swapping, and within the limits of the control groups (version 2) that this
+    process is in, in which cached files do not count: the kernel takes them back.
     """
     available: int = psutil.virtual_memory().available
-    with contextlib.suppress(OSError, ValueError):  # no such group, or its limit is "max"
-        most, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
-        available = min(available, int(most) - int(used))
+    for folder in _own_groups():
+        with contextlib.suppress(OSError, ValueError):  # not a group, or its limit is "max"
+            most, used = (
+                int((folder / f"memory.{name}").read_text()) for name in ("max", "current")
+            )
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            cached = int(stat["active_file"]) + int(stat["inactive_file"])
+            available = min(available, most - used + cached)
     return num_bytes <= available // 2
+
+
+def _own_groups() -> list[Path]:
+    """Return the folders of this process's control group and of all above it."""
+    try:
+        lines = _OWN_CGROUP.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    if own is None:
+        return []
+    folder = _CGROUPS / own
+    return [each for each in (folder, *folder.parents) if each.is_relative_to(_CGROUPS)]
