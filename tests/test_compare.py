@@ -188,6 +188,12 @@ def test_runs_of_other_sources_are_refused(run):
     assert set(refusals(run, other).values()) == {"the runs had different sources"}
 
 
+def test_runs_of_other_methods_are_refused(run):
+    other = run | {"method": 7}
+    assert set(refusals(run, other).values()) == {"the runs used different methods (0 and 7)"}
+    assert "method: was 0, is 7" in pair_cases(parse_run(run), parse_run(other)).flags
+
+
 def test_cases_that_failed_in_either_run_are_refused(run):
     ok = next(id for id, refused in refusals(run, run).items() if refused is None)
     for which, name in enumerate(("first", "second")):
@@ -251,9 +257,36 @@ def test_the_command_writes_the_comparison_and_its_exit_status_says_what_ci_need
     assert "| slower |" in printed
     assert main([before, after, "--fail-if", "slower=5%"]) == 1
     assert "slower by 5% or more: feed-" in capsys.readouterr().err
-    assert main([before, after, "--fail-if", "slower=60%"]) == 0
-    assert main([after, before, "--fail-if", "slower=5%"]) == 0
-    assert main([before, before, "--fail-if", "slower=0%"]) == 0
+    allow = "--allow-unjudged"  # cases of this run failed
+    assert main([before, after, "--fail-if", "slower=60%", allow]) == 0
+    assert main([after, before, "--fail-if", "slower=5%", allow]) == 0
+    assert main([before, before, "--fail-if", "slower=0%", allow]) == 0
+
+
+def test_a_gate_that_could_not_judge_does_not_let_pass(run, tmp_path, capsys):
+    """What was skipped or was to fail in both runs is no reason."""
+    good, *rest = [c for c in run["cases"] if c["outcome"] == "ok" and c["case"]["bench"] == "feed"]
+    skipped = rest[0] | {"id": "skipped", "outcome": "skipped"}
+    known = rest[0] | {"id": "known", "known_failure": {"reason": "r", "link": "l"}}
+    known["audit"] = known["audit"] | {"identical": False, "verdict": "other_order"}
+    before = run | {"cases": [good, skipped, known], "probes": []}
+    status = {}
+    for name, cases in {
+        "same": [good, skipped, known],
+        "crashed": [good | {"outcome": "crashed"}, skipped, known],
+        "missing": [skipped, known],
+        "few": [good | {"rounds": good["rounds"][:1]}, skipped, known],
+    }.items():
+        for folder, content in (("before", before), (name, run | {"cases": cases, "probes": []})):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / "run.json").write_text(json.dumps(content))
+        folders = [str(tmp_path / "before"), str(tmp_path / name)]
+        status[name] = main([*folders, "--fail-if", "slower=5%"])
+        assert main([*folders, "--fail-if", "slower=5%", "--allow-unjudged"]) == 0
+    assert status == {"same": 0, "crashed": 3, "missing": 3, "few": 3}
+    said = capsys.readouterr().err
+    assert f"not judged: {good['id']}: missing in the second run" in said
+    assert f"not judged: {good['id']}: too few rounds" in said
 
 
 def test_what_cannot_be_compared_ends_with_a_sentence(folders, tmp_path, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -72,11 +72,13 @@ def test_runs_come_in_any_order_and_unlike_ones_are_left_out(template):
     named = runs(template, [1] * 3 + [0.5] * 3)
     other = deepcopy(named[1].run)
     other.environment.cpu = "another"
+    named[2] = NamedRun(name="older", run=replace(named[2].run, method=-1))
     named[1] = NamedRun(name="elsewhere", run=other)
     history = read_history(named[::-1])
-    assert [each.name for each in history.runs] == ["day-1", "day-3", "day-4", "day-5", "day-6"]
+    assert [each.name for each in history.runs] == ["day-1", "day-4", "day-5", "day-6"]
     assert "cpu was another" in history.left_out["elsewhere"]
-    assert [point.position for point in history.series[0].changes] == [2]
+    assert history.left_out["older"] == "method: was -1, is 0"
+    assert [point.position for point in history.series[0].changes] == [1]
 
 
 def test_what_else_changed_stands_beside_a_change(template):

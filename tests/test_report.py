@@ -166,6 +166,11 @@ def test_a_case_that_did_not_end_well_says_so_in_its_cell_and_is_not_ranked(run,
     assert outcome in line_of(report(run), "tf_data")
 
 
+def test_the_report_says_which_version_of_the_suite_measured(run, report):
+    run["environment"]["suite"] = {"version": "1.2", "commit": "a" * 40, "changed": True}
+    assert "- Software: keras-loader-bench 1.2 (aaaaaaaaaa, changed), Python" in report(run)
+
+
 def test_the_suites_own_loaders_are_marked_where_the_run_names_them(run, report):
     assert "this suite wrote" not in report(run)
     own = run | {"own_loaders": ["sequence", "not_measured"]}

@@ -88,6 +88,15 @@ def test_a_changed_environment_is_refused_and_nothing_is_lost(
     assert path.read_bytes() == before
 
 
+def test_another_method_is_refused(resume, cut_short):
+    path = cut_short / "run.json"
+    run = json.loads(path.read_text())
+    path.write_text(json.dumps(run | {"method": run["method"] + 1}))
+    done = resume(cut_short, "--source", "synthetic")
+    assert done.returncode == 4
+    assert f"measured by method {run['method'] + 1}" in done.stdout + done.stderr
+
+
 def test_another_source_is_refused(resume, cut_short):
     path = cut_short / "run.json"
     run = json.loads(path.read_text())

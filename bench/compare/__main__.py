@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_loader_bench.bench.compare.change import Change, judge, slower_by
+from keras_loader_bench.bench.compare.change import Change, judge, slower_by, unjudged
 from keras_loader_bench.bench.compare.compare_markdown import comparison_markdown
 from keras_loader_bench.bench.compare.compare_plot import ratio_figure
 from keras_loader_bench.bench.compare.pairs import pair_cases
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 if `--fail-if` found a slower case; 2 if a run cannot be read or a
-        file cannot be written.
+        file cannot be written; 3 if `--fail-if` found none, but could not judge every case.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -53,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     slower = [change.pair.id for change in changes if slower_by(change, options.fail_if)]
     for name in slower:
         print(f"slower by {options.fail_if:.0%} or more: {name}", file=sys.stderr)
-    return int(bool(slower))
+    if slower:
+        return 1
+    open_cases = unjudged(pairs, changes)
+    for name, reason in open_cases.items():
+        print(f"not judged: {name}: {reason}", file=sys.stderr)
+    return 3 if open_cases and not options.allow_unjudged else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,7 +72,14 @@ def _parser() -> argparse.ArgumentParser:
         "--fail-if",
         type=_slower,
         metavar="slower=5%",
-        help="exit with 1 if a case is slower beyond its interval, and by at least this much",
+        help="exit with 1 if a case is slower beyond its interval, and by at least this much; with "
+        "3 if there is none, but a case could not be judged",
+    )
+    parser.add_argument(
+        "--allow-unjudged",
+        action="store_true",
+        help="with --fail-if, exit with 0 although a case could not be judged: it failed, is "
+        "missing in the second run, or has too few rounds",
     )
     parser.add_argument(
         "--output",

@@ -8,11 +8,13 @@ CPU seconds of the ceiling show the difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from keras_loader_bench.bench.compare.pairs import Pair
+from keras_loader_bench.bench.compare.pairs import Pair, Pairs
 from keras_loader_bench.bench.compare.ratio import Ratio
+from keras_loader_bench.bench.record.schema import CaseRecord
+from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
 from keras_loader_bench.bench.report.figures import round_figures
 
 FASTER = "faster"
@@ -90,6 +92,28 @@ def _verdict(figures: Mapping[str, Ratio | None], *, emulated: bool) -> str:
     if emulated and machine is not None and machine.apart:
         return NO_CLEAR_DIFFERENCE
     return FASTER if rate.value > 1 else SLOWER
+
+
+def unjudged(pairs: Pairs, changes: Iterable[Change]) -> dict[str, str]:
+    """Return the cases of the first run about which nothing can be said, and why.
+
+    A footprint has no verdict, so memory cases are only those that were refused. Cases that both
+    runs skipped, or that failed their audit as expected, are none of them.
+    """
+    found = dict.fromkeys(pairs.only_before, "missing in the second run")
+    for change in changes:
+        pair = change.pair
+        if change.verdict == REFUSED and not (_expected(pair.before) and _expected(pair.after)):
+            found[pair.id] = str(pair.refused)
+        elif change.verdict == TOO_FEW_ROUNDS and pair.bench != "memory":
+            found[pair.id] = TOO_FEW_ROUNDS
+    return found
+
+
+def _expected(result: CaseRecord) -> bool:
+    """Whether a case gave no figure, and was not to give one."""
+    known = case_outcome(result) == "audit_failed" and result.known_failure is not None
+    return known or result.outcome == SKIPPED
 
 
 def slower_by(change: Change, fraction: float) -> bool:

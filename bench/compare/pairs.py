@@ -53,7 +53,7 @@ def pair_cases(before: Run, after: Run) -> Pairs:
         after: the run that is compared with it.
     """
     old, new = ({case.id: case for case in run.cases} for run in (before, after))
-    refused = _other_source(before, after)
+    refused = _incomparable(before, after)
     return Pairs(
         pairs=tuple(
             Pair(
@@ -71,7 +71,9 @@ def pair_cases(before: Run, after: Run) -> Pairs:
     )
 
 
-def _other_source(before: Run, after: Run) -> str | None:
+def _incomparable(before: Run, after: Run) -> str | None:
+    if before.method != after.method:
+        return f"the runs used different methods ({before.method} and {after.method})"
     return None if _sources(before) == _sources(after) else "the runs had different sources"
 
 
@@ -117,6 +119,8 @@ def differences(before: Run, after: Run, *, software: bool = True) -> Iterator[s
         for name in names:
             if old.get(name) != new.get(name):
                 yield f"{title}: {name.replace('_', ' ')} was {old.get(name)}, is {new.get(name)}"
+    if before.method != after.method:
+        yield f"method: was {before.method}, is {after.method}"
     if _sources(before) != _sources(after):
         yield "source: other images or labels"
 

@@ -6,10 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.protocol import METHOD
 from keras_loader_bench.bench.record.schema import CaseRecord, Environment, Run
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
-_VOLATILE = ("backends", "load_average_1min", "swap_used_bytes")
+_VOLATILE = ("backends", "load_average_1min", "suite", "swap_used_bytes")
 """Fields of the environment that may differ; `backends` are known once a framework was loaded."""
 
 
@@ -72,6 +73,11 @@ def check_same(run: Run, environment: Environment, source: ImageSource) -> None:
     Raises:
         ValueError: the machine, its software or the images changed; the message says what.
     """
+    if run.method != METHOD:
+        raise ValueError(
+            f"`--resume`: the run was measured by method {run.method} of this suite, which has "
+            f"method {METHOD} now. Start a new run."
+        )
     for name in sorted({field.name for field in fields(Environment)} - set(_VOLATILE)):
         before, now = getattr(run.environment, name), getattr(environment, name)
         if before != now:

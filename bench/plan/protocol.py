@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+METHOD = 1
+"""Raised whenever ceiling, models, protocol or audit change so that figures before and after must
+not be compared. Runs that do not record it have 0."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:

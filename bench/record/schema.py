@@ -142,6 +142,18 @@ class CardDescription:
     count: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class SuiteRecord:
+    """Which version of this suite measured."""
+
+    version: str | None = None
+    commit: str | None = None
+    """Of the checkout; `None`: it is none, or Git is not installed."""
+
+    changed: bool = False
+    """Whether files of the checkout differ from that commit."""
+
+
 @dataclass(kw_only=True)
 class Environment:
     """What a run was measured on. No host name, no user, no path."""
@@ -157,6 +169,7 @@ class Environment:
     card: CardDescription | None = None
     memory_bytes: int | None = None
     python: str | None = None
+    suite: SuiteRecord | None = None
     packages: dict[str, str] = field(default_factory=dict)
     """Name of a distribution -> its version."""
 
@@ -184,6 +197,9 @@ class Run:
     cases: list[CaseRecord]
     probes: list[CaseRecord]
     """Cases that were no part of the plan: they looked for a breaking point."""
+
+    method: int = 0
+    """See `bench.plan.protocol.METHOD`."""
 
     started_utc: str | None = None
     """ISO 8601, which sorts by time."""

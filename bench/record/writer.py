@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.plan.protocol import METHOD, Protocol
 from keras_loader_bench.bench.record.schema import (
     BackendRecord,
     CaseRecord,
@@ -60,6 +60,7 @@ class RunFile:
         planned = list(plan)
         self.run = Run(
             status="running",
+            method=METHOD,
             started_utc=_now(),
             planned_cases=len(planned),
             plan=planned,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 
 from keras_loader_bench.bench.plan.options import BACKENDS
-from keras_loader_bench.bench.record.schema import CardDescription, Environment
+from keras_loader_bench.bench.record.schema import CardDescription, Environment, SuiteRecord
 from keras_loader_bench.bench.sensors.card_monitor import describe_card
 from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
 from keras_loader_bench.loaders.registry import LOADERS, pip_name
@@ -36,6 +38,7 @@ def describe() -> Environment:
         card=CardDescription(**describe_card(os.environ)),
         memory_bytes=psutil.virtual_memory().total,
         python=platform.python_version(),
+        suite=_suite(Path(__file__).resolve().parents[2]),
         packages={name: version for name in PACKAGES if (version := _version(name))},
         cpu_quota_cores=cpu_quota_cores(),
         load_average_1min=round(psutil.getloadavg()[0], 2),
@@ -50,6 +53,26 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _suite(project: Path) -> SuiteRecord:
+    """Return the version of this suite, and of its checkout, if it is one."""
+    version = _version("keras-loader-bench")
+    git = shutil.which("git")
+    if git is None or not (project / ".git").exists():
+        return SuiteRecord(version=version)
+
+    def ask(*command: str) -> str:
+        done = subprocess.run(  # noqa: S603  # Git, with arguments of our own
+            [git, "-C", str(project), *command], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = bool(ask("status", "--porcelain", "--untracked-files=no"))
+        return SuiteRecord(version=version, commit=ask("rev-parse", "HEAD"), changed=changed)
+    except (OSError, subprocess.CalledProcessError):  # no commit yet, or a repository of others
+        return SuiteRecord(version=version)
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,32 @@
+"""A run says which version of the suite measured it."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from keras_loader_bench.bench.sensors.environment import _suite, describe
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="Git is not installed")
+def test_a_checkout_has_its_commit_and_whether_it_was_changed(tmp_path):
+    def git(*command):
+        name = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        command = ["git", "-C", str(tmp_path), *name, *command]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert _suite(tmp_path).commit is None, "no checkout"
+    git("init")
+    assert _suite(tmp_path).commit is None, "no commit yet"
+    (tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-m", "one")
+    assert (_suite(tmp_path).commit, _suite(tmp_path).changed) == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "file").write_text("two")
+    assert _suite(tmp_path).changed
+
+
+def test_the_environment_has_the_suite_and_the_cores_of_the_machine():
+    environment = describe()
+    assert environment.suite is not None
+    assert environment.machine_cores >= environment.cores >= 1
