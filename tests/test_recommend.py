@@ -81,16 +81,51 @@ def test_who_is_not_proven_behind_is_as_good_and_then_the_footprint_decides():
     assert [other.loader for other in found.tied] == ["large"]
 
 
-@pytest.mark.parametrize("mib", [20.9, 21.9])
-def test_of_the_same_footprint_the_one_with_fewer_dependencies_wins(mib):
-    """Footprints that differ by less than a tenth or a MiB are the same."""
-    found = chosen(row("a", mib=20, packages=("a", "b")), row("b", mib=mib, packages=("b",)))
+@pytest.mark.parametrize(("small", "large"), [(20, 51), (400, 439)])
+def test_of_the_same_footprint_the_one_with_fewer_dependencies_wins(small, large):
+    """Footprints within a tenth or 32 MiB of each other are the same."""
+    a = row("a", mib=small, packages=("a", "b"))
+    found = chosen(a, row("b", mib=large, packages=("b",)))
     assert found.row.loader == "b"
+    assert found.decided_by == ("the fewest dependencies",)
+    reason = recommendation_text(found)[1]
+    assert reason.endswith("Of these, it has the fewest dependencies.")
 
 
-def test_a_footprint_that_is_larger_weighs_more_than_dependencies():
-    found = chosen(row("a", mib=20, packages=("a", "b")), row("b", mib=23))
+@pytest.mark.parametrize(("small", "large"), [(20, 53), (400, 441)])
+def test_a_footprint_that_is_larger_weighs_more_than_dependencies(small, large):
+    found = chosen(row("a", mib=small, packages=("a", "b")), row("b", mib=large))
     assert found.row.loader == "a"
+    assert found.decided_by == ("the smallest footprint",)
+
+
+def test_of_the_same_footprint_the_one_that_feeds_faster_wins_if_it_is_proven():
+    slow = row("a", feed=case(0.7))
+    assert chosen(slow, row("b", feed=case(0.9), packages=("p",))).row.loader == "b"
+    unproven = row("b", feed=case(0.71, half=0.10), packages=("p",))
+    assert chosen(slow, unproven).row.loader == "a"
+
+
+def test_those_that_nothing_tells_apart_are_recommended_together():
+    found = chosen(row("a"), row("b", 0.901), row("slow", 0.5), row("large", mib=800))
+    assert (found.row.loader, [each.loader for each in found.equals]) == ("a", ["b"])
+    assert [each.loader for each in found.tied] == ["large"]
+    answer, reason, change = recommendation_text(found)
+    assert "use `a` or `b`; any of these will do.**" in answer
+    assert (
+        "`b` feeds 90.1k samples/s, 0.90 of the ceiling, in 20 MiB; `large` needs 800 MiB."
+        in answer
+    )
+    assert "Of these, the recommended loaders have the smallest footprint." in reason
+    assert "an AU of 0.90 for `slow`" in change
+
+
+def test_a_loader_that_is_faster_than_its_ceiling_is_no_ground_for_an_answer():
+    found = chosen(row("a", 1.12), row("b", 0.9))
+    assert found.row is None
+    answer, remedy = recommendation_text(found)
+    assert "no loader can be recommended: `a` has an AU of 1.12, above the ceiling.**" in answer
+    assert "quiet machine" in remedy
 
 
 def test_the_package_of_the_backend_is_no_further_dependency():
@@ -120,7 +155,7 @@ def test_then_fewer_workers_win():
                     **{**vars(case(0.99)), "rate": Estimate(median=1.0, low=None, high=None, n=3)}
                 )
             },
-            "fewer than 6 rounds",
+            "3 rounds, 6 needed",
         ),
     ],
     ids=["other batches", "not audited", "budget", "crashed", "not trained", "few rounds"],
@@ -172,4 +207,6 @@ def test_the_answer_stands_first_with_its_reason_and_what_would_change_it():
 
 def test_the_order_of_rows_changes_nothing():
     rows = [row("a", 0.9, 50), row("b", 0.9, 40), row("c", 0.7, 1)]
-    assert {recommend(order)[0].row.loader for order in (rows, rows[::-1])} == {"b"}
+    for order in (rows, rows[::-1]):
+        (found,) = recommend(order)
+        assert [each.loader for each in (found.row, *found.equals)] == ["a", "b"]

@@ -60,8 +60,9 @@ def report_badges(rows: Sequence[Row]) -> dict[str, str]:
         wrong = [row for row in audited if not row.identical and row.known_failure is None]
         text = f"{len(wrong)} of {len(audited)} differ" if wrong else "identical"
         badges["batches"] = Badge(label="batches", value=text, color=BAD if wrong else GOOD)
-    found = [each.row for each in recommend(rows) if each.row is not None]
-    if len({row.label for row in found}) == 1:
+    answers = recommend(rows)
+    found = [each.row for each in answers if each.row is not None]
+    if len({row.label for row in found}) == 1 and not any(each.equals for each in answers):
         badges["loader"] = Badge(label="use", value=cells.plain(found[0].label), color=PLAIN)
         sizes = [size for row in found if (size := row.footprint_bytes) is not None]
         if sizes:

@@ -2,12 +2,13 @@
 
 The rule, among the rows of one set of options: keep rows within the memory budget, if there is one,
 whose batches are proven identical. Take the highest AU of training and all rows that are not proven
-slower. Of these, the smallest footprint wins, then the fewest dependencies.
+slower. Of these, the smallest footprint wins, then the highest AU of feed if it is proven, then the
+fewest dependencies, then the fewest workers. Rows that none of this tells apart are equals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keras_loader_bench.bench.record.schema import DEATHS
@@ -18,16 +19,21 @@ from keras_loader_bench.bench.report.ranking import (
     CaseOf,
     apart,
     by_config,
+    feed_case,
     ranked_utilizations,
 )
 from keras_loader_bench.bench.report.rows import Row, not_skipped
-from keras_loader_bench.bench.statistics import MIN_ROUNDS, Estimate
+from keras_loader_bench.bench.statistics import MIN_ROUNDS
 
 SAME_FOOTPRINT = 0.10
 """Footprints that differ by less, or by less than `SAME_FOOTPRINT_BYTES`, count as the same."""
 
-SAME_FOOTPRINT_BYTES = 2**20
-"""What an allocator keeps or gives back from one run to the next: about a batch of float32."""
+SAME_FOOTPRINT_BYTES = 32 * 2**20
+"""So little memory decides nothing, and allocators differ by MiB from one run to the next."""
+
+IMPOSSIBLE_UTILIZATION = 1.1
+"""A loader cannot be faster than the ceiling: with a higher AU its rounds and those of the ceiling
+were not measured under the same conditions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +46,20 @@ class Recommendation:
     row: Row | None
     """The one to use; `None`: the rule cannot tell."""
 
+    equals: tuple[Row, ...] = ()
+    """Other rows that are as good by every step of the rule."""
+
+    decided_by: tuple[str, ...] = ()
+    """The steps that told `row` and its equals from `tied`, in words: `the smallest footprint`."""
+
+    doubt: str | None = None
+    """Why the rule cannot tell although rows take part; `None`: it can, or none does."""
+
     bench: str = "train"
     """Whose AU decided: `train`, or `feed` where training was not measured."""
 
     tied: tuple[Row, ...] = ()
-    """Other rows whose AU is not proven lower."""
+    """Other rows whose AU is not proven lower, without equals."""
 
     excluded: dict[str, list[str]] = field(default_factory=dict)
     """Why rows take no part -> their labels."""
@@ -87,12 +102,26 @@ def _recommend(group: Sequence[Row], bench: str, case: CaseOf) -> Recommendation
     fit = [row for row in fit if row.label in utilizations]
     top = max(fit, key=lambda row: utilizations[row.label].median)
     tied = [row for row in fit if row is top or not apart(fit, case, top.label, row.label)]
-    chosen = _smallest(tied, utilizations)
+    au = utilizations[top.label].median
+    if au > IMPOSSIBLE_UTILIZATION:
+        doubt = f"{cells.code(top.label)} has an AU of {cells.fraction(au)}, above the ceiling"
+        return Recommendation(
+            rows=tuple(group), row=None, bench=bench, excluded=excluded, doubt=doubt
+        )
+    chosen: Sequence[Row] = sorted(tied, key=lambda row: row.label)
+    decided_by = []
+    for step, keep in _STEPS.items():
+        kept = keep(chosen)
+        if len(kept) < len(chosen):
+            decided_by.append(step)
+            chosen = kept
     return Recommendation(
         rows=tuple(group),
-        row=chosen,
+        row=chosen[0],
+        equals=tuple(chosen[1:]),
+        decided_by=tuple(decided_by),
         bench=bench,
-        tied=tuple(row for row in tied if row is not chosen),
+        tied=tuple(row for row in tied if row not in chosen),
         excluded=excluded,
     )
 
@@ -112,25 +141,47 @@ def _unfit(row: Row, bench: str, case: CaseOf) -> str | None:
         return f"its case ended as: {cells.outcome(measured.outcome, measured.signal)}"
     rate_ = measured.rate
     if rate_ is None or rate_.low is None or measured.utilization is None:
-        return f"fewer than {MIN_ROUNDS} rounds"
+        return f"{rate_.n if rate_ else 0} rounds, {MIN_ROUNDS} needed"
     return None
 
 
-def _smallest(tied: Sequence[Row], utilizations: dict[str, Estimate]) -> Row:
-    """Choose among rows of equal AU: by footprint, then dependencies, then workers and AU."""
-    sizes = [size for row in tied if (size := row.footprint_bytes) is not None]
-    if sizes:
-        limit = same_footprint_limit(min(sizes))
-        tied = [row for row in tied if (size := row.footprint_bytes) is not None and size <= limit]
-    return min(
-        tied,
-        key=lambda row: (
-            len(set(row.packages) - {row.backend}),  # each backend is the package of that name
-            row.num_workers,
-            -utilizations[row.label].median,
-            row.label,
-        ),
-    )
+def _smallest(rows: Sequence[Row]) -> Sequence[Row]:
+    sizes = [size for row in rows if (size := row.footprint_bytes) is not None]
+    if not sizes:
+        return rows
+    limit = same_footprint_limit(min(sizes))
+    return [row for row in rows if (size := row.footprint_bytes) is not None and size <= limit]
+
+
+def _feeding_best(rows: Sequence[Row]) -> Sequence[Row]:
+    utilizations = ranked_utilizations(rows, feed_case)
+    if not utilizations:
+        return rows
+    top = max(utilizations, key=lambda label: utilizations[label].median)
+    return [row for row in rows if row.label == top or not apart(rows, feed_case, top, row.label)]
+
+
+def _fewest_dependencies(rows: Sequence[Row]) -> Sequence[Row]:
+    # Each backend is the package of that name.
+    return _fewest(rows, lambda row: len(set(row.packages) - {row.backend}))
+
+
+def _fewest_workers(rows: Sequence[Row]) -> Sequence[Row]:
+    return _fewest(rows, lambda row: row.num_workers)
+
+
+def _fewest(rows: Sequence[Row], count: Callable[[Row], int]) -> Sequence[Row]:
+    least = min(map(count, rows))
+    return [row for row in rows if count(row) == least]
+
+
+_STEPS: Mapping[str, Callable[[Sequence[Row]], Sequence[Row]]] = {
+    "the smallest footprint": _smallest,
+    "the highest AU of feed": _feeding_best,
+    "the fewest dependencies": _fewest_dependencies,
+    "the fewest workers": _fewest_workers,
+}
+"""What decides among rows of equal AU, in this order: in words -> the rows that it keeps."""
 
 
 def same_footprint_limit(smallest: int) -> float:
