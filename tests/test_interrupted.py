@@ -10,6 +10,8 @@ import suite
 
 from keras_loader_bench.bench.report import write_report
 
+pytestmark = pytest.mark.long
+
 
 def start_and_wait_for(text: str, results):
     loaders = "eager_sequence,numpy,sequence,tuned_tf_data"

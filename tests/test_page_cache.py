@@ -218,6 +218,7 @@ def test_workers_that_map_the_pages_make_no_cold_case():
         cases_of("feed", options | {"loader": ["torch"], "page_cache": ["tepid"]})
 
 
+@pytest.mark.long
 def test_cold_rounds_stand_in_rows_of_their_own(stored, tmp_path):
     done = suite.run(
         *("--loaders", "sequence", "--page-cache", "warm,cold", "-k", "feed"),

@@ -188,6 +188,7 @@ def test_all_batches_of_the_reference_are_identical_but_for_known_failures():
         assert row.identical == (known is None), (row.backend, row.label)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(missing_package(("jax",)) is not None, reason="jax is not installed")
 def test_the_example_of_an_audit_prints_what_its_page_shows(tmp_path):
     """Whoever runs these lines must see the same: the finding of this project."""

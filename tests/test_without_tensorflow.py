@@ -11,6 +11,8 @@ from conftest import PACKAGE, PROJECT, TESTS
 
 from keras_loader_bench.loaders.registry import missing_package
 
+pytestmark = pytest.mark.long
+
 WITHOUT = str(TESTS / "without_tensorflow")
 
 
