@@ -116,8 +116,7 @@ class Slope:
     """Where the line meets x = 0, in units of y."""
 
     low: float | None
-    """Lower end of the interval of `value`; `None` with fewer than three points, or if they are too
-    large for it to be computed."""
+    """Lower end of the interval of `value`; `None` with fewer than three points, or overflow."""
 
     high: float | None
     """Upper end of the same interval; `None` together with `low`."""
@@ -151,8 +150,7 @@ class Slope:
         low = high = None
         if len(xs) > 2:
             half = float(stats.t.ppf((1 + confidence) / 2, len(xs) - 2) * fit.stderr)
-            if not math.isfinite(half) and np.ptp(ys) == 0:
-                half = 0.0  # of points that are all at one height
+            half = 0.0 if np.ptp(ys) == 0 else half  # all at one height: SciPy may say NaN
             if math.isfinite(half):
                 low, high = float(fit.slope) - half, float(fit.slope) + half
         slope, at_zero = float(fit.slope), float(fit.intercept)
