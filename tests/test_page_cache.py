@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import fake_source
 import numpy as np
@@ -17,6 +18,7 @@ from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
 from keras_loader_bench.loaders.sources import page_cache
 from keras_loader_bench.loaders.sources.page_cache import ReadAdvice, resident_fraction
+from keras_loader_bench.loaders.system.control_groups import own_groups
 
 SAMPLES = 6_000
 
@@ -159,8 +161,8 @@ def test_a_control_group_limits_what_there_is_room_for(tmp_path, monkeypatch):
     group = tmp_path / "slice" / "container"
     group.mkdir(parents=True)
     (tmp_path / "own").write_text("0::/slice/container\n")
-    monkeypatch.setattr(page_cache, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(page_cache, "_OWN_CGROUP", tmp_path / "own")
+    here = partial(own_groups, cgroups=tmp_path, own=tmp_path / "own")
+    monkeypatch.setattr(page_cache, "own_groups", here)
     for folder, most in ((group, f"{64 * MIB}"), (tmp_path / "slice", "max")):
         (folder / "memory.max").write_text(f"{most}\n")
         (folder / "memory.current").write_text(f"{34 * MIB}\n")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import psutil
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
+from keras_loader_bench.loaders.system.control_groups import CGROUPS, OWN_CGROUP, own_groups
 
 
 def cpu_seconds() -> dict[str, float]:
@@ -44,7 +43,7 @@ def swapped_bytes() -> int | None:
     return int(swap.sin + swap.sout)
 
 
-def cpu_quota_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> float | None:
+def cpu_quota_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> float | None:
     """Return how many cores' time this process may use; `None`: as much as there is.
 
     The smallest quota of its control group and of all above it; see `cpu.max` (version 2) and
@@ -54,20 +53,7 @@ def cpu_quota_cores(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> float 
         cgroups: where control groups are mounted.
         own: says which ones this process is in.
     """
-    quotas = []
-    try:
-        lines = own.read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        group = cgroups / controllers / path.lstrip("/")
-        for folder in (group, *group.parents):
-            quotas.append(_quota(folder))
-            if folder in (cgroups, cgroups / controllers):
-                break
+    quotas = map(_quota, own_groups("cpu", cgroups=cgroups, own=own))
     least = min(quotas, default=math.inf)
     return least if math.isfinite(least) else None
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import psutil
 
 from keras_loader_bench.loaders.contract import Rows
+from keras_loader_bench.loaders.system.control_groups import own_groups
 
 CHUNK_BYTES = 2**20
 """What is asked for at once of an array that is wanted whole; the kernel takes no larger wish."""
@@ -30,9 +31,6 @@ SAMPLED_ROWS = 64
 _SAMPLED_OF_BATCH = 8
 _LOOKED_AT_BYTES = 2**26
 """A piece of this length at a time: the answer takes one byte per page."""
-
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
 
 _mincore: Any = None
 if os.name == "posix":
@@ -157,7 +155,7 @@ def has_room_for(num_bytes: int) -> bool:
     process is in, in which cached files do not count: the kernel takes them back.
     """
     available: int = psutil.virtual_memory().available
-    for folder in _own_groups():
+    for folder in own_groups("memory"):
         with contextlib.suppress(OSError, ValueError):  # not a group, or its limit is "max"
             most, used = (
                 int((folder / f"memory.{name}").read_text()) for name in ("max", "current")
@@ -166,16 +164,3 @@ def has_room_for(num_bytes: int) -> bool:
             cached = int(stat["active_file"]) + int(stat["inactive_file"])
             available = min(available, most - used + cached)
     return num_bytes <= available // 2
-
-
-def _own_groups() -> list[Path]:
-    """Return the folders of this process's control group and of all above it."""
-    try:
-        lines = _OWN_CGROUP.read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return []
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
-    if own is None:
-        return []
-    folder = _CGROUPS / own
-    return [each for each in (folder, *folder.parents) if each.is_relative_to(_CGROUPS)]
