@@ -177,13 +177,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if run is not None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         run.file.finish("interrupted" if interrupted else "complete")
-        if exitstatus == pytest.ExitCode.OK and _all_skipped(run):
+        if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def _all_skipped(run: Session) -> bool:
-    cases = run.file.run.cases
-    return bool(cases) and all(case.outcome == "skipped" for case in cases)
 
 
 def pytest_terminal_summary(
@@ -207,6 +202,6 @@ def pytest_terminal_summary(
     append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)
     terminalreporter.section("loaders compared")
     terminalreporter.write_line(terminal_table(run.file.run))
-    if _all_skipped(run):
+    if run.all_skipped:
         terminalreporter.write_line("Nothing was measured: every case was skipped.", red=True)
     terminalreporter.write_line(f"Report: {run.settings.folder / 'report.md'}")

@@ -135,6 +135,3 @@ LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes
     ),
 }
 """Name of a loader -> what is known of it."""
-
-FORMER_NAMES = {"tf_data": "tuned_tf_data"}
-"""Name of a loader in older reports -> its name."""

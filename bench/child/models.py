@@ -109,17 +109,13 @@ def cnn(samples: Samples, **compile_options: Any) -> Any:
     Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
     each pair, Dense 128 ReLU, Dense softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
     """
-    layers = keras.layers
-    model = keras.Sequential([keras.Input(samples.shape, dtype=samples.pixels)])
-    if samples.pixels == "uint8":
-        model.add(ScalePixels())
+    layers: list[Any] = []
     for filters in (32, 64, 128):
         for _ in range(2):
-            model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
-        model.add(layers.MaxPooling2D(2))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(128, activation="relu"))
-    return _classifier(model, samples, compile_options)
+            layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        layers.append(keras.layers.MaxPooling2D(2))
+    layers += [keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
+    return _classifier(layers, samples, compile_options)
 
 
 def mlp(samples: Samples, **compile_options: Any) -> Any:
@@ -127,17 +123,17 @@ def mlp(samples: Samples, **compile_options: Any) -> Any:
 
     Flatten, Dense 256 ReLU, Dense softmax; optimizer, loss and metrics as those of `cnn`.
     """
-    layers = keras.layers
+    layers = [keras.layers.Flatten(), keras.layers.Dense(256, activation="relu")]
+    return _classifier(layers, samples, compile_options)
+
+
+def _classifier(layers: Sequence[Any], samples: Samples, compile_options: Mapping[str, Any]) -> Any:
+    """Return a compiled classifier with these layers between its input and its softmax."""
     model = keras.Sequential([keras.Input(samples.shape, dtype=samples.pixels)])
     if samples.pixels == "uint8":
         model.add(ScalePixels())
-    model.add(layers.Flatten())
-    model.add(layers.Dense(256, activation="relu"))
-    return _classifier(model, samples, compile_options)
-
-
-def _classifier(model: Any, samples: Samples, compile_options: Mapping[str, Any]) -> Any:
-    """Return a model with its last layer, compiled."""
+    for layer in layers:
+        model.add(layer)
     # A softmax in half precision would not add up to 1.
     model.add(keras.layers.Dense(samples.num_classes, activation="softmax", dtype="float32"))
     model.compile(

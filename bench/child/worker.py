@@ -24,10 +24,11 @@ class Worker:
     """
 
     def __init__(self, *, source: str, samples: int, case: dict[str, Any], seed: int) -> None:
+        from keras_loader_bench.bench.plan.case import Case
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
         self._source = ImageSource.open(Path(source)).head(samples)
-        self._case = case
+        self._case = Case(**case)
         self._seed = seed
         self._loader: Any = None
         self._round_rows: Any = None
@@ -40,7 +41,7 @@ class Worker:
         """Import Keras, its backend and what the loader needs; see `bench.child.framework`."""
         from keras_loader_bench.bench.child.framework import import_framework
 
-        description = import_framework(backend=self._case["backend"], loader=self._case["loader"])
+        description = import_framework(backend=self._case.backend, loader=self._case.loader)
         self._on_accelerator = description["device"] != "cpu"
         return description
 
@@ -50,24 +51,23 @@ class Worker:
 
         from keras_loader_bench.bench.child.emulated_step import emulated_step
         from keras_loader_bench.bench.child.models import Samples, make_model
-        from keras_loader_bench.bench.plan.case import Case
 
         keras.utils.set_random_seed(self._seed)
-        samples = Samples.of(self._source, self._case["pixels"])
+        samples = Samples.of(self._source, self._case.pixels)
         names = ("precision", "jit_compile", "steps_per_execution")
         self._model = make_model(
-            Case(**self._case).fitted_model, samples, **{name: self._case[name] for name in names}
+            self._case.fitted_model, samples, **{name: getattr(self._case, name) for name in names}
         )
-        step_ms = self._case["step_ms"]
+        step_ms = self._case.step_ms
         if step_ms is not None:
-            self._emulated = emulated_step(step_ms, busy=self._case["step_cpu"])
+            self._emulated = emulated_step(step_ms, busy=self._case.step_cpu)
 
     def make_ceiling(self) -> None:
         """Make the ceiling and fit two of its batches, which builds and traces the model."""
         from keras_loader_bench.bench.child.ceiling import CeilingLoader
 
         self._ceiling = CeilingLoader(self._source, self._options())
-        self._fit_once("ceiling", self._whole_batches(2 * self._case["steps_per_execution"]))
+        self._fit_once("ceiling", self._whole_batches(2 * self._case.steps_per_execution))
         # TensorFlow alone is 350,000 objects: without them the collection before each round takes
         # a millisecond and not a fifth of a second.
         gc.collect()
@@ -79,7 +79,7 @@ class Worker:
         from keras_loader_bench.loaders import make_loader
 
         reset_peak_memory()
-        self._loader = make_loader(self._case["loader"], self._source, self._options())
+        self._loader = make_loader(self._case.loader, self._source, self._options())
 
     def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
         """Do what a round needs and what its clock and its caller's must not see.
@@ -135,7 +135,7 @@ class Worker:
     def _prepare_pages(self) -> None:
         from keras_loader_bench.bench.child.cold_pages import prepare_pages
 
-        self._resident = prepare_pages(self._source, self._case["page_cache"])
+        self._resident = prepare_pages(self._source, self._case.page_cache)
 
     def _callbacks(self) -> list[Any]:
         return [] if self._emulated is None else [self._emulated]
@@ -169,10 +169,10 @@ class Worker:
         def fit(batches: int) -> float:
             return self._fit_once("loader", self._whole_batches(batches))
 
-        every = math.ceil(self._source.num_samples / self._case["batch_size"])
-        least = min(2 * self._case["steps_per_execution"], every)
+        every = math.ceil(self._source.num_samples / self._case.batch_size)
+        least = min(2 * self._case.steps_per_execution, every)
         fit(least)  # traces: its time says nothing
-        if self._on_accelerator and self._case["step_ms"] is None:
+        if self._on_accelerator and self._case.step_ms is None:
             batches, epochs = every, epochs_of_round(lambda: fit(every), accelerator_seconds)
         else:
             batches, epochs = batches_of_round(fit, seconds, least=least, most=every), 1
@@ -223,13 +223,13 @@ class Worker:
 
         if self._loader is None:
             self.make_loader()
-        rows = [audit_rows(self._rows(epoch), self._case["batch_size"]) for epoch in (0, 1)]
+        rows = [audit_rows(self._rows(epoch), self._case.batch_size) for epoch in (0, 1)]
         return audit_loader(
             self._loader,
             *rows,
             epoch_rows=self._rows(2) if whole_epoch else None,
-            steps_per_execution=self._case["steps_per_execution"],
-            jit_compile=JIT_COMPILE[self._case["jit_compile"]],
+            steps_per_execution=self._case.steps_per_execution,
+            jit_compile=JIT_COMPILE[self._case.jit_compile],
         )
 
     def close_loader(self) -> None:
@@ -245,7 +245,7 @@ class Worker:
         from keras_loader_bench.loaders.contract import LoaderOptions
 
         names = ("batch_size", "pixels", "num_workers")
-        return LoaderOptions(**{name: self._case[name] for name in names})
+        return LoaderOptions(**{name: getattr(self._case, name) for name in names})
 
     def _rows(self, epoch: int) -> Any:
         from keras_loader_bench.loaders.order import sample_order
@@ -254,5 +254,4 @@ class Worker:
 
     def _whole_batches(self, count: int) -> int:
         """Return the samples of that many batches, at least one; a whole epoch at most."""
-        batch_size: int = self._case["batch_size"]
-        return min(max(1, count) * batch_size, self._source.num_samples)
+        return min(max(1, count) * self._case.batch_size, self._source.num_samples)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from keras_loader_bench.bench.compare.pairs import Pair, Pairs
 from keras_loader_bench.bench.compare.ratio import Ratio
-from keras_loader_bench.bench.record.schema import CaseRecord
-from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
+from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
+from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import round_figures
 
 FASTER = "faster"

@@ -44,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plots = {"history.png": Plot(png=png_bytes(figure), caption=CAPTION)} if figure else {}
         text = history_markdown(history, plot=next(iter(plots), None))
         options.output.write_text(html_page(text, plots), encoding="utf-8", newline="\n")
-    except BrokenPipeError:
-        raise  # the reader of standard output has gone
     except (RunFileError, OSError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2

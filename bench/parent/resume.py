@@ -34,11 +34,6 @@ def read_unfinished(folder: Path) -> Run:
     return run
 
 
-def planned_cases(run: Run) -> list[Case]:
-    """Return all planned cases of a run."""
-    return run.plan
-
-
 def unfinished_cases(run: Run) -> list[Case]:
     """Return the planned cases that have no record or failed.
 
@@ -49,7 +44,7 @@ def unfinished_cases(run: Run) -> list[Case]:
         run: what `read_unfinished` returned.
     """
     done = {result.id for result in kept_records(run)}
-    return [case for case in planned_cases(run) if str(case) not in done]
+    return [case for case in run.plan if str(case) not in done]
 
 
 def kept_records(run: Run) -> list[CaseRecord]:

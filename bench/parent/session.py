@@ -13,10 +13,10 @@ from keras_loader_bench.bench.parent.breaking_point import Trial, bracket_of, ne
 from keras_loader_bench.bench.parent.case_run import CaseRun, describe_failure
 from keras_loader_bench.bench.parent.process import CaseError
 from keras_loader_bench.bench.parent.progress import Progress
-from keras_loader_bench.bench.parent.resume import check_same, kept_records, planned_cases
+from keras_loader_bench.bench.parent.resume import check_same, kept_records
 from keras_loader_bench.bench.parent.settings import Settings
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.bench.record.schema import CaseRecord
+from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
 from keras_loader_bench.loaders import LOADERS
@@ -102,6 +102,12 @@ class Session:
         survived, died = bracket_of(trials)
         benchmark.extra_info.update(survived_samples=survived, died_samples=died)
 
+    @property
+    def all_skipped(self) -> bool:
+        """Whether there were cases and none of them was measured."""
+        cases = self.file.run.cases
+        return bool(cases) and all(case.outcome == SKIPPED for case in cases)
+
     def _probes_beside(self, case: Case) -> list[CaseRecord]:
         """Return the probes of an earlier part of the run that differ from a case in samples."""
         return [
@@ -126,7 +132,7 @@ class Session:
         except CaseError as error:
             if case_run.record.died_of_budget:
                 return
-            if error.outcome == "skipped":
+            if error.outcome == SKIPPED:
                 pytest.skip(error.message)
             known = case_run.known_failure
             if error.outcome == "audit_failed" and known:
@@ -137,7 +143,7 @@ class Session:
 def _largest(settings: Settings, cases: list[Case]) -> int:
     """Return how many samples the source needs; a resumed run needs the same as before."""
     before = settings.resumed
-    planned = cases if before is None else planned_cases(before)
+    planned = cases if before is None else before.plan
     known = [source.num_samples for source in before.sources] if before else []
     return max(known or (case.samples for case in planned))
 

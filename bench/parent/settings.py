@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keras_loader_bench.bench.parent.resume import planned_cases, read_unfinished, unfinished_cases
+from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
 from keras_loader_bench.bench.plan.case import BENCHES, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
 from keras_loader_bench.bench.plan.default_backend import configured_backend
@@ -112,7 +112,7 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
     left = unfinished_cases(run)
     return Settings(
         cases={bench: [case for case in left if case.bench == bench] for bench in BENCHES},
-        searched=[case for case in planned_cases(run) if case.bench == "memory"],
+        searched=[case for case in run.plan if case.bench == "memory"],
         source=config.getoption("source"),
         data_dir=_data_dir(config),
         protocol=run.protocol,

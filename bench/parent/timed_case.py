@@ -71,9 +71,10 @@ def _rounds(
 ) -> None:
     rounds = run.process.rounds
     measured: dict[str, Any] = {}
-    before: list[CardReading] = []
+    before: CardReading | None = None
 
     def setup() -> None:
+        nonlocal before
         epoch = len(rounds) + 1
         if card is not None:
             measured["ceiling_start"] = card.read().t
@@ -88,7 +89,7 @@ def _rounds(
         )
         child.call("prepare_round", loader="loader", epoch=epoch, **size)
         if card is not None:
-            before[:] = [card.read()]
+            before = card.read()
 
     def target() -> None:
         machine = cpu_seconds()
@@ -100,11 +101,11 @@ def _rounds(
             measured[f"machine_{name}_cpu_seconds"] = after - machine[name]
 
     def teardown() -> None:
-        if card is not None:
+        if card is not None and before is not None:
             after = card.read()
-            joules, source = card.energy(before[0], after)
+            joules, source = card.energy(before, after)
             measured.update(
-                card_start=before[0].t,
+                card_start=before.t,
                 card_end=after.t,
                 energy_j=joules,
                 energy_source=source,

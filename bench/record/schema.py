@@ -25,6 +25,9 @@ DIFFERENT = "different"
 """Verdict where batches differ and nothing says how: files of schema 1 know no more."""
 
 
+SKIPPED = "skipped"
+"""Outcome of a case that could not be tried, because a package is missing. Not a failure."""
+
 DEATHS = ("refused", "over_budget", "crashed", "timeout")
 """Outcomes by which a case dies of its budget, where it had one."""
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 from keras_loader_bench.bench.plan.case import Case
@@ -49,7 +48,7 @@ class RunFile:
         environment: Environment,
         protocol: Protocol,
         plan: Iterable[Case],
-        loaders: Mapping[str, LoaderEntry] = MappingProxyType({}),
+        loaders: Mapping[str, LoaderEntry],
     ) -> None:
         self.path = folder / "run.json"
         if self.path.exists():

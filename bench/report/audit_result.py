@@ -6,9 +6,15 @@ Owns: when batches count as identical, and a verdict in a few words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL, CaseRecord, PassResult
+from keras_loader_bench.bench.record.schema import (
+    DIFFERENT,
+    IDENTICAL,
+    AuditRecord,
+    CaseRecord,
+    PassResult,
+)
 
 DIFFERENT_DIGESTS = "different_digests"
 """Verdict on rows that all claim identical batches and disagree on what these are."""
@@ -16,27 +22,7 @@ DIFFERENT_DIGESTS = "different_digests"
 _MISSING = "missing_or_repeated"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Audit:
-    """What one audit found."""
-
-    verdict: str
-    digest: str | None
-    """SHA-256 of the batches that the model was given."""
-
-    difference: str | None
-    """The first thing wrong with the batches."""
-
-    passes: tuple[PassResult, ...] = field(default=())
-    """Empty in files of schema 1."""
-
-    @property
-    def identical(self) -> bool:
-        """Whether the model was given the batches of the reference, in every pass."""
-        return self.verdict == IDENTICAL
-
-
-def read_audit(result: CaseRecord) -> Audit | None:
+def read_audit(result: CaseRecord) -> AuditRecord | None:
     """Return what the audit of a case found; `None` if there was none.
 
     The verdict, the flag and every pass must agree on "identical", or the batches do not count as
@@ -49,12 +35,7 @@ def read_audit(result: CaseRecord) -> Audit | None:
     verdict = next((name for name in verdicts if name != IDENTICAL), IDENTICAL)
     if verdict == IDENTICAL and not audit.identical:
         verdict = DIFFERENT
-    return Audit(
-        verdict=verdict,
-        digest=audit.digest,
-        difference=audit.first_difference,
-        passes=tuple(audit.passes),
-    )
+    return replace(audit, verdict=verdict, identical=verdict == IDENTICAL)
 
 
 def short_verdict(verdict: str, passes: Sequence[PassResult]) -> str:

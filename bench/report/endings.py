@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keras_loader_bench.bench.record.schema import CaseRecord, ErrorRecord, Run
+from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord, ErrorRecord, Run
 from keras_loader_bench.bench.report.audit_result import read_audit
-
-SKIPPED = "skipped"
-"""Outcome of a case that could not be tried, because a package is missing. Not a failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +82,9 @@ def missing_cases(run: Run) -> int:
 def _ending(result: CaseRecord) -> Ending:
     error, audit = result.error or ErrorRecord(), read_audit(result)
     known = result.known_failure is not None
-    difference = None if audit is None or audit.identical else audit.difference or "no details"
+    difference = (
+        None if audit is None or audit.identical else audit.first_difference or "no details"
+    )
     message = ": ".join(filter(None, (error.type, error.message)))
     blocks = {"Traceback": error.traceback, "End of the log": error.log_tail}
     if difference is not None and known:

@@ -13,7 +13,6 @@ from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
-from keras_loader_bench.bench.report.device_section import device_disturbances
 from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.memory_section import scaling_findings
@@ -24,7 +23,7 @@ from keras_loader_bench.bench.report.recommendation_section import recommendatio
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped, row_label, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
-from keras_loader_bench.bench.report.stability import stability_warnings
+from keras_loader_bench.bench.report.stability import run_warnings
 
 BACKENDS = MappingProxyType({"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"})
 
@@ -119,7 +118,7 @@ def setup(run: Run, address: str) -> str:
 
 def warnings(run: Run, address: str) -> str:
     """The warnings of the run without their details, in one line."""
-    found = [*stability_warnings(run), *device_disturbances(not_skipped(rows_from_run(run)))]
+    found = run_warnings(run, not_skipped(rows_from_run(run)))
     if not found:
         return "None."
     said = [text.split("**")[1].rstrip(".") for text in found]  # their bold summaries

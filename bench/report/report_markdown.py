@@ -17,7 +17,6 @@ from keras_loader_bench.bench.report.audit_section import (
 from keras_loader_bench.bench.report.cells import Markdown
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
 from keras_loader_bench.bench.report.device_section import (
-    device_disturbances,
     device_notes,
     device_tables,
 )
@@ -35,7 +34,7 @@ from keras_loader_bench.bench.report.recommendation_section import (
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped
 from keras_loader_bench.bench.report.scaling import Scaling
-from keras_loader_bench.bench.report.stability import stability_warnings
+from keras_loader_bench.bench.report.stability import run_warnings
 from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_ROUNDS
 
 
@@ -65,7 +64,7 @@ def report_markdown(
                 (recommendation_title(found), recommendation_text(found))
                 for found in recommend(rows)
             ],
-            warnings=[*stability_warnings(run), *device_disturbances(shown)],
+            warnings=run_warnings(run, shown),
             headings=headings,
             table=table,
             marked=marked,

@@ -14,6 +14,7 @@ from keras_loader_bench.bench.plan.options import COMPARED, Options
 from keras_loader_bench.bench.record.schema import (
     DIFFERENT,
     IDENTICAL,
+    SKIPPED,
     CaseRecord,
     PassResult,
     RecordedFailure,
@@ -23,7 +24,7 @@ from keras_loader_bench.bench.report.audit_result import (
     DIFFERENT_DIGESTS,
     read_audit,
 )
-from keras_loader_bench.bench.report.endings import SKIPPED, case_outcome
+from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import EmulatedFigures, Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 
@@ -131,7 +132,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, CaseRecord]) -> Row:
     wrong = [audit for audit in audits if not audit.identical]
     shown = next(iter(wrong or audits), None)
     verdict = shown.verdict if shown else None
-    difference = shown.difference if shown else None
+    difference = shown.first_difference if shown else None
     if not wrong and any(case_outcome(result) == "audit_failed" for result in results.values()):
         verdict = DIFFERENT
     elif not wrong and len({audit.digest for audit in audits}) > 1:
@@ -152,7 +153,7 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, CaseRecord]) -> Row:
         ),
         identical=None if verdict is None else verdict == IDENTICAL,
         verdict=verdict,
-        passes=shown.passes if shown else (),
+        passes=tuple(shown.passes) if shown else (),
         known_failure=known[0] if known else None,
         packages=next((tuple(p) for r in results.values() if (p := r.packages)), ()),
         digest=shown.digest if shown else None,

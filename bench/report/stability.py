@@ -15,7 +15,9 @@ from keras_loader_bench.bench.record.process_record import Round
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.cells import Markdown, code, enumeration
+from keras_loader_bench.bench.report.device_section import device_disturbances
 from keras_loader_bench.bench.report.figures import round_figures
+from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import MIN_ROUNDS
 
 SPREAD = 0.10
@@ -36,6 +38,16 @@ STOLEN = 0.02
 SWAPPED_BYTES = 2**20
 
 _NAMED = 4
+
+
+def run_warnings(run: Run, rows: Sequence[Row]) -> list[Markdown]:
+    """Return everything that disturbed a run: its machine, then the GPU of its rows.
+
+    Args:
+        run: what `read_run` returned.
+        rows: the rows that were not skipped.
+    """
+    return [*stability_warnings(run), *device_disturbances(rows)]
 
 
 def stability_warnings(run: Run) -> list[Markdown]:

@@ -62,17 +62,15 @@ def _suite(project: Path) -> SuiteRecord:
     if git is None or not (project / ".git").exists():
         return SuiteRecord(version=version)
 
-    def ask(*command: str) -> str:
-        done = subprocess.run(  # noqa: S603  # Git, with arguments of our own
-            [git, "-C", str(project), *command], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        changed = bool(ask("status", "--porcelain", "--untracked-files=no"))
-        return SuiteRecord(version=version, commit=ask("rev-parse", "HEAD"), changed=changed)
-    except (OSError, subprocess.CalledProcessError):  # no commit yet, or a repository of others
-        return SuiteRecord(version=version)
+    described = subprocess.run(  # noqa: S603  # Git, with arguments of our own
+        [git, "-C", str(project), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    commit = described.stdout.strip()  # nothing where there is no commit yet
+    clean = commit.removesuffix("-dirty")
+    return SuiteRecord(version=version, commit=clean or None, changed=clean != commit)
 
 
 def _version(package: str) -> str | None:
