@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything about one GPU machine, in nine minutes at most:
 #
-#     bench/gpu_check.sh FOLDER [--wheels WHEELS] [--rehearse]
+#     bench/gpu_check.sh FOLDER [--wheels WHEELS] [--only REGEX] [--rehearse]
 #
 # leaves two files. FOLDER/gpu_check.tar.gz has a folder with run.json for each part; it is renewed
 # after every part, so that a machine that goes away costs one part. FOLDER/gpu_check.log is what was
@@ -13,23 +13,29 @@
 #     bench/gpu_check.sh --pack WHEELS
 #
 # fetches the rest for Python ${PYTHON_VERSION:-3.12} on x86-64 Linux into WHEELS, to be carried over.
+# --only runs the parts whose names match, for a part that failed or found no time: --only '^feed'.
 # --rehearse runs every part on the CPU, with one small case each: it shows that all of this works.
 set -uo pipefail
 
-usage="usage: bench/gpu_check.sh FOLDER [--wheels WHEELS] [--rehearse], or --pack WHEELS"
+usage="usage: bench/gpu_check.sh FOLDER [--wheels WHEELS] [--only REGEX] [--rehearse], or --pack WHEELS"
 refuse() {
     echo "$1 $usage" >&2
     exit 2
 }
 
 python=${PYTHON:-python3}
-folder='' wheels='' pack='' rehearse=''
+folder='' wheels='' pack='' only='' rehearse=''
 while [ $# -gt 0 ]; do
     case $1 in
     --rehearse) rehearse=1 ;;
     --wheels | --pack)
         [ $# -gt 1 ] || refuse "\`$1\` needs a folder."
         [ "$1" = --pack ] && pack=$2 || wheels=$2
+        shift
+        ;;
+    --only)
+        [ $# -gt 1 ] || refuse "\`$1\` needs a regular expression."
+        only=$2
         shift
         ;;
     -*) refuse "There is no option \`$1\`." ;;
@@ -67,7 +73,7 @@ log=$!
 trap 'exec >&- 2>&-; wait "$log"; rm -rf "$work"' EXIT
 
 end=${GPU_CHECK_SECONDS:-540}
-device=gpu batch=1024 small=64 samples=51200 rounds=(--rounds 6)
+device=gpu batch=1024 small=64 samples=51200 rounds=(--rounds 6 --round-seconds 1)
 peers=sequence,torch contrast=stock_sequence,numpy pixels=float32,uint8 workers=0,4
 controls='too_early or compiled_step'
 audited=eager_sequence,grain,numpy,stock_sequence,tuned_tf_data audited_workers=0,2
@@ -114,7 +120,7 @@ part() {
     local name=$1 most=$2 status
     local left=$((end - SECONDS))
     shift 2
-    [ -z "$stopped" ] || return
+    [ -z "$stopped" ] && [[ $name =~ $only ]] || return
     if [ "$left" -lt 15 ]; then
         echo "== $name: no time is left"
         failed=1

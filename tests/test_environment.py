@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from keras_loader_bench.bench.sensors import environment as environment_module
 from keras_loader_bench.bench.sensors.environment import _suite, describe
 
 
@@ -30,3 +31,10 @@ def test_the_environment_has_the_suite_and_the_cores_of_the_machine():
     environment = describe()
     assert environment.suite is not None
     assert environment.machine_cores >= environment.cores >= 1
+
+
+def test_a_checkout_that_is_not_installed_has_the_version_of_its_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment_module, "_version", lambda package: None)
+    assert _suite(tmp_path).version is None
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    assert _suite(tmp_path).version == "1.2.3"

@@ -6,6 +6,7 @@ import pytest
 from registered import BACKEND, every_loader
 
 from keras_loader_bench.bench.child.audit import WHOLE_EPOCH, Reference, audit_loader
+from keras_loader_bench.bench.child.device import describe_backend
 from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
 from keras_loader_bench.loaders.audit import Recorder, compare, record_batch
 from keras_loader_bench.loaders.audit.fingerprint import (
@@ -250,6 +251,8 @@ def test_memory_that_is_used_again_too_early_is_seen_where_reading_back_sees_not
     """JAX uses the host's memory on a CPU without a copy, and its steps run behind `fit`."""
     if BACKEND != "jax":
         pytest.skip("on a CPU, steps of this backend do not run behind the thread that trains")
+    if describe_backend()["device"] != "cpu":
+        pytest.skip("seen on an H100: JAX copies so small a batch before it asks for the next one")
     dataset = Reusing()
     batches = [dataset.right(index) for index in range(len(dataset))]
     recorder = Recorder()

@@ -106,6 +106,13 @@ def test_parts_that_no_time_is_left_for_are_named(tmp_path):
     assert (tmp_path / "all" / "environment.txt").exists()
 
 
+def test_one_part_can_be_run_alone(tmp_path):
+    process = start(tmp_path / "gpu", "--rehearse", "--only", "^cop")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert [line.split()[1] for line in output.splitlines() if "at most" in line] == ["copies:"]
+
+
 def test_a_probe_that_fails_says_why(tmp_path):
     """A backend that is installed and broken is not one that is missing."""
     (tmp_path / "broken_backend.py").write_text("raise OSError('libcuda.so.1 is not there')")
@@ -127,6 +134,7 @@ def test_a_probe_that_fails_says_why(tmp_path):
         (("--rounds", "3"), "There is no option `--rounds`. usage:"),
         (("one", "two"), "`one` and `two` are two folders. usage:"),
         (("one", "--wheels"), "`--wheels` needs a folder. usage:"),
+        (("one", "--only"), "`--only` needs a regular expression. usage:"),
         (("one", "--wheels", "tests"), "`tests` has no wheels. usage:"),
     ],
 )

@@ -16,7 +16,7 @@ from keras_loader_bench.bench.report.__main__ import PAGES as QUOTING
 from keras_loader_bench.bench.report.markers import refreshed
 from keras_loader_bench.bench.report.plots import CAPTIONS
 from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.rows import not_skipped, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.loaders import LOADERS, LoaderOptions
 from keras_loader_bench.loaders.registry import missing_package
@@ -27,6 +27,7 @@ TABLE = REFERENCE / "amd-epyc-2-cores" / "three-backends"
 MEMORY = TABLE.with_name("memory")
 EMULATED = TABLE.with_name("emulated")
 COLD = TABLE.with_name("cold")
+H100 = REFERENCE / "nvidia-h100-80gb-16-cores"
 AUDIT = PROJECT / "loaders" / "audit" / "README.md"
 
 FOLDER_PAGES = sorted(
@@ -91,6 +92,7 @@ def test_the_pages_take_their_numbers_from_the_reports():
         ("first-batch", "cold"),
         ("shortest-steps", "emulated"),
         ("step", "batches"),
+        ("training", "train-jax"),
     } <= used
 
 
@@ -128,6 +130,12 @@ def test_all_batches_of_the_emulated_reference_are_identical():
     for row in rows:
         assert row.identical
         assert [step.step_ms for step in row.emulated] == [0.5, 1, 2, 5, 10]
+
+
+def test_batches_on_the_h100_are_identical_but_for_those_of_keras_own_workers():
+    runs = [read_run(H100 / name) for name in ("audit-jax", "train-jax", "train-torch", "feed-jax")]
+    rows = [row for run in runs for row in not_skipped(rows_from_run(run))]
+    assert {row.label for row in rows if not row.identical} == {"stock_sequence (2 workers)"}
 
 
 def test_the_reference_shows_what_the_findings_say_of_it():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +51,11 @@ class Round:
     """`counter` or `power`; see `bench.sensors.card_monitor`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MemoryReading:
-    """Memory of the process tree at one moment, in bytes."""
+class MemoryReading(NamedTuple):
+    """Memory of the process tree at one moment, in bytes.
+
+    There are many readings, so each is a plain array in `run.json`, without names.
+    """
 
     anon: int
     """Private memory."""
@@ -147,9 +150,8 @@ class DeviceMemory:
     """Why there is no figure."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CardReading:
-    """A card at one moment; see `bench.sensors.nvml.Card.read`."""
+class CardReading(NamedTuple):
+    """A card at one moment, an array in `run.json`; see `bench.sensors.nvml.Card.read`."""
 
     t: float
     """Seconds since the watching began."""

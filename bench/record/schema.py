@@ -15,7 +15,7 @@ from keras_loader_bench.loaders.audit.verdict import (
     PassResult as PassResult,  # reports read `record/` only
 )
 
-SCHEMA = 6
+SCHEMA = 7
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
 
 IDENTICAL = "identical"

@@ -15,13 +15,14 @@ def upgrade(run: dict[str, Any]) -> dict[str, Any]:
     """Return an older run as one of this schema.
 
     Schema 1 knew of an audit only whether the batches of `fit` were identical. Schema 2 knew no
-    probes. Up to schema 5 a case was one process. What else is new since is optional.
+    probes. Up to schema 5 a case was one process. What else is new since is optional, and readings
+    may have names, as in schema 6.
 
     Args:
         run: the decoded content of `run.json`; what lacks its form is left to whoever checks it.
     """
-    if run["schema"] >= SCHEMA:
-        return run
+    if run["schema"] >= 6:
+        return {**run, "schema": SCHEMA}
     lists = {"cases": run.get("cases"), "probes": run.get("probes", [])}
     upgraded: dict[str, Any] = {
         name: [_case(each) for each in cases] if isinstance(cases, list) else cases

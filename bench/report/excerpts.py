@@ -96,6 +96,21 @@ def best(run: Run, address: str, loader: str, num_workers: str) -> str:
     return cells.table([headings, *lines], left=[*headings[:2], *headings[5:]])
 
 
+def training(run: Run, address: str) -> str:
+    """The AU of training of every loader, for each set of options."""
+    rows = not_skipped(rows_from_run(run))
+    shown = differing(rows)
+    texts = []
+    for group in by_config(rows):
+        figures = [
+            f"{cells.code(row.label)} {cells.interval(row.train.utilization, cells.fraction)}"
+            for row in group
+            if row.train
+        ]
+        texts.append(f"{describe(group[0], shown)}: {cells.enumeration(figures)}")
+    return "; ".join(texts)
+
+
 def setup(run: Run, address: str) -> str:
     """What was measured, with which versions, on which machine."""
     rows, environment = not_skipped(rows_from_run(run)), run.environment
@@ -227,6 +242,7 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "findings": what_it_says,
         "plot": plot,
         "best": best,
+        "training": training,
         "setup": setup,
         "warnings": warnings,
         "workers": workers,

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def _cpu_model() -> str:
 def _suite(project: Path) -> SuiteRecord:
     """Return the version of this suite, and of its checkout, if it is one."""
     version = _version("keras-loader-bench")
+    about = project / "pyproject.toml"
+    if version is None and about.exists():  # a checkout that is not installed
+        version = tomllib.loads(about.read_text(encoding="utf-8"))["project"]["version"]
     git = shutil.which("git")
     if git is None or not (project / ".git").exists():
         return SuiteRecord(version=version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Self
 
 import psutil
@@ -147,7 +147,7 @@ class MemorySampler:
         return round(time.perf_counter() - self._start, 4)
 
     def _add(self, sizes: MemoryReading) -> MemoryReading:
-        reading = replace(sizes, t=self._now(), phase=self._phase)
+        reading = sizes._replace(t=self._now(), phase=self._phase)
         self.readings.append(reading)
         self._highest = max(self._highest, reading.counted_bytes)
         return reading
@@ -173,7 +173,7 @@ class MemorySampler:
         added = private - self._baseline_resident.private
         if baseline.counted_bytes + added > self._highest + _LOOK_STEP:
             file = self.readings[-1].file
-            self._add(replace(baseline, anon=baseline.anon + added, file=file, look=True))
+            self._add(baseline._replace(anon=baseline.anon + added, file=file, look=True))
 
     def _look_and_guard(self) -> None:
         self.look()
