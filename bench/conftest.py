@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import pytest
 
 from keras_loader_bench.bench.parent.progress import plan_text
+from keras_loader_bench.bench.parent.recorded_clock import CLOCK
 from keras_loader_bench.bench.parent.session import Session
 from keras_loader_bench.bench.parent.settings import Settings, read_options
 from keras_loader_bench.bench.plan.case import BENCHES, Case
@@ -102,6 +103,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SETTINGS]
     asked = [item for item in items if _is_asked(item, settings)]
     nothing_left = items and not asked and settings.resumed is None
+    for item in asked:
+        if "measure" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.benchmark(timer=CLOCK))
     items[:] = asked  # even before an error: pytest still calls `pytest_collection_finish`
     if nothing_left:
         raise pytest.UsageError(
@@ -176,7 +180,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run = session.config.stash.get(RUN, None)
     if run is not None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
-        run.file.finish("interrupted" if interrupted else "complete")
+        run.close("interrupted" if interrupted else "complete")
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -1,16 +1,19 @@
-"""Medians, intervals and rankings of figures from a few noisy rounds.
+"""Medians, intervals and rankings of figures from a few noisy processes.
 
 Owns: every number that a report derives from raw rounds. All functions are pure.
 
-Rounds are skewed and come in clusters, so nothing here assumes a distribution: medians rather than
-means, order statistics rather than standard errors.
+Rounds of one process are skewed and come in clusters, and processes differ by more than their
+rounds say. So a process counts as one value, the median of its rounds, and intervals come from the
+differences between processes. Their logarithms are taken as normal: all figures are positive, and
+differ by factors.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, Self, TypeGuard
 
 import numpy as np
@@ -21,22 +24,60 @@ CONFIDENCE = 0.95
 MIN_ROUNDS = 6
 """With fewer rounds not even the whole range reaches `CONFIDENCE`: 1 - 2 / 2**5 is 0.9375."""
 
+MIN_PROCESSES = 3
+"""With two, Student's interval is 18 times as wide as the two are apart."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The median of some rounds and how far it can be trusted, in the unit of the rounds."""
+    """The median of a figure and how far it can be trusted, in the unit of its rounds."""
 
     median: float
-    """The middle round, or the mean of the two in the middle."""
+    """Of the processes' medians, or of the rounds of the only process."""
 
     low: float | None
-    """Lower end of the distribution-free 95% interval of the median; `None`: too few rounds."""
+    """Lower end of its 95% interval; `None`: too few processes, or rounds, for one."""
 
     high: float | None
     """Upper end of the same interval; `None` together with `low`."""
 
     n: int
-    """Number of rounds, at least 1."""
+    """Number of processes, or of the rounds of the only process; at least 1."""
+
+    by_pass: Mapping[int, float] = field(default_factory=dict)
+    """Number of a pass -> the median of its process; empty where there was one process only."""
+
+    @classmethod
+    def from_processes(cls, processes: Mapping[int, Sequence[float]]) -> Self | None:
+        """Estimate a figure from the rounds of several processes.
+
+        The interval is Student's, of the mean of the logarithms of the processes' medians. It
+        covers what differs from process to process and drifts over the run. One process alone has
+        the interval of `from_values`, which covers its rounds and nothing else.
+
+        Args:
+            processes: number of a pass -> the values of the rounds of its process.
+
+        Returns:
+            The estimate, without an interval for fewer than `MIN_PROCESSES` processes; `None` if
+            none has a round.
+        """
+        by_pass = {number: float(np.median(each)) for number, each in processes.items() if each}
+        if not by_pass:
+            return None
+        if len(by_pass) == 1:
+            return cls.from_values(value for each in processes.values() for value in each)
+        values = list(by_pass.values())
+        low = high = None
+        if len(values) >= MIN_PROCESSES:
+            low, high = _student(values)
+        middle = float(np.median(values))
+        return cls(median=middle, low=low, high=high, n=len(values), by_pass=by_pass)
+
+    @property
+    def shortage(self) -> str:
+        """What there is too little of, if there is no interval."""
+        return "too few processes" if self.by_pass else "too few rounds"
 
     @classmethod
     def from_values(cls, values: Iterable[float]) -> Self:
@@ -71,29 +112,55 @@ class Estimate:
         return cls(median=float(np.median(rounds)), low=low, high=high, n=int(rounds.size))
 
     @property
-    def smallest_difference(self) -> float | None:
-        """Smallest difference from a known value that these rounds could have shown.
-
-        Half the width of the interval as a fraction of the median; `None` without an interval or
-        with a median of zero. Two estimates that are both this noisy are told apart only at about
-        twice this difference: see `smallest_ranked_difference`.
-        """
-        if self.low is None or self.high is None or self.median == 0:
-            return None
-        return (self.high - self.low) / 2 / abs(self.median)
-
-    @property
     def ends(self) -> tuple[float, float]:
         """Both ends of the interval; the median twice where there is none."""
         if self.low is None or self.high is None:
             return self.median, self.median
         return self.low, self.high
 
-    def overlaps(self, other: Estimate) -> bool:
-        """Whether the two cannot be ranked: their intervals share a point, or one has none."""
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval as a fraction of the median; `None`: there is none."""
+        if self.low is None or self.high is None or self.median == 0:
+            return None
+        return (self.high - self.low) / 2 / abs(self.median)
+
+    def apart_from(self, other: Estimate) -> bool:
+        """Whether the two are clearly different.
+
+        Processes of one pass are neighbours in time: what drifts over the run changes both. So
+        their ratios decide where there are enough, and otherwise whether the intervals are apart.
+        """
+        if (half := self._half_of_ratio(other)) is not None:
+            return abs(float(np.mean(self._ratios(other)))) > half
         if self.low is None or self.high is None or other.low is None or other.high is None:
-            return True
-        return self.low <= other.high and other.low <= self.high
+            return False
+        return self.low > other.high or other.low > self.high
+
+    def _ratios(self, other: Estimate) -> list[float]:
+        """Return the logarithm of the ratio to another figure in each pass."""
+        both = self.by_pass.keys() & other.by_pass.keys()
+        pairs = [(self.by_pass[each], other.by_pass[each]) for each in sorted(both)]
+        return [math.log(a / b) for a, b in pairs if a > 0 and b > 0]
+
+    def _half_of_ratio(self, other: Estimate) -> float | None:
+        """Return half the width of the interval of the logarithm of the ratio to another figure."""
+        ratios_ = self._ratios(other)
+        return _half_width(ratios_) if len(ratios_) >= MIN_PROCESSES else None
+
+    def smallest_ranked_difference(self, other: Estimate) -> float | None:
+        """Return the difference that would have been enough to tell the two apart.
+
+        A fraction of the lower figure; `None` without intervals, or where none would be enough.
+        """
+        if (half := self._half_of_ratio(other)) is not None:
+            return math.exp(half) - 1
+        halves = [each.half_width for each in (self, other) if each.half_width is not None]
+        if len(halves) < 2:
+            return None
+        # They are apart when `lower * (1 + h) < higher * (1 - g)`.
+        h, g = sorted(halves)
+        return (1 + h) / (1 - g) - 1 if g < 1 else None
 
     def complement(self) -> Estimate:
         """Return the estimate of `1 - value`: data stall from accelerator utilization."""
@@ -102,63 +169,8 @@ class Estimate:
             low=None if self.high is None else 1 - self.high,
             high=None if self.low is None else 1 - self.low,
             n=self.n,
+            by_pass={number: 1 - value for number, value in self.by_pass.items()},
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slope:
-    """A straight line through points: how much y grows with x."""
-
-    value: float
-    """Units of y per unit of x (least squares)."""
-
-    at_zero: float
-    """Where the line meets x = 0, in units of y."""
-
-    low: float | None
-    """Lower end of the interval of `value`; `None` with fewer than three points, or overflow."""
-
-    high: float | None
-    """Upper end of the same interval; `None` together with `low`."""
-
-    n: int
-    """Number of points, at least 2."""
-
-    @classmethod
-    def through(
-        cls, points: Iterable[tuple[float, float]], *, confidence: float = CONFIDENCE
-    ) -> Self | None:
-        """Fit a line by least squares.
-
-        The interval is Student's, `scipy.stats.linregress` with n - 2 degrees of freedom: it takes
-        what is left over the line as independent and normal. Order statistics, which need no such
-        assumption, say nothing about a slope of five points.
-
-        Args:
-            points: x and y.
-            confidence: share of repetitions in which the interval covers the true slope.
-
-        Returns:
-            The line; `None` if fewer than two points differ in x.
-        """
-        xs, ys = np.array(list(points), dtype=np.float64).reshape(-1, 2).T
-        if len(np.unique(xs)) < 2:
-            return None
-        from scipy import stats
-
-        fit: Any = stats.linregress(xs, ys)
-        low = high = None
-        if len(xs) > 2:
-            half = float(stats.t.ppf((1 + confidence) / 2, len(xs) - 2) * fit.stderr)
-            half = 0.0 if np.ptp(ys) == 0 else half  # all at one height: SciPy may say NaN
-            if math.isfinite(half):
-                low, high = float(fit.slope) - half, float(fit.slope) + half
-        slope, at_zero = float(fit.slope), float(fit.intercept)
-        return cls(value=slope, at_zero=at_zero, low=low, high=high, n=len(xs))
-
-    def reaches(self, y: float) -> float | None:
-        """Return the x at which the line has grown to y; `None` if it does not grow."""
-        return (y - self.at_zero) / self.value if self.value > 0 else None
 
 
 def ratios(numerators: Iterable[float | None], denominators: Iterable[float | None]) -> list[float]:
@@ -179,29 +191,6 @@ def ratios(numerators: Iterable[float | None], denominators: Iterable[float | No
     return [float(a) / float(b) for a, b in pairs if _number(a) and _number(b) and b > 0]
 
 
-def estimate_ratio(
-    numerators: Iterable[float | None], denominators: Iterable[float | None], *, scale: float = 1.0
-) -> Estimate | None:
-    """Estimate the median of per-round ratios.
-
-    `samples / seconds` is a rate; `ceiling_seconds / seconds` of neighbouring rounds is the
-    accelerator utilization; `cpu_seconds / samples` with a scale of 1,000 is the CPU cost.
-
-    Args:
-        numerators: one number per round.
-        denominators: the same for the same rounds.
-        scale: factor on every ratio.
-
-    Returns:
-        The estimate; `None` if no round has both numbers.
-
-    Raises:
-        ValueError: the two differ in length.
-    """
-    values = [scale * ratio for ratio in ratios(numerators, denominators)]
-    return Estimate.from_values(values) if values else None
-
-
 def best(estimates: Mapping[str, Estimate]) -> str:
     """Return the key of the largest median; the first one among equals.
 
@@ -214,15 +203,13 @@ def best(estimates: Mapping[str, Estimate]) -> str:
 
 
 def leaders(estimates: Mapping[str, Estimate]) -> list[str]:
-    """Return every key that could be the best one: those not ranked below the largest median.
+    """Return every key that could be the best one: those not apart from the largest median.
 
-    Overlap is not transitive: A may overlap B, and B overlap C, although A and C do not. So there
-    is no ranking of all into groups that would be true for every pair. What does hold for each
-    pair is said here: whoever is missing from the result is below the best median, and nothing is
-    said about the order of those missing, nor of those present.
+    Being apart is not transitive, so there is no ranking of all into groups that would be true for
+    every pair. What holds is that whoever is missing from the result is below the best median.
 
     Args:
-        estimates: at least one; one without an interval overlaps everything.
+        estimates: at least one; one without an interval is apart from none.
 
     Returns:
         Keys in the order given. The only one, if there is only one, is above all others.
@@ -231,28 +218,42 @@ def leaders(estimates: Mapping[str, Estimate]) -> list[str]:
         ValueError: there is no estimate.
     """
     top = estimates[best(estimates)]
-    return [key for key, estimate in estimates.items() if estimate.overlaps(top)]
+    return [key for key, estimate in estimates.items() if not estimate.apart_from(top)]
 
 
 def smallest_ranked_difference(estimates: Iterable[Estimate]) -> float | None:
-    """Return the difference that is enough to rank any two of the estimates.
-
-    Two medians are ranked when `lower * (1 + h) < higher * (1 - g)` for their half-widths `h` and
-    `g` relative to the medians, that is when they differ by `(1 + h) / (1 - g) - 1`; this is that
-    difference for the two widest intervals, taken as symmetric.
+    """Return the difference that is enough to tell any two of the estimates apart.
 
     Args:
-        estimates: of one figure; those without an interval are left out.
+        estimates: of one figure.
 
     Returns:
-        A fraction of the lower median; `None` with fewer than two intervals, or where one is so
-        wide that no difference would be enough.
+        A fraction of the lower figure; `None` if there are no two with intervals, or some two for
+        which no difference would be enough.
     """
-    halves = [estimate.smallest_difference for estimate in estimates]
-    widest = sorted(half for half in halves if half is not None)[-2:]
-    if len(widest) < 2 or widest[1] >= 1:
+    known = [each for each in estimates if each.low is not None]
+    found = [one.smallest_ranked_difference(other) for one, other in combinations(known, 2)]
+    if not found or None in found:
         return None
-    return (1 + widest[0]) / (1 - widest[1]) - 1
+    return max(each for each in found if each is not None)
+
+
+def _student(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of the interval of the mean; of logarithms, if all values are positive."""
+    if min(values) <= 0:  # a share of pages in memory may be 0
+        half, mean = _half_width(values), float(np.mean(values))
+        return mean - half, mean + half
+    logs = [math.log(value) for value in values]
+    half, mean = _half_width(logs), float(np.mean(logs))
+    return math.exp(mean - half), math.exp(mean + half)
+
+
+def _half_width(values: Sequence[float]) -> float:
+    """Return half the width of Student's interval of a mean."""
+    from scipy import stats  # loads for a second, and a run starts without it
+
+    n = len(values)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
 
 
 def _number(value: object) -> TypeGuard[float]:

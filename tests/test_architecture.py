@@ -26,12 +26,13 @@ PREFIX = "keras_loader_bench."
 
 MAY_IMPORT = {
     "statistics": set(),
+    "slope": {"statistics"},
     "plan": {"loaders"},
     "record": {"plan", "loaders"},
     "sensors": {"plan", "record", "loaders"},
     "child": {"plan", "sensors", "loaders"},
-    "parent": {"plan", "record", "sensors", "statistics", "loaders"},
-    "report": {"plan", "record", "statistics"},
+    "parent": {"plan", "record", "sensors", "slope", "statistics", "loaders"},
+    "report": {"plan", "record", "slope", "statistics"},
     "compare": {"record", "report", "statistics"},
     "history": {"plan", "record", "report", "compare", "statistics"},
     "conftest": {"plan", "parent", "report", "loaders"},

@@ -10,23 +10,41 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import PACKAGE, TESTS
 
-from keras_loader_bench.bench.parent.process import CaseError, Child
+from keras_loader_bench.bench.parent.fork_servers import SUPPORTED, ForkServers
+from keras_loader_bench.bench.parent.process import CaseError, Child, start_interpreter
 from keras_loader_bench.loaders.system.process_tree import kill_tree, members
 
 CASE = {"backend": "tensorflow", "loader": "sequence", "bench": "feed",
         "batch_size": 64, "pixels": "float32", "samples": 230, "num_workers": 0}  # fmt: skip
 
 
-@pytest.fixture
-def start(source, tmp_path):
-    """Starts children; every one is ended."""
+@pytest.fixture(scope="module")
+def servers():
+    """Makes one server, for all tests here."""
+    servers = ForkServers()
+    yield servers
+    servers.close()
+
+
+forked = pytest.param(
+    "fork", marks=pytest.mark.skipif(not SUPPORTED, reason="no process can be forked here")
+)
+
+
+@pytest.fixture(params=["interpreter", forked])
+def start(source, tmp_path, request):
+    """Starts children, in both ways; every one is ended."""
     children = []
+    way = start_interpreter
+    if request.param == "fork":
+        way = request.getfixturevalue("servers").start
 
     def start(timeout_s: float = 60.0, folder=source.folder) -> Child:
         settings = {"source": str(folder), "samples": 230, "case": CASE, "seed": 0}
         log = tmp_path / f"{len(children)}.log"
-        child = Child(settings, backend="tensorflow", log=log, timeout_s=timeout_s)
+        child = Child(settings, backend="tensorflow", log=log, timeout_s=timeout_s, start=way)
         children.append(child)
         return child.__enter__()
 
@@ -102,6 +120,80 @@ def test_long_requests_and_answers_block_nobody(start):
         child.call("ping", **{"x" * 200_000: 0})
     assert len(caught.value.message) > 200_000
     child.call("ping")
+
+
+needs_fork = pytest.mark.skipif(not SUPPORTED, reason="no process can be forked here")
+
+
+def forks(servers, source, log):
+    settings = {"source": str(source.folder), "samples": 230, "case": CASE, "seed": 0}
+    return Child(settings, backend="tensorflow", log=log, timeout_s=60, start=servers.start)
+
+
+@needs_fork
+def test_a_forked_child_has_the_framework_and_a_session_of_its_own(servers, source, tmp_path):
+    with forks(servers, source, tmp_path / "log") as child:
+        begin = time.monotonic()
+        child.call("import_framework")
+        assert time.monotonic() - begin < 1, "an import takes seconds"
+        assert os.getsid(child.pid) == child.pid
+        assert psutil.Process(child.pid).ppid() != os.getpid()
+        server = psutil.Process(child.pid).parent()
+    with forks(servers, source, tmp_path / "log") as child:
+        child.call("ping")
+        assert psutil.Process(child.pid).parent() == server, "one server for all"
+
+
+@needs_fork
+def test_a_server_that_is_gone_is_replaced_by_an_interpreter(source, tmp_path):
+    servers = ForkServers()
+    try:
+        with forks(servers, source, tmp_path / "log") as child:
+            child.call("ping")
+            server = psutil.Process(child.pid).parent()
+            server.kill()
+            server.wait(10)
+            with pytest.raises(CaseError, match="SIGKILL"):
+                child.call("calibrate", seconds=1.0, accelerator_seconds=1.0)
+        with forks(servers, source, tmp_path / "log") as child:
+            child.call("ping")
+            assert psutil.Process(child.pid).ppid() == os.getpid()
+    finally:
+        servers.close()
+
+
+@needs_fork
+def test_a_server_that_cannot_start_leaves_the_reason_to_an_interpreter(source, tmp_path):
+    servers = ForkServers()
+    settings = {"source": str(source.folder), "samples": 230, "case": CASE, "seed": 0}
+    with (
+        Child(
+            settings, backend="nonsense", log=tmp_path / "log", timeout_s=60, start=servers.start
+        ) as child,
+        pytest.raises(CaseError, match="nonsense"),
+    ):
+        child.call("import_framework")
+    servers.close()
+
+
+@needs_fork
+def test_a_server_ends_with_what_it_forked_when_its_run_is_killed(source, tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "import test_child; from keras_loader_bench.bench.parent.fork_servers import ForkServers;"
+        "from keras_loader_bench.loaders.sources.image_source import ImageSource;"
+        "source = ImageSource.open(Path(sys.argv[2])); servers = ForkServers();"
+        "child = test_child.forks(servers, source, Path(sys.argv[3])); child.call('ping');"
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(TESTS), str(source.folder), str(tmp_path / "log")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), str(TESTS)])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        child = psutil.Process(int(run.stdout.readline()))
+        left = [child, child.parent()]
+        run.kill()
+    _, alive = psutil.wait_procs(left, timeout=10)
+    assert alive == []
 
 
 def test_leaving_the_block_ends_the_child(source, tmp_path):

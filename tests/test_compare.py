@@ -7,14 +7,14 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from conftest import TESTS
-from made_runs import case_record
+from made_runs import case_record, raw_run
 
 from keras_loader_bench.bench.compare.__main__ import main
 from keras_loader_bench.bench.compare.change import (
     FASTER,
     NO_CLEAR_DIFFERENCE,
     SLOWER,
-    TOO_FEW_ROUNDS,
+    TOO_FEW,
     judge,
 )
 from keras_loader_bench.bench.compare.compare_markdown import verdict_text
@@ -22,8 +22,12 @@ from keras_loader_bench.bench.compare.pairs import Pair, pair_cases
 from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.reader import parse_run
+from keras_loader_bench.bench.record.schema import SCHEMA
 
-ROUNDS = Protocol().rounds
+ROUNDS = 15
+"""Of runs with one process per case, which older versions made."""
+
+PROCESSES, ROUNDS_OF_ONE = Protocol().processes, Protocol().rounds
 GOLDEN = TESTS / "data" / "invented_run"
 PAIRS = 400
 
@@ -145,7 +149,7 @@ def test_cpu_seconds_decide_what_the_clock_cannot():
 
 
 def test_few_rounds_say_nothing():
-    assert share(changes(jax_like, rounds=3, faster=2), TOO_FEW_ROUNDS) == 1
+    assert share(changes(jax_like, rounds=3, faster=2), TOO_FEW) == 1
 
 
 def test_the_interval_covers_the_true_ratio_whatever_the_distribution():
@@ -171,6 +175,66 @@ def test_the_interval_is_that_of_the_textbook():
 def test_rounds_that_cannot_be_are_refused(value):
     with pytest.raises(ValueError, match="must be positive and finite"):
         Ratio.between([1.0, value], [1.0, 2.0])
+
+
+# Standard deviations of logarithms: what all of a process has in common, what its loader and its
+# ceiling have for themselves, and what their rounds have. So rates move by 10% between processes,
+# AU by 5% (JAX) and 9% (TensorFlow), and by 12 to 13% between rounds.
+COMPONENTS = {"jax": (0.08, 0.035, 0.09), "tensorflow": (0.08, 0.064, 0.085)}
+
+
+def processes(chance, components, *, faster=1.0, machine=1.0):
+    """A case that was measured in several processes."""
+    common, own, within = components
+    found = []
+    for number in range(1, PROCESSES + 1):
+        level = machine * np.exp(chance.normal(0, common))
+        loader, ceiling = (
+            level * np.exp(chance.normal(0, own) + chance.normal(0, within, ROUNDS_OF_ONE))
+            for _ in range(2)
+        )
+        rounds = [
+            {"samples": 1000, "seconds": s / faster, "ceiling_seconds": c / 2}
+            for s, c in zip(loader, ceiling, strict=True)
+        ]
+        found.append({"number": number, "rounds": rounds})
+    case = measured(chance, jax_like)
+    del case["rounds"]
+    return parse_run(raw_run([case | {"processes": found}], schema=SCHEMA)).cases[0]
+
+
+def verdicts(components, *, pairs=PAIRS, **after):
+    chance = np.random.default_rng(0)
+    return [
+        judge(
+            Pair(
+                id="case",
+                before=processes(chance, components),
+                after=processes(chance, components, **after),
+                refused=None,
+            )
+        ).verdict
+        for _ in range(pairs)
+    ]
+
+
+@pytest.mark.parametrize("machine", [1.0, 1.25])
+@pytest.mark.parametrize("components", COMPONENTS.values(), ids=COMPONENTS)
+def test_of_100_pairs_of_equal_runs_at_most_5_seem_to_differ(components, machine):
+    found = verdicts(components, machine=machine)
+    assert np.mean([verdict != NO_CLEAR_DIFFERENCE for verdict in found]) <= 0.05
+
+
+def test_a_quarter_is_found_between_processes_that_differ_as_on_jax():
+    assert np.mean([v == SLOWER for v in verdicts(COMPONENTS["jax"], faster=1 / 1.25)]) >= 0.8
+
+
+def test_two_processes_are_too_few():
+    chance = np.random.default_rng(0)
+    sides = [processes(chance, COMPONENTS["jax"]) for _ in range(2)]
+    del sides[1].processes[2:]
+    pair = Pair(id="case", before=sides[0], after=sides[1], refused=None)
+    assert judge(pair).verdict == TOO_FEW
 
 
 @pytest.fixture
@@ -286,7 +350,7 @@ def test_a_gate_that_could_not_judge_does_not_let_pass(run, tmp_path, capsys):
     assert status == {"same": 0, "crashed": 3, "missing": 3, "few": 3}
     said = capsys.readouterr().err
     assert f"not judged: {good['id']}: missing in the second run" in said
-    assert f"not judged: {good['id']}: too few rounds" in said
+    assert f"not judged: {good['id']}: too few processes" in said
 
 
 def test_what_cannot_be_compared_ends_with_a_sentence(folders, tmp_path, capsys):

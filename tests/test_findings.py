@@ -81,7 +81,7 @@ def test_overlapping_loaders_are_not_ranked(run):
     speed_up(tied, 1.01)
     text = says(run)
     assert "No clear winner in feed rate: `sequence`" in text
-    assert "AU overlap. Slower than `sequence`: `numpy`" in text
+    assert "AU, are not proven different. Slower than `sequence`: `numpy`" in text
     assert "feeds fastest:" not in text
 
 

@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
         return True
 
 
-LONG = Protocol(rounds=12, round_seconds=1.0)
+LONG = Protocol(processes=1, rounds=12, round_seconds=1.0)
 
 
 class Clock:
@@ -44,7 +44,7 @@ CASES = cases_of(
 
 
 def run_one_case(progress, clock, case):
-    progress.begin(case)
+    progress.begin(case, 1)
     progress.step("start")
     for number in range(1, 13):
         clock.now += 4
@@ -58,14 +58,25 @@ def test_plain_lines_are_few_and_whole(clock):
     run_one_case(progress, clock, CASES[0])
     lines = stream.getvalue().splitlines()
     assert lines[0] == (
-        "[1/2] feed-tensorflow-numpy-w0-b64-float32-n512: start; 0:00 so far, about 1:04 left"
+        "[1/2] feed-tensorflow-numpy-w0-b64-float32-n512: start; 0:00 so far, about 0:48 left"
     )
     assert lines[1] == (
         "[1/2] feed-tensorflow-numpy-w0-b64-float32-n512: round 3/12, 41,234 samples/s; "
-        "0:12 so far, about 0:52 left"
+        "0:12 so far, about 0:36 left"
     )
     assert lines[-1].endswith("ok after 48 s, 41,234 samples/s; 0:48 so far, about 0:48 left")
     assert len(lines) <= 7
+
+
+def test_of_several_processes_it_is_said_which(clock):
+    stream = io.StringIO()
+    several = Protocol(processes=5, rounds=12, round_seconds=1.0)
+    progress = Progress({"feed": 10}, several, stream=stream, clock=clock)
+    progress.begin(CASES[0], 3)
+    progress.step("start")
+    assert "[1/10] feed-tensorflow-numpy-w0-b64-float32-n512, process 3 of 5: start" in (
+        stream.getvalue()
+    )
 
 
 def test_a_terminal_gets_one_line_that_is_rewritten(clock):
@@ -88,7 +99,7 @@ def test_a_case_that_was_not_planned_has_no_number(clock):
     stream = io.StringIO()
     progress = Progress({"feed": 2}, LONG, stream=stream, clock=clock)
     run_one_case(progress, clock, CASES[0])
-    progress.begin(CASES[0], planned=False)
+    progress.begin(CASES[0], 1, planned=False)
     progress.end("refused")
     assert stream.getvalue().splitlines()[-1].startswith("[extra] feed-tensorflow-numpy")
     run_one_case(progress, clock, CASES[1])
@@ -103,11 +114,11 @@ def test_a_plan_counts_no_case_that_would_be_skipped(monkeypatch):
 
 
 def test_a_plan_says_what_would_be_measured_and_how_long():
-    text = plan_text(CASES, Protocol(rounds=10, round_seconds=1.0))
+    text = plan_text(CASES, Protocol(processes=3, rounds=10, round_seconds=1.0))
     *cases, total = text.splitlines()
     assert cases == [f"[{n}/{len(CASES)}] {case}" for n, case in enumerate(CASES, start=1)]
     minutes, _, seconds = re.search(r"about (\d+):(\d\d)", total)[0][6:].partition(":")
-    assert 60 * int(minutes) + int(seconds) == pytest.approx(len(CASES) * (12 + 17), abs=1)
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(len(CASES) * 3 * (4 + 17), abs=1)
     assert "breaking point" not in total
     budget = plan_text(CASES[:1], Protocol(memory_budget_bytes=2**30))
     assert "1 case, about" in budget

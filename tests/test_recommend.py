@@ -155,10 +155,10 @@ def test_then_fewer_workers_win():
                     **{**vars(case(0.99)), "rate": Estimate(median=1.0, low=None, high=None, n=3)}
                 )
             },
-            "3 rounds, 6 needed",
+            "1 process, 3 needed",
         ),
     ],
-    ids=["other batches", "not audited", "budget", "crashed", "not trained", "few rounds"],
+    ids=["other batches", "not audited", "budget", "crashed", "not trained", "one process"],
 )
 def test_who_breaks_a_condition_takes_no_part_however_fast_it_is(changes, reason):
     found = chosen(row("fast", 0.99, **changes), row("slow", 0.5))

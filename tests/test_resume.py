@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import suite
 from conftest import PROJECT
+
+from keras_loader_bench.bench.parent.resume import kept_records, unfinished_cases
 
 finished = suite.main_job.fixture(__name__)
 
@@ -53,6 +57,21 @@ def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_sho
     assert run["started_utc"] == before["started_utc"]
     assert run["protocol"] == before["protocol"]
     assert (cut_short / "report.html").exists()
+
+
+def test_of_a_case_that_was_interrupted_only_the_other_processes_are_run(finished):
+    run = deepcopy(finished.run)
+    case = next(case for case in run.cases if case.case.bench == "feed")
+    case.outcome = "interrupted"
+    case.processes = [
+        replace(case.processes[0], number=number, outcome=outcome)
+        for number, outcome in ((1, "ok"), (2, "interrupted"))
+    ]
+    assert case.case in unfinished_cases(run)
+    (kept,) = [each for each in kept_records(run) if each.id == case.id]
+    assert [process.number for process in kept.processes] == [1]
+    case.processes = case.processes[1:]
+    assert case.id not in {each.id for each in kept_records(run)}
 
 
 def test_a_complete_run_has_nothing_left(resume, finished, tmp_path):

@@ -36,16 +36,16 @@ def serve(worker: Worker, answers: Any) -> None:
         answers.flush()
 
 
-def main() -> None:
-    """Serve one case: its settings are the only argument, as JSON."""
+def run_case(settings: dict[str, Any]) -> None:
+    """Serve one case on this process' standard input and output."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what frameworks print must not mix with the answers
     # Line by line, or what a loader printed last would be lost with its process.
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     end_with_parent()
     die_first()
-    serve(Worker(**json.loads(sys.argv[1])), answers)
+    serve(Worker(**settings), answers)
 
 
 if __name__ == "__main__":
-    main()
+    run_case(json.loads(sys.argv[1]))

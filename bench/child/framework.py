@@ -5,21 +5,23 @@ from __future__ import annotations
 from keras_loader_bench.loaders.registry import LOADERS
 
 
-def import_framework(*, backend: str, loader: str) -> dict[str, str]:
-    """Import Keras, its backend and what a loader needs before them.
+def needs_torch_first(loader: str) -> bool:
+    """Whether torch must be imported before Keras: before TensorFlow, in a process with both."""
+    return "torch" in LOADERS[loader].packages
+
+
+def import_modules(*, backend: str, loader: str) -> None:
+    """Import Keras, its backend and what a loader needs before them; no device is touched.
 
     Args:
         backend: the Keras backend that the process was started for.
         loader: a name of the registry.
 
-    Returns:
-        See `bench.child.device.describe_backend`.
-
     Raises:
         RuntimeError: Keras runs on another backend.
     """
-    if "torch" in LOADERS[loader].packages:
-        import torch  # noqa: F401  # a process that needs both must import it before TensorFlow
+    if needs_torch_first(loader):
+        import torch  # noqa: F401
     import keras
 
     if keras.backend.backend() != backend:
@@ -31,6 +33,18 @@ def import_framework(*, backend: str, loader: str) -> dict[str, str]:
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     import keras_loader_bench.bench.child.models  # noqa: F401  # so that it does not count as the model's memory
+
+
+def import_framework(*, backend: str, loader: str) -> dict[str, str]:
+    """Import what `import_modules` does, and find the device.
+
+    Returns:
+        See `bench.child.device.describe_backend`.
+
+    Raises:
+        RuntimeError: Keras runs on another backend.
+    """
+    import_modules(backend=backend, loader=loader)
     from keras_loader_bench.bench.child.device import (
         describe_backend,
         hide_accelerators_from_tensorflow,

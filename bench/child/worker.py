@@ -54,13 +54,12 @@ class Worker:
 
         keras.utils.set_random_seed(self._seed)
         samples = Samples.of(self._source, self._case.pixels)
+        case = self._case
         names = ("precision", "jit_compile", "steps_per_execution")
-        self._model = make_model(
-            self._case.fitted_model, samples, **{name: getattr(self._case, name) for name in names}
-        )
-        step_ms = self._case.step_ms
-        if step_ms is not None:
-            self._emulated = emulated_step(step_ms, busy=self._case.step_cpu)
+        options = {name: getattr(case, name) for name in names}
+        self._model = make_model(case.fitted_model, samples, **options)
+        if case.step_ms is not None:
+            self._emulated = emulated_step(case.step_ms, busy=case.step_cpu)
 
     def make_ceiling(self) -> None:
         """Make the ceiling and fit two of its batches, which builds and traces the model."""
@@ -122,12 +121,8 @@ class Worker:
         )
         current().synchronize(self._model)
         seconds = time.perf_counter() - start
-        reply = {
-            "samples": seen,
-            "epochs": self._round_epochs,
-            "seconds": seconds,
-            "resident_before": self._resident,
-        }
+        reply: dict[str, Any] = {"samples": seen, "epochs": self._round_epochs}
+        reply |= {"seconds": seconds, "resident_before": self._resident}
         if self._emulated is not None:
             reply["steady_seconds"] = self._emulated.steady_seconds
         return reply
@@ -170,8 +165,9 @@ class Worker:
             return self._fit_once("loader", self._whole_batches(batches))
 
         every = math.ceil(self._source.num_samples / self._case.batch_size)
-        least = min(2 * self._case.steps_per_execution, every)
-        fit(least)  # traces: its time says nothing
+        fit(
+            least := min(2 * self._case.steps_per_execution, every)
+        )  # traces: its time says nothing
         if self._on_accelerator and self._case.step_ms is None:
             batches, epochs = every, epochs_of_round(lambda: fit(every), accelerator_seconds)
         else:
@@ -179,6 +175,11 @@ class Worker:
         samples = self._whole_batches(batches)
         self._fit_once("ceiling", samples)
         return {"samples": samples, "epochs": epochs}
+
+    def warm_up(self, *, samples: int) -> None:
+        """Fit an epoch of a round, whose size is known, with loader and ceiling."""
+        self._fit_once("loader", samples)
+        self._fit_once("ceiling", samples)
 
     def _fit_once(self, loader: str, samples: int) -> float:
         self.prepare_round(loader=loader, epoch=0, samples=samples)

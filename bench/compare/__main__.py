@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-unjudged",
         action="store_true",
         help="with --fail-if, exit with 0 although a case could not be judged: it failed, is "
-        "missing in the second run, or has too few rounds",
+        "missing in the second run, or has too few processes",
     )
     parser.add_argument(
         "--output",

@@ -1,7 +1,7 @@
 """Judges whether a case became faster or slower between two runs.
 
-A case changed only if both its rate and its AU say so; AU is the rate relative to the ceiling in
-the same process. A slower machine changes only the rate; a faster step changes both in opposite
+A case changed only if its AU did and its rate moved with it; AU is the rate relative to the ceiling
+in the same process. A slower machine changes only the rate; a faster step changes both in opposite
 directions. An emulated step takes the same time on a slower machine, so there both fall, and the
 CPU seconds of the ceiling show the difference.
 """
@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 from keras_loader_bench.bench.compare.pairs import Pair, Pairs
 from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import round_figures
+from keras_loader_bench.bench.statistics import MIN_PROCESSES
 
 FASTER = "faster"
 SLOWER = "slower"
 NO_CLEAR_DIFFERENCE = "no clear difference"
-TOO_FEW_ROUNDS = "too few rounds"
+TOO_FEW = "too few processes"
 REFUSED = "refused"
 
 
@@ -46,7 +48,7 @@ class Change:
 
     @property
     def smallest_change(self) -> float | None:
-        """The change of speed, a fraction, that these rounds could just have shown."""
+        """The change of speed, a fraction, that these runs could just have shown."""
         changes = [figure.smallest_change for figure in (self.rate, self.utilization) if figure]
         return max((change for change in changes if change is not None), default=None)
 
@@ -61,17 +63,31 @@ def judge(pair: Pair) -> Change:
 
     Args:
         pair: any case. Of a memory case there is one footprint a run, so no verdict: it has too
-            few rounds.
+            few processes.
     """
     if pair.bench == "memory":
-        return Change(pair=pair, verdict=REFUSED if pair.refused else TOO_FEW_ROUNDS)
-    old, new = (round_figures(side.case, side.rounds) for side in (pair.before, pair.after))
-    figures = {
-        field: Ratio.between(*([value for value in side[name] if value > 0] for side in (old, new)))
-        for field, name in _FIGURES.items()
-    }
+        return Change(pair=pair, verdict=REFUSED if pair.refused else TOO_FEW)
+    figures = {field: _ratio(pair, name) for field, name in _FIGURES.items()}
     verdict = _verdict(figures, emulated=pair.bench == "emulated")
     return Change(pair=pair, verdict=REFUSED if pair.refused else verdict, **figures)
+
+
+def _ratio(pair: Pair, name: str) -> Ratio | None:
+    """Compare processes; for runs with one process per case, their rounds."""
+    before, after = (
+        [
+            [each for each in round_figures(side.case, process.rounds)[name] if each > 0]
+            for process in side.processes
+        ]
+        for side in (pair.before, pair.after)
+    )
+    alone = all(each.number == 1 for s in (pair.before, pair.after) for each in s.processes)
+    if alone:
+        return Ratio.between([each for p in before for each in p], [e for p in after for e in p])
+    before, after = ([rounds for rounds in side if rounds] for side in (before, after))
+    if min(len(before), len(after)) < MIN_PROCESSES:
+        return None
+    return Ratio.between_processes(map(median, before), map(median, after))
 
 
 _FIGURES = {
@@ -86,8 +102,8 @@ _FIGURES = {
 def _verdict(figures: Mapping[str, Ratio | None], *, emulated: bool) -> str:
     rate, utilization, machine = (figures[name] for name in ("rate", "utilization", "machine"))
     if rate is None or utilization is None or rate.low is None or utilization.low is None:
-        return TOO_FEW_ROUNDS
-    if not rate.apart or not utilization.apart or (rate.value > 1) != (utilization.value > 1):
+        return TOO_FEW
+    if not utilization.apart or not rate.moves_with(utilization):
         return NO_CLEAR_DIFFERENCE
     if emulated and machine is not None and machine.apart:
         return NO_CLEAR_DIFFERENCE
@@ -105,8 +121,8 @@ def unjudged(pairs: Pairs, changes: Iterable[Change]) -> dict[str, str]:
         pair = change.pair
         if change.verdict == REFUSED and not (_expected(pair.before) and _expected(pair.after)):
             found[pair.id] = str(pair.refused)
-        elif change.verdict == TOO_FEW_ROUNDS and pair.bench != "memory":
-            found[pair.id] = TOO_FEW_ROUNDS
+        elif change.verdict == TOO_FEW and pair.bench != "memory":
+            found[pair.id] = TOO_FEW
     return found
 
 

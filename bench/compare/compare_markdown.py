@@ -10,7 +10,7 @@ from keras_loader_bench.bench.compare.change import (
     NO_CLEAR_DIFFERENCE,
     REFUSED,
     SLOWER,
-    TOO_FEW_ROUNDS,
+    TOO_FEW,
     Change,
 )
 from keras_loader_bench.bench.compare.pairs import Pair, Pairs
@@ -20,9 +20,9 @@ from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import read_throughput
 from keras_loader_bench.bench.report.memory_figures import read_memory
 from keras_loader_bench.bench.report.report_markdown import environment
-from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_ROUNDS
+from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_PROCESSES
 
-ORDER = (SLOWER, FASTER, NO_CLEAR_DIFFERENCE, TOO_FEW_ROUNDS, REFUSED)
+ORDER = (SLOWER, FASTER, NO_CLEAR_DIFFERENCE, TOO_FEW, REFUSED)
 """Of verdicts in a summary."""
 
 HEADINGS = (
@@ -65,7 +65,7 @@ def comparison_markdown(pairs: Pairs, changes: Sequence[Change], *, before: str,
                 if (count := sum(change.verdict == verdict for change in timed))
             ],
             confidence=f"{CONFIDENCE:.0%}",
-            min_rounds=MIN_ROUNDS,
+            min_processes=MIN_PROCESSES,
         )
     )
 

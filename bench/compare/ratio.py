@@ -1,4 +1,4 @@
-"""The ratio between the rounds of two runs, with its interval.
+"""The ratio between a figure of two runs, with its interval.
 
 Pure functions.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -20,25 +20,52 @@ from keras_loader_bench.bench.statistics import CONFIDENCE
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """How many times as large the rounds of a second run are as those of a first one."""
+    """How many times as large a figure of a second run is as that of a first one."""
 
     value: float
-    """The median of the ratios of all pairs of rounds (Hodges and Lehmann's estimate of logs)."""
 
     low: float | None
-    """Lower end of its 95% interval; `None`: too few rounds for one."""
+    """Lower end of its 95% interval; `None`: too few processes, or rounds, for one."""
 
     high: float | None
     """Upper end of the same interval; `None` together with `low`."""
 
+    above: float | None = None
+    """What the ratio is above in 95 of 100 repetitions: a bound on one side only."""
+
+    below: float | None = None
+    """What it is below in 95 of 100."""
+
+    @classmethod
+    def between_processes(cls, before: Iterable[float], after: Iterable[float]) -> Self | None:
+        """Estimate the ratio of a figure from the processes of two runs.
+
+        The interval is Welch's, of the difference of the means of logarithms.
+
+        Args:
+            before: the median of each process of one run, positive; at least `MIN_PROCESSES`.
+            after: the same of the other run, in the same unit.
+        """
+        logs = [np.log(list(values)) for values in (before, after)]
+        test = stats.ttest_ind(logs[1], logs[0], equal_var=False)
+        both, one = (test.confidence_interval(c) for c in (CONFIDENCE, 2 * CONFIDENCE - 1))
+        return cls(
+            value=math.exp(logs[1].mean() - logs[0].mean()),
+            low=math.exp(both.low),
+            high=math.exp(both.high),
+            above=math.exp(one.low),
+            below=math.exp(one.high),
+        )
+
     @classmethod
     def between(cls, before: Sequence[float], after: Sequence[float]) -> Self | None:
-        """Estimate the ratio of two sets of rounds that were measured independently.
+        """Estimate the ratio of the rounds of two processes, one of each run.
 
-        The interval holds every ratio that Mann and Whitney's test does not reject. It assumes
-        that the rounds of both runs have the same distribution but for a factor, whatever it is,
-        and that rounds are independent. Hollander, Wolfe, Chicken: Nonparametric Statistical
-        Methods, 3rd edition, section 4.3.
+        The value is the median of the ratios of all pairs of rounds (Hodges and Lehmann's estimate
+        of logarithms). The interval holds every ratio that Mann and Whitney's test does not reject.
+        It assumes that the rounds of both runs have the same distribution but for a factor,
+        whatever it is, and that rounds are independent. Hollander, Wolfe, Chicken: Nonparametric
+        Statistical Methods, 3rd edition, section 4.3.
 
         Args:
             before: one positive number per round.
@@ -66,9 +93,20 @@ class Ratio:
         """Whether the two differ: 1 is not in the interval."""
         return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
 
+    def moves_with(self, other: Ratio) -> bool:
+        """Whether it changed in the direction of another ratio.
+
+        That direction is known, so a bound on one side is enough, where there is one.
+        """
+        above = self.low if self.above is None else self.above
+        below = self.high if self.below is None else self.below
+        if above is None or below is None:
+            return False
+        return above > 1 if other.value > 1 else below < 1
+
     @property
     def smallest_change(self) -> float | None:
-        """The change that these rounds could just have shown, as a fraction; `None`: none.
+        """The change that these runs could just have shown, as a fraction; `None`: none.
 
         Either end of the interval, as far from the ratio as it is, had to get past 1.
         """

@@ -12,7 +12,7 @@ from typing import Self
 
 from keras_loader_bench.bench.record.footprint import bracket, footprint_bytes
 from keras_loader_bench.bench.record.schema import CaseRecord
-from keras_loader_bench.bench.statistics import Slope
+from keras_loader_bench.bench.slope import Slope
 
 TOLERANCE = 0.05
 """The search ends when the smallest failing size is within this share of the largest that fits."""

@@ -1,4 +1,4 @@
-"""Runs one case: sends requests to its child and records the answers."""
+"""Runs the processes of one case: sends requests to its child and records the answers."""
 
 from __future__ import annotations
 
@@ -8,98 +8,128 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.memory_case import sample_memory
 from keras_loader_bench.bench.parent.process import LOG_TAIL_BYTES, CaseError, Child
+from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.record.footprint import footprint_bytes
-from keras_loader_bench.bench.record.process_record import CardRecord
-from keras_loader_bench.bench.record.schema import AuditRecord, ErrorRecord
+from keras_loader_bench.bench.record.process_record import CardRecord, ProcessRecord
+from keras_loader_bench.bench.record.schema import INTERRUPTED, AuditRecord, ErrorRecord
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
 from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
+from keras_loader_bench.bench.statistics import ratios
 from keras_loader_bench.loaders.audit.verdict import PassResult
 
 
 class CaseRun(Measurement):
     """The measurement of one case, from its first process to its record."""
 
-    def measure(self, benchmark: Any) -> None:
-        """Run the case under pytest-benchmark and record it.
+    error: CaseError | None = None
+    """What ended it."""
+
+    @property
+    def wanted(self) -> int:
+        """In how many processes it is measured."""
+        return self.protocol.processes_of(self.case.bench) if self.planned else 1
+
+    def measure_process(self, number: int) -> None:
+        """Measure the case in one more process and save its record.
+
+        Does nothing if a process of it has failed, or if that process is on record already.
 
         Args:
-            benchmark: pytest-benchmark's fixture.
-
-        Raises:
-            CaseError: the case failed, or a package that it needs is missing; the record and
-                `run.json` say how.
+            number: of the pass, from 1.
         """
+        if self.error is not None or number <= len(self.record.processes):
+            return
+        self.process = ProcessRecord(number=number, outcome=INTERRUPTED)
         with self._recorded():
             if reason := self.case.missing:
                 raise CaseError("skipped", "MissingPackage", reason)
             if reason := self.case.unsupported:
                 raise CaseError("skipped", "Unsupported", reason)
-            self._measure(benchmark)
+            self.record.processes.append(self.process)
+            self._measure()
 
-    def _measure(self, benchmark: Any) -> None:
+    def report(self, benchmark: Any, clock: RecordedClock) -> None:
+        """Give pytest-benchmark what was measured.
+
+        Args:
+            benchmark: pytest-benchmark's fixture.
+            clock: what it takes for the time.
+        """
+        if self.case.bench == "memory":
+            seconds = [each.duration_s for each in self.record.processes]
+            benchmark.extra_info.update(footprint_bytes=footprint_bytes(self.record.memory))
+        else:
+            rounds = [each for each in self.record.rounds if each.samples and each.seconds]
+            seconds = [each.seconds for each in rounds if each.seconds]
+            if rounds:
+                ceilings = [each.ceiling_seconds for each in rounds]
+                benchmark.extra_info.update(
+                    samples_per_s=median(ratios([each.samples for each in rounds], seconds)),
+                    accelerator_utilization=median(ratios(ceilings, seconds)),
+                )
+        if audit := self.record.audit:
+            benchmark.extra_info.update(identical=audit.identical, digest=audit.digest)
+        if seconds:
+            left = iter(seconds)
+            benchmark.pedantic(lambda: clock.advance(next(left)), rounds=len(seconds))
+
+    def _measure(self) -> None:
         # The card first: what it finds there is not the case's.
         with self._card() as card, self._child() as child:
             if self.case.bench == "memory":
-                self._memory(child, benchmark)
-            else:
-                time_rounds(self, child, card, benchmark)
-            self.progress.step("audit")
-            # A probe for a breaking point has the same batches as the planned sizes.
-            found = child.call("audit", whole_epoch=self.planned)
-            passes = [PassResult(**each) for each in found.pop("passes")]
-            self.record.audit = audit = AuditRecord(**found, passes=passes)
-            benchmark.extra_info.update(identical=audit.identical, digest=audit.digest)
-            if not audit.identical:
-                raise CaseError("audit_failed", "AuditFailed", audit.first_difference or "")
-
-    def _memory(self, child: Child, benchmark: Any) -> None:
-        """Sample the child's process tree while it trains."""
-        died: list[CaseError] = []
-
-        def target() -> None:
-            try:
                 sample_memory(self, child)
-            except CaseError as error:  # raised below: for pytest-benchmark it is no error
-                died.append(error)
+            else:
+                time_rounds(self, child, card)
+            if self.record.audit is None:
+                self._audit(child)
 
-        benchmark.pedantic(target, rounds=1)
-        benchmark.extra_info.update(footprint_bytes=footprint_bytes(self.record.memory))
-        if died:
-            raise died[0]
+    def _audit(self, child: Child) -> None:
+        self.progress.step("audit")
+        # A probe for a breaking point has the same batches as the planned sizes.
+        found = child.call("audit", whole_epoch=self.planned)
+        passes = [PassResult(**each) for each in found.pop("passes")]
+        self.record.audit = audit = AuditRecord(**found, passes=passes)
+        if not audit.identical:
+            raise CaseError("audit_failed", "AuditFailed", audit.first_difference or "")
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Write the record of the case to `run.json`, however it ends."""
+        """Write the record of the case to `run.json`, however its process ends."""
         start, swapped = time.monotonic(), swapped_bytes()
-        self.progress.begin(self.case, planned=self.planned)
+        number = self.process.number
+        self.progress.begin(self.case, number, planned=self.planned)
         try:
             yield
-            self.record.outcome = "ok"
+            self.process.outcome = "ok"
+            if number >= self.wanted:
+                self.record.outcome = "ok"
         except CaseError as error:
-            self.record.outcome = error.outcome
+            self.error = error
+            self.process.outcome = self.record.outcome = error.outcome
             self.record.error = ErrorRecord(
                 type=error.kind,
                 message=error.message,
+                process=number if self.wanted > 1 else None,
                 traceback=error.traceback,
                 signal=error.signal_name,
                 log_tail=error.log_tail,
             )
-            raise
         finally:
-            self.record.duration_s = round(time.monotonic() - start, 3)
+            self.process.duration_s = round(time.monotonic() - start, 3)
+            self.record.duration_s = round(self.record.duration_s + self.process.duration_s, 3)
             if swapped is not None and (after := swapped_bytes()) is not None:
                 self.process.swapped_bytes = after - swapped
-            add = self._results.add_case if self.planned else self._results.add_probe
-            add(self.record)
-            self.progress.end(self.record.outcome)
+            self._results.save(self.record, planned=self.planned)
+            self.progress.end(self.process.outcome)
 
     @contextmanager
     def _card(self) -> Iterator[CardMonitor | None]:
@@ -144,6 +174,7 @@ class CaseRun(Measurement):
                 backend=self.case.backend,
                 log=log,
                 timeout_s=self.protocol.case_timeout_s,
+                start=self._start,
                 environment=environment_of_case(self.case.device, os.environ),
             ) as child:
                 try:
@@ -165,9 +196,10 @@ class CaseRun(Measurement):
         return folder / f"{self.case}.log"
 
 
-def describe_failure(error: CaseError) -> str:
+def describe_failure(error: CaseError, record: ErrorRecord | None = None) -> str:
     """Return the message of a failed test: cause, traceback and end of the log of the child."""
-    parts = [str(error)]
+    which = f" (process {record.process} of the case)" if record and record.process else ""
+    parts = [f"{error}{which}"]
     if error.traceback:
         parts += ["--- traceback of the child ---", error.traceback.rstrip()]
     if error.log_tail:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from keras_loader_bench.bench.parent.process import CaseError, Child
+from keras_loader_bench.bench.parent.process import CaseError, Child, Start, start_interpreter
 from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import (
+    INTERRUPTED,
     BackendRecord,
     CaseRecord,
     RecordedFailure,
@@ -27,6 +28,8 @@ class Measurement:
         results: receives the record, even if the case fails.
         progress: shows what is being done.
         planned: whether the case is planned; otherwise it is a probe for a breaking point.
+        record: what an earlier part of a resumed run has measured.
+        start: how its processes begin.
     """
 
     def __init__(
@@ -38,6 +41,8 @@ class Measurement:
         results: RunFile,
         progress: Progress,
         planned: bool = True,
+        record: CaseRecord | None = None,
+        start: Start = start_interpreter,
     ) -> None:
         self.case = case
         self.protocol = protocol
@@ -45,14 +50,16 @@ class Measurement:
         self.known_failure = entry.expected_failure(case.backend, case.num_workers)
         known = self.known_failure
         self.process = ProcessRecord()
-        self.record = CaseRecord(
+        """Of the process that runs, or of the last one."""
+
+        self.record = record or CaseRecord(
             id=str(case),
             case=case,
-            outcome="interrupted",
+            outcome=INTERRUPTED,
             packages=list(entry.packages),
             known_failure=RecordedFailure(reason=known.reason, link=known.link) if known else None,
-            processes=[self.process],
         )
+        self._start = start
         self._source = source
         self._results = results
         self.progress = progress

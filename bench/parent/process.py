@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
@@ -54,6 +54,47 @@ class CaseError(Exception):
         self.log_tail = ""
 
 
+class Started(Protocol):
+    """A process that has begun; `subprocess.Popen` is one."""
+
+    pid: int
+
+    @property
+    def stdin(self) -> IO[str] | None:
+        """Takes requests."""
+
+    @property
+    def stdout(self) -> IO[str] | None:
+        """Gives answers."""
+
+    def wait(self) -> int:
+        """Return its exit code when it has ended, negative for a signal."""
+
+
+class Start(Protocol):
+    """A way to begin a process."""
+
+    def __call__(
+        self, settings: dict[str, Any], log: IO[bytes], environment: Mapping[str, str]
+    ) -> Started:
+        """Begin a process that serves the case of these settings."""
+
+
+def start_interpreter(
+    settings: dict[str, Any], log: IO[bytes], environment: Mapping[str, str]
+) -> Started:
+    """Start a new Python."""
+    return subprocess.Popen(  # noqa: S603  # our own module, no shell
+        [sys.executable, "-m", "keras_loader_bench.bench.child", json.dumps(settings)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        encoding="utf-8",
+        start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
+    )
+
+
 class Child:
     """One fresh process that answers requests: `with Child(...) as child: child.call("ping")`.
 
@@ -65,6 +106,7 @@ class Child:
         environment: its other environment variables; those of this process unless given.
         log: file for everything that the process prints.
         timeout_s: seconds from now until every further call fails.
+        start: how the process begins.
     """
 
     def __init__(
@@ -75,21 +117,14 @@ class Child:
         log: Path,
         timeout_s: float,
         environment: Mapping[str, str] = os.environ,
+        start: Start = start_interpreter,
     ) -> None:
         self._log = log
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         with log.open("wb") as log_file:
-            self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-                [sys.executable, "-m", "keras_loader_bench.bench.child", json.dumps(settings)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log_file,
-                env={**environment, "KERAS_BACKEND": backend},
-                encoding="utf-8",
-                start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
-            )
+            self._process = start(settings, log_file, {**environment, "KERAS_BACKEND": backend})
         self._reader = threading.Thread(target=self._read, name="child-answers", daemon=True)
         self._reader.start()
 

@@ -16,14 +16,17 @@ from keras_loader_bench.bench.plan.protocol import Protocol
 
 PLAIN_PERIOD_S = 10.0
 START_SECONDS = 12.0
-"""First estimate of the time per case without its rounds, until real durations are known."""
+"""First estimate of the time that a new interpreter takes, until real durations are known."""
+
+FORK_SECONDS = 4.0
+"""The same for a process that is forked."""
 
 
 class Progress:
     """Follows a run through its cases.
 
     Args:
-        counts: number of cases per benchmark.
+        counts: number of processes of cases per benchmark.
         protocol: the protocol, for the first estimate of the time left.
         stream: the stream to write to.
         clock: a monotonic clock in seconds.
@@ -55,11 +58,13 @@ class Progress:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def begin(self, case: Case, *, planned: bool = True) -> None:
-        """Start a case; a case that was not planned has no number."""
+    def begin(self, case: Case, process: int, *, planned: bool = True) -> None:
+        """Start a process of a case; one that was not planned has no number."""
         self._number += planned
         number = f"{self._number}/{self._total}" if planned else "extra"
-        self._title = f"[{number}] {case}"
+        of = self._protocol.processes_of(case.bench)
+        which = f", process {process} of {of}" if planned and of > 1 else ""
+        self._title = f"[{number}] {case}{which}"
         self._waiting[case.bench] -= planned
         self._running = case.bench
         self._case_start = self._clock()
@@ -76,7 +81,7 @@ class Progress:
         self._show(f"round {number}/{of}{self._rate}")
 
     def end(self, outcome: str) -> None:
-        """Show the end of the running case."""
+        """Show the end of the running process."""
         duration = self._clock() - self._case_start
         if self._running is not None:
             self._durations.setdefault(self._running, []).append(duration)
@@ -115,11 +120,11 @@ class Progress:
 
 
 def expected_seconds(bench: str, protocol: Protocol) -> float:
-    """Return a first estimate of the seconds that a case takes."""
+    """Return a first estimate of the seconds that a process of a case takes."""
     if bench == "memory":
         return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
-    # Each loader round follows a ceiling round, which is shorter.
-    return START_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds
+    # Each loader round has a ceiling round beside it, which is shorter.
+    return FORK_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds
 
 
 def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
@@ -133,7 +138,10 @@ def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
         return "Nothing is left to measure."
     reasons = [case.missing or case.unsupported for case in cases]
     runnable = [case for case, reason in zip(cases, reasons, strict=True) if reason is None]
-    seconds = sum(expected_seconds(case.bench, protocol) for case in runnable)
+    seconds = sum(
+        protocol.processes_of(case.bench) * expected_seconds(case.bench, protocol)
+        for case in runnable
+    )
     lines = [
         f"[{number}/{len(cases)}] {case}" + (f": skipped, {reason}" if reason else "")
         for number, (case, reason) in enumerate(zip(cases, reasons, strict=True), start=1)

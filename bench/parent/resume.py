@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD
-from keras_loader_bench.bench.record.schema import CaseRecord, Environment, Run
+from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, Environment, Run
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 _VOLATILE = ("backends", "load_average_1min", "suite", "swap_used_bytes")
@@ -43,13 +43,21 @@ def unfinished_cases(run: Run) -> list[Case]:
     Args:
         run: what `read_unfinished` returned.
     """
-    done = {result.id for result in kept_records(run)}
+    done = {result.id for result in kept_records(run) if result.outcome != INTERRUPTED}
     return [case for case in run.plan if str(case) not in done]
 
 
 def kept_records(run: Run) -> list[CaseRecord]:
-    """Return the records to keep when a run is resumed."""
-    return [result for result in run.cases if _is_result(result)]
+    """Return the records to keep when a run is resumed.
+
+    Of a case that was interrupted, the processes that had ended: only the others are run.
+    """
+    kept = [result for result in run.cases if _is_result(result)]
+    for result in run.cases:
+        ended = [process for process in result.processes if process.outcome == "ok"]
+        if result.outcome == INTERRUPTED and ended:
+            kept.append(replace(result, processes=ended))
+    return kept
 
 
 def _is_result(result: CaseRecord) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -11,11 +10,14 @@ import pytest
 
 from keras_loader_bench.bench.parent.breaking_point import Trial, bracket_of, next_size
 from keras_loader_bench.bench.parent.case_run import CaseRun, describe_failure
-from keras_loader_bench.bench.parent.process import CaseError
+from keras_loader_bench.bench.parent.fork_servers import SUPPORTED, ForkServers
+from keras_loader_bench.bench.parent.process import start_interpreter
 from keras_loader_bench.bench.parent.progress import Progress
+from keras_loader_bench.bench.parent.recorded_clock import CLOCK
 from keras_loader_bench.bench.parent.resume import check_same, kept_records
 from keras_loader_bench.bench.parent.settings import Settings
 from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.passes import passes
 from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
@@ -38,9 +40,10 @@ class Session:
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
         self.settings = settings
-        self.progress = Progress(
-            Counter(case.bench for case in cases), settings.protocol, stream=stream
-        )
+        counts: Counter[str] = Counter()
+        for _, case in passes(cases, processes_of=settings.protocol.processes_of, seed=0):
+            counts[case.bench] += 1
+        self.progress = Progress(counts, settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
         self.source = self._prepare(_largest(settings, cases))
         environment = describe()
@@ -58,6 +61,14 @@ class Session:
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
         if not self.file.run.sources:
             self.file.add_source(self.source)
+        self.servers = ForkServers()
+        self._runs = {case: self._case_run(case) for case in cases}
+        self._measured = False
+
+    def close(self, status: str) -> None:
+        """End the run: `complete` or `interrupted`."""
+        self.servers.close()
+        self.file.finish(status)
 
     def _prepare(self, samples: int) -> ImageSource:
         self.progress.note(f"preparing {samples:,} samples")
@@ -69,11 +80,23 @@ class Session:
         )
 
     def measure(self, case: Case, benchmark: Any) -> None:
-        """Run one case; a case that cannot be measured is a failed test.
+        """Report one case; a case that could not be measured is a failed test.
 
-        Unless a package is missing, which skips it, or its batches are known to be wrong.
+        Unless a package is missing, which skips it, or its batches are known to be wrong. The first
+        test measures all cases: the processes of each are spread over the whole run.
         """
-        self._measure(self._case_run(case), benchmark)
+        self._measure_all()
+        self._report(self._runs[case], benchmark)
+
+    def _measure_all(self) -> None:
+        if self._measured:
+            return
+        self._measured = True
+        processes_of = self.settings.protocol.processes_of
+        seed = self.settings.protocol.seed
+        for number, case in passes(list(self._runs), processes_of=processes_of, seed=seed):
+            self._runs[case].measure_process(number)
+        self.servers.close()  # a search for breaking points needs none
 
     def search(self, cases: list[Case], benchmark: Any) -> None:
         """Search for the number of samples at which a loader exceeds the memory budget.
@@ -93,7 +116,8 @@ class Session:
             least = cases[0].batch_size
             while size := next_size(trials, budget_bytes=budget_bytes, least=least):
                 case_run = self._case_run(replace(cases[0], samples=size), planned=False)
-                self._measure(case_run, _Unbenchmarked())
+                case_run.measure_process(1)
+                self._judge(case_run)
                 trial = Trial.from_record(case_run.record)
                 assert trial is not None, "any other outcome has failed the test"
                 trials.append(trial)
@@ -117,6 +141,12 @@ class Session:
         ]
 
     def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:
+        known = (each for each in self.file.run.cases if planned and each.id == str(case))
+        # Memory begins with a new interpreter, and a process with a driver in it cannot be forked.
+        card = self.file.run.environment.card
+        unforked = case.bench == "memory" or not SUPPORTED
+        unforked |= self.settings.protocol.new_interpreters
+        unforked |= case.device != "cpu" and card is not None and card.reason is None
         return CaseRun(
             case,
             protocol=self.settings.protocol,
@@ -124,20 +154,25 @@ class Session:
             results=self.file,
             progress=self.progress,
             planned=planned,
+            record=next(known, None),
+            start=start_interpreter if unforked else self.servers.start,
         )
 
-    def _measure(self, case_run: CaseRun, benchmark: Any) -> None:
-        try:
-            case_run.measure(benchmark)
-        except CaseError as error:
-            if case_run.record.died_of_budget:
-                return
-            if error.outcome == SKIPPED:
-                pytest.skip(error.message)
-            known = case_run.known_failure
-            if error.outcome == "audit_failed" and known:
-                pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
-            pytest.fail(describe_failure(error), pytrace=False)
+    def _report(self, case_run: CaseRun, benchmark: Any) -> None:
+        case_run.report(benchmark, CLOCK)
+        self._judge(case_run)
+
+    def _judge(self, case_run: CaseRun) -> None:
+        """Let the test of a case end as the case did."""
+        error, record = case_run.error, case_run.record
+        if error is None or record.died_of_budget:
+            return
+        if error.outcome == SKIPPED:
+            pytest.skip(error.message)
+        known = case_run.known_failure
+        if error.outcome == "audit_failed" and known:
+            pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
+        pytest.fail(describe_failure(error, record.error), pytrace=False)
 
 
 def _largest(settings: Settings, cases: list[Case]) -> int:
@@ -146,14 +181,3 @@ def _largest(settings: Settings, cases: list[Case]) -> int:
     planned = cases if before is None else before.plan
     known = [source.num_samples for source in before.sources] if before else []
     return max(known or (case.samples for case in planned))
-
-
-class _Unbenchmarked:
-    """Replaces pytest-benchmark's fixture for cases that it does not time."""
-
-    def __init__(self) -> None:
-        self.extra_info: dict[str, Any] = {}
-
-    def pedantic(self, target: Callable[[], None], *, rounds: int) -> None:
-        for _ in range(rounds):
-            target()

@@ -23,7 +23,13 @@ from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.registry import missing_package
 
 QUICK = Protocol(
-    rounds=3, round_seconds=0.2, accelerator_round_seconds=0.2, memory_rounds=1, quick=True
+    processes=1,
+    rounds=3,
+    round_seconds=0.2,
+    accelerator_round_seconds=0.2,
+    memory_processes=1,
+    memory_rounds=1,
+    quick=True,
 )
 QUICK_SAMPLES = "5000"
 
@@ -134,6 +140,8 @@ def _data_dir(config: pytest.Config) -> str | None:
 def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
     get = config.getoption
     given: dict[str, Any] = {
+        "processes": get("processes"),
+        "memory_processes": get("processes"),
         "rounds": get("rounds"),
         "round_seconds": get("round_seconds"),
         "accelerator_round_seconds": get("round_seconds"),
@@ -141,6 +149,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
     return replace(
         base,
         **{name: value for name, value in given.items() if value is not None},
+        new_interpreters=get("new_interpreters"),
         seed=get("seed"),
         memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),

@@ -45,7 +45,20 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         "Memory that a loader may use over the baseline in a memory case, such as 1GiB. A loader "
         "that exceeds it does not fail the run; the limit in samples is then searched for.",
     )
-    add("--rounds", "N", f"Timed rounds per case (default: {default.rounds}).", type=int)
+    add(
+        "--processes",
+        "N",
+        f"Processes per case, spread over the run (default: {default.processes}, for memory "
+        f"{default.memory_processes}).",
+        type=int,
+    )
+    group.addoption(
+        "--new-interpreters",
+        action="store_true",
+        help="Start a new Python for every process, instead of forking it from one that has "
+        "imported the framework. Slower; figures should be the same.",
+    )
+    add("--rounds", "N", f"Timed rounds per process (default: {default.rounds}).", type=int)
     add(
         "--round-seconds",
         "SECONDS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-METHOD = 1
+METHOD = 2
 """Raised whenever ceiling, models, protocol or audit change so that figures before and after must
 not be compared. Runs that do not record it have 0."""
 
@@ -14,11 +14,17 @@ not be compared. Runs that do not record it have 0."""
 class Protocol:
     """How every case of a run is measured."""
 
-    rounds: int = 15
-    """Timed rounds per case, each paired with a ceiling round. Many short rounds give narrower
-    intervals than few long ones in the same time: 0.6 s is hardly noisier than 1 s."""
+    processes: int = 5
+    """Processes in which each timed case is measured, one after another over the whole run."""
 
-    round_seconds: float = 0.6
+    new_interpreters: bool = False
+    """Whether a process of a timed case is a new Python, even where it could be forked from one
+    that has imported the framework."""
+
+    rounds: int = 4
+    """Timed rounds per process, each paired with a ceiling round."""
+
+    round_seconds: float = 0.4
     """Approximate length of a round, at most a whole epoch."""
 
     accelerator_round_seconds: float = 2.0
@@ -28,6 +34,9 @@ class Protocol:
 
     seed: int = 0
     """Seed of the sample order and of synthetic images."""
+
+    memory_processes: int = 3
+    """Processes in which each memory case is measured."""
 
     memory_rounds: int = 6
     """Calls of `fit` in a memory case: a warm-up epoch, and five rounds that show whether memory
@@ -47,7 +56,13 @@ class Protocol:
     """Whether this is a smoke run, with too few rounds for conclusions."""
 
     def __post_init__(self) -> None:
-        counts = ("rounds", "memory_rounds", "memory_round_samples")
+        counts = (
+            "processes",
+            "rounds",
+            "memory_processes",
+            "memory_rounds",
+            "memory_round_samples",
+        )
         for name in (*counts, "round_seconds", "accelerator_round_seconds", "case_timeout_s"):
             if not 0 < getattr(self, name) < math.inf:  # false for NaN too
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
@@ -57,6 +72,10 @@ class Protocol:
             )
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}.")
+
+    def processes_of(self, bench: str) -> int:
+        """Return in how many processes each case of a benchmark is measured."""
+        return self.memory_processes if bench == "memory" else self.processes
 
     def memory_plan(self, samples: int) -> list[int]:
         """Return the number of samples of each round of a memory case."""

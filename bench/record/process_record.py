@@ -44,6 +44,7 @@ class Round:
     ceiling_start: float | None = None
     """When the ceiling's round began, on the clock of the card's readings."""
 
+    ceiling_end: float | None = None
     card_start: float | None = None
     card_end: float | None = None
     energy_j: float | None = None
@@ -183,6 +184,12 @@ class CardRecord:
 @dataclass(kw_only=True)
 class ProcessRecord:
     """What one process of a case measured."""
+
+    number: int = 1
+    """Of the pass that it belongs to, from 1."""
+
+    outcome: str = "ok"
+    """`ok`, or how it ended: a value of `CaseRecord.outcome`."""
 
     device: str | None = None
     """`cpu`, or the accelerator by its driver's name; `None`: it did not get that far."""

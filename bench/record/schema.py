@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord, Round
 from keras_loader_bench.loaders.audit.verdict import (
     PassResult as PassResult,  # reports read `record/` only
@@ -24,6 +25,9 @@ IDENTICAL = "identical"
 DIFFERENT = "different"
 """Verdict where batches differ and nothing says how: files of schema 1 know no more."""
 
+
+INTERRUPTED = "interrupted"
+"""Outcome of a case that has not ended."""
 
 SKIPPED = "skipped"
 """Outcome of a case that could not be tried, because a package is missing. Not a failure."""
@@ -65,6 +69,9 @@ class ErrorRecord:
 
     type: str | None = None
     message: str | None = None
+    process: int | None = None
+    """The number of the process that it ended."""
+
     traceback: str | None = None
     signal: str | None = None
     """Name of the signal, such as `SIGKILL`."""
@@ -103,8 +110,12 @@ class CaseRecord:
 
     @property
     def memory(self) -> MemoryRecord | None:
-        """The readings of its first process that has any."""
-        return next((each.memory for each in self.processes if each.memory), None)
+        """The readings of the process that ended badly, or of that with the median footprint."""
+        found = [each for each in self.processes if each.memory]
+        bad = [each for each in found if each.outcome != "ok"]
+        ranked = sorted(found, key=lambda each: footprint_bytes(each.memory) or 0)
+        chosen = bad[-1:] or ranked[(len(ranked) - 1) // 2 :]
+        return chosen[0].memory if chosen else None
 
     @property
     def died_of_budget(self) -> bool:

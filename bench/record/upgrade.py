@@ -8,19 +8,24 @@ from typing import Any
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL, SCHEMA
 
-_OF_A_PROCESS = [field.name for field in fields(ProcessRecord)]
+_OF_A_PROCESS = [
+    field.name for field in fields(ProcessRecord) if field.name not in ("number", "outcome")
+]
 
 
 def upgrade(run: dict[str, Any]) -> dict[str, Any]:
     """Return an older run as one of this schema.
 
     Schema 1 knew of an audit only whether the batches of `fit` were identical. Schema 2 knew no
-    probes. Up to schema 5 a case was one process. What else is new since is optional, and readings
+    probes. Up to schema 5 a case was one process,
+    and its protocol does not say so. What else is new since is optional, and readings
     may have names, as in schema 6.
 
     Args:
         run: the decoded content of `run.json`; what lacks its form is left to whoever checks it.
     """
+    if isinstance(protocol := run.get("protocol"), dict):
+        run = {**run, "protocol": {"processes": 1, "memory_processes": 1} | protocol}
     if run["schema"] >= 6:
         return {**run, "schema": SCHEMA}
     lists = {"cases": run.get("cases"), "probes": run.get("probes", [])}

@@ -100,14 +100,16 @@ class RunFile:
         """Record what a backend of this run is."""
         self.run.environment.backends[name] = backend
 
-    def add_case(self, record: CaseRecord) -> None:
-        """Record what one case gave and write the file."""
-        self.run.cases.append(record)
-        self._write()
+    def save(self, record: CaseRecord, *, planned: bool = True) -> None:
+        """Write the file, with what a case gave so far.
 
-    def add_probe(self, record: CaseRecord) -> None:
-        """Record a case that was no part of the plan: it looked for a breaking point."""
-        self.run.probes.append(record)
+        Args:
+            record: of the case; it may get more processes and be saved again.
+            planned: whether it is a case of the plan; otherwise it looked for a breaking point.
+        """
+        records = self.run.cases if planned else self.run.probes
+        if not any(each is record for each in records):
+            records.append(record)
         self._write()
 
     def finish(self, status: str) -> None:

@@ -67,7 +67,7 @@ def interval(estimate: Estimate | None, write: Callable[[float], str]) -> str:
     if estimate is None:
         return NOT_RUN
     if estimate.low is None or estimate.high is None:
-        return f"{write(estimate.median)} (too few rounds)"
+        return f"{write(estimate.median)} ({estimate.shortage})"
     return f"{write(estimate.median)} ({write(estimate.low)} - {write(estimate.high)})"
 
 

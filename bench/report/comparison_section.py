@@ -126,7 +126,8 @@ def _bests(group: Sequence[Row]) -> dict[str, tuple[Row, bool]]:
         figures = [(e, row) for row in group if (e := estimate(row)) is not None]
         if len(figures) > 1:
             least, top = min(figures, key=lambda pair: pair[0].median)
-            found[heading] = (top, not any(e.overlaps(least) for e, r in figures if r is not top))
+            sure = all(e.apart_from(least) for e, r in figures if r is not top)
+            found[heading] = (top, sure)
     sizes = [
         (size, row) for row in group if row.identical and (size := row.footprint_bytes) is not None
     ]

@@ -86,6 +86,8 @@ def _ending(result: CaseRecord) -> Ending:
         None if audit is None or audit.identical else audit.first_difference or "no details"
     )
     message = ": ".join(filter(None, (error.type, error.message)))
+    if error.process:
+        message += f" (process {error.process})"
     blocks = {"Traceback": error.traceback, "End of the log": error.log_tail}
     if difference is not None and known:
         blocks = {}  # as expected: the section on the audit says all

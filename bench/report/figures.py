@@ -10,7 +10,7 @@ from keras_loader_bench.bench.record.process_record import Round
 from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report.device_figures import DeviceUse, read_device_use
 from keras_loader_bench.bench.report.endings import case_outcome, case_signal
-from keras_loader_bench.bench.statistics import Estimate, estimate_ratio, ratios
+from keras_loader_bench.bench.statistics import Estimate, ratios
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +73,29 @@ def read_throughput(result: CaseRecord | None) -> Throughput | None:
     """Return the figures of a feed or training case; `None` if it was not run."""
     if result is None:
         return None
-    rounds = round_figures(result.case, result.rounds)
+    figures = {each.number: round_figures(result.case, each.rounds) for each in result.processes}
+
+    def estimate(name: str) -> Estimate | None:
+        return Estimate.from_processes({number: each[name] for number, each in figures.items()})
+
+    def listed(name: str) -> Estimate | None:
+        return Estimate.from_processes({p.number: getattr(p, name) for p in result.processes})
+
+    resident = {
+        process.number: [r.resident_before for r in process.rounds if r.resident_before is not None]
+        for process in result.processes
+    }
     return Throughput(
         outcome=case_outcome(result),
         signal=case_signal(result),
-        rate=_estimate(rounds["rate"]),
-        utilization=_estimate(rounds["utilization"]),
-        rates=tuple(rounds["rate"]),
-        utilizations=tuple(rounds["utilization"]),
-        cpu_s_per_1000_samples=_estimate(rounds["cpu"]),
-        time_to_first_batch_s=_estimate(
-            [t for p in result.processes for t in p.time_to_first_batch_s]
-        ),
-        epoch_boundary_s=_estimate([t for p in result.processes for t in p.epoch_boundary_s]),
-        resident_before=_estimate([measured.resident_before for measured in result.rounds]),
+        rate=estimate("rate"),
+        utilization=estimate("utilization"),
+        rates=tuple(rate for each in figures.values() for rate in each["rate"]),
+        utilizations=tuple(au for each in figures.values() for au in each["utilization"]),
+        cpu_s_per_1000_samples=estimate("cpu"),
+        time_to_first_batch_s=listed("time_to_first_batch_s"),
+        epoch_boundary_s=listed("epoch_boundary_s"),
+        resident_before=Estimate.from_processes(resident),
         device_use=read_device_use(result),
     )
 
@@ -145,7 +154,3 @@ def measured_rounds(result: CaseRecord) -> list[dict[str, float | None]]:
 
 def _column(rounds: Sequence[Round], name: str) -> list[float | None]:
     return [getattr(measured, name) for measured in rounds]
-
-
-def _estimate(values: Sequence[float | None]) -> Estimate | None:
-    return estimate_ratio(values, [1] * len(values))

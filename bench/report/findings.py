@@ -95,7 +95,7 @@ def _best(found: Best) -> str:
     if found.beyond_doubt:
         return f"{text}, clearly ahead"
     if rates[found.row.label].low is None:
-        return f"{text}, too few rounds to rank it"
+        return f"{text}, {rates[found.row.label].shortage} to rank it"
     if found.tied:
         return f"{text}, not ranked above {_with_rates(rates, [row.label for row in found.tied])}"
     return f"{text}, with no other loader to compare"
@@ -178,7 +178,7 @@ def _memory(rows: Sequence[Row]) -> str | None:
     text = f"{code(most)} needs {mebibytes(needs[most])} MiB over the baseline"
     if most != least:
         text += f", {code(least)} {mebibytes(needs[least])} MiB"
-    return f"{text} (one measurement each, so without an interval)."
+    return f"{text}."
 
 
 def _leaks(rows: Sequence[Row]) -> str | None:
@@ -213,7 +213,7 @@ def _precision(rows: Sequence[Row]) -> str | None:
     if not shown:
         return None
     return (
-        "The smallest difference between two loaders that these rounds would certainly have shown "
+        "The smallest difference between two loaders that this run would certainly have shown "
         f"is {enumeration(shown)}; smaller differences may exist."
     )
 
@@ -228,7 +228,9 @@ def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
         ahead = {*leaders(clear), *leaders({name: utilizations[name] for name in clear})}
         sentences.append(_fastest(clear, [name for name in clear if name in ahead], verb))
     if unclear:
-        sentences.append(f"Too few rounds to rank {_with_rates(rates, unclear)}.")
+        sentences.append(
+            f"{rates[unclear[0]].shortage.capitalize()} to rank {_with_rates(rates, unclear)}."
+        )
     return " ".join(sentences) or None
 
 
@@ -245,7 +247,7 @@ def _fastest(rates: Estimates, first: Sequence[str], verb: str) -> str:
         return f"{fastest}, {significant(ratio)} times {_with_rates(rates, rest[:1])}."
     tied = (
         f"No clear winner in {_RATES[verb]}: {_with_rates(rates, first)} samples/s are not "
-        "ranked, because intervals of rate or AU overlap."
+        "ranked: their rates, or their AU, are not proven different."
     )
     return f"{tied} Slower than {code(top)}: {_with_rates(rates, rest)}." if rest else tied
 

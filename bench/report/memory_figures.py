@@ -9,13 +9,14 @@ from keras_loader_bench.bench.record.footprint import (
     CLOSED,
     ends_of_phases,
     ends_of_rounds,
+    footprint_bytes,
     loader_readings,
     peak_reading,
 )
 from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessPeak
 from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report.endings import case_outcome, case_signal
-from keras_loader_bench.bench.statistics import Slope
+from keras_loader_bench.bench.slope import Slope
 
 GROWTH_CONFIDENCE = 0.99
 """Of intervals of growth: with 95%, one of twenty loaders would seem to leak by chance."""
@@ -69,6 +70,9 @@ class Memory:
     enforcement: str | None = None
     """What kept the budget: `RLIMIT_DATA` or `watchdog`."""
 
+    footprints: tuple[int, ...] = ()
+    """The footprint of each process, ascending; all else is of the process in the middle."""
+
     @property
     def footprint_bytes(self) -> int | None:
         """Peak of private and shared memory: what a machine can run out of."""
@@ -104,6 +108,11 @@ def read_memory(result: CaseRecord | None) -> Memory | None:
         growth=_growth(raw),
         left_bytes=None if closed is None else closed.counted_bytes - base,
         baseline_bytes=base,
+        footprints=tuple(
+            sorted(
+                size for p in result.processes if (size := footprint_bytes(p.memory)) is not None
+            )
+        ),
     )
 
 

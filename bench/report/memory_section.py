@@ -10,7 +10,7 @@ from keras_loader_bench.bench.report.row_options import HEADINGS, differing, val
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.report.scaling import Scaling, differing_options
 from keras_loader_bench.bench.report.table import Table
-from keras_loader_bench.bench.statistics import Slope
+from keras_loader_bench.bench.slope import Slope
 
 METRIC_NAMES = {
     "pss": "PSS",
@@ -76,8 +76,13 @@ def _memory_cell(memory: Memory | None, write: Callable[[Memory], str], number: 
 
 
 def footprint(memory: Memory) -> str:
-    """Write a footprint in MiB, with its metric if that is not PSS."""
+    """Write a footprint in MiB, with the range of its processes, and its metric if not PSS."""
     text = cells.mebibytes(memory.footprint_bytes)
+    if len(memory.footprints) > 1 and memory.outcome == "ok":
+        least, most = (
+            cells.mebibytes(size) for size in memory.footprints[:: len(memory.footprints) - 1]
+        )
+        text += f" ({least} - {most})"
     return (
         text
         if memory.metric == "pss"

@@ -79,7 +79,11 @@ def apart(rows: Sequence[Row], case: CaseOf, one: str, other: str) -> bool:
     rates, utilizations = ranked_rates(rows, case), ranked_utilizations(rows, case)
     higher = []
     for figures in (rates, utilizations):
-        if one not in figures or other not in figures or figures[one].overlaps(figures[other]):
+        if (
+            one not in figures
+            or other not in figures
+            or not figures[one].apart_from(figures[other])
+        ):
             return False
         higher.append(figures[one].median > figures[other].median)
     return higher[0] == higher[1]

@@ -23,7 +23,7 @@ from keras_loader_bench.bench.report.ranking import (
     ranked_utilizations,
 )
 from keras_loader_bench.bench.report.rows import Row, not_skipped
-from keras_loader_bench.bench.statistics import MIN_ROUNDS
+from keras_loader_bench.bench.statistics import MIN_PROCESSES
 
 SAME_FOOTPRINT = 0.10
 """Footprints that differ by less, or by less than `SAME_FOOTPRINT_BYTES`, count as the same."""
@@ -141,7 +141,8 @@ def _unfit(row: Row, bench: str, case: CaseOf) -> str | None:
         return f"its case ended as: {cells.outcome(measured.outcome, measured.signal)}"
     rate_ = measured.rate
     if rate_ is None or rate_.low is None or measured.utilization is None:
-        return f"{rate_.n if rate_ else 0} rounds, {MIN_ROUNDS} needed"
+        count = len(rate_.by_pass) or 1 if rate_ else 0
+        return f"{count} process{'' if count == 1 else 'es'}, {MIN_PROCESSES} needed"
     return None
 
 

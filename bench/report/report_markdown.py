@@ -35,7 +35,7 @@ from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped
 from keras_loader_bench.bench.report.scaling import Scaling
 from keras_loader_bench.bench.report.stability import run_warnings
-from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_ROUNDS
+from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_PROCESSES, MIN_ROUNDS
 
 
 def report_markdown(
@@ -86,6 +86,7 @@ def report_markdown(
             missing=missing_cases(run),
             confidence=f"{CONFIDENCE:.0%}",
             min_rounds=MIN_ROUNDS,
+            min_processes=MIN_PROCESSES,
         )
     )
 

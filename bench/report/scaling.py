@@ -16,7 +16,7 @@ from keras_loader_bench.bench.record.schema import DEATHS, Run
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row
-from keras_loader_bench.bench.statistics import Slope
+from keras_loader_bench.bench.slope import Slope
 
 BOUNDED_WITHIN = 0.10
 """A footprint that changes by less, from the smallest size to the largest, does not grow."""

@@ -18,7 +18,7 @@ from keras_loader_bench.bench.report.cells import Markdown, code, enumeration
 from keras_loader_bench.bench.report.device_section import device_disturbances
 from keras_loader_bench.bench.report.figures import round_figures
 from keras_loader_bench.bench.report.rows import Row
-from keras_loader_bench.bench.statistics import MIN_ROUNDS
+from keras_loader_bench.bench.statistics import MIN_PROCESSES, MIN_ROUNDS
 
 SPREAD = 0.10
 """Standard deviation divided by mean above which rounds are called uneven; pyperf's limit."""
@@ -69,11 +69,26 @@ Timed = Mapping[str, tuple[CaseRecord, list[float]]]
 
 
 def _few(run: Run, timed: Timed) -> Iterator[str]:
-    few = [name for name, (_, rates) in timed.items() if len(rates) < MIN_ROUNDS]
+    counts = {
+        name: (sum(bool(each.rounds) for each in case.processes), len(rates))
+        for name, (case, rates) in timed.items()
+    }
+    few = [
+        name
+        for name, (processes, rounds) in counts.items()
+        if processes < MIN_PROCESSES and (processes > 1 or rounds < MIN_ROUNDS)
+    ]
     if few:
         yield (
-            f"**Too few rounds for an interval in {_cases(few)}**: {_named(few)}. Use "
-            f"`--rounds {MIN_ROUNDS}` or more, without `--quick`."
+            f"**Too few processes for an interval in {_cases(few)}**: {_named(few)}. Use "
+            f"`--processes {MIN_PROCESSES}` or more, without `--quick`."
+        )
+    alone = [name for name, (processes, _) in counts.items() if processes == 1 and name not in few]
+    if alone:
+        which = "Every timed case" if len(alone) == len(timed) else _cases(alone).capitalize()
+        yield (
+            f"**{which} ran in one process only.** Intervals cover the rounds of that process, and "
+            f"processes differ by more. Use `--processes {MIN_PROCESSES}` or more."
         )
 
 
@@ -89,7 +104,7 @@ def _spread(run: Run, timed: Timed) -> Iterator[str]:
             f"**Rounds vary by more than {SPREAD:.0%} in {len(wide)} of {len(spreads)} timed "
             f"cases** (standard deviation / mean), most in {code(wide[0])} "
             f"({spreads[wide[0]]:.0%}). Stop other programs, fix the CPU frequency or use more "
-            "`--rounds`. Intervals of such cases are wide."
+            "`--processes`. Intervals of such cases are wide."
         )
 
 
@@ -100,14 +115,14 @@ def _drift(run: Run, timed: Timed) -> Iterator[str]:
         if change is not None and abs(change) > DRIFT:
             drifting[name] = change
     if drifting:
-        worst = max(drifting, key=lambda name: abs(drifting[name]))
+        worst, *others = sorted(drifting, key=lambda name: -abs(drifting[name]))
         how = "slower" if drifting[worst] > 0 else "faster"
         yield (
             f"**Rounds drift by up to {abs(drifting[worst]):.0%} in {_cases(drifting)}**: "
-            f"{_named(list(drifting))} became steadily slower or faster, {code(worst)} "
-            f"{abs(drifting[worst]):.0%} {how} from the first to the last round. Let the machine "
-            "warm up or cool down first. AU compares neighbouring rounds, so it suffers less than "
-            "rates do."
+            f"{code(worst)} became steadily {how} from the first to the last round"
+            + (f"; also {_named(others)}" if others else "")
+            + ". Let the machine warm up or cool down first. AU compares neighbouring rounds, so "
+            "it suffers less than rates do."
         )
 
 

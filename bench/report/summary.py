@@ -17,7 +17,8 @@ from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report.device_figures import DeviceUse
 from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
 from keras_loader_bench.bench.report.rows import Row
-from keras_loader_bench.bench.statistics import Estimate, Slope
+from keras_loader_bench.bench.slope import Slope
+from keras_loader_bench.bench.statistics import Estimate
 
 TABLES = ("summary", "emulated", "rounds")
 

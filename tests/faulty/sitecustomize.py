@@ -11,7 +11,7 @@ LOADERS.update(
 LOADERS.update(
     {
         name: LoaderEntry(f"faulty_loaders:{name.title()}Loader")
-        for name in ("fails", "hoards", "segfaults", "stuck")
+        for name in ("fails", "hoards", "later", "segfaults", "stuck")
     }
 )
 LOADERS["spawns"] = LoaderEntry(
