@@ -10,6 +10,7 @@ from conftest import TESTS
 
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import CaseError
+from keras_loader_bench.bench.parent.timed_case import FIRST_BATCH_REPEATS
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.rows import rows_from_run
@@ -135,7 +136,7 @@ def test_a_case_on_a_card_is_watched(with_card):
             assert length >= measured.seconds
             assert measured.energy_j == pytest.approx(200 * length, rel=0.05)
             assert measured.energy_source == "counter"
-        assert len(result.processes[0].time_to_first_batch_s) == 7
+        assert len(result.processes[0].time_to_first_batch_s) == FIRST_BATCH_REPEATS
         assert result.processes[0].device_memory.peak_device_bytes == 700 * 2**20
         assert result.processes[0].device_memory.device_bytes_in_use == 300 * 2**20
     report = (with_card.folder / "report.md").read_text()

@@ -123,11 +123,13 @@ def setup(run: Run, address: str) -> str:
     versions = ", ".join(f"{cells.prose(name)} {v}" for name, v in sorted(packages.items()))
     backends = environment.backends
     devices = sorted({str(backend.device) for backend in backends.values()})
+    protocol = run.protocol
+    measured = f"{protocol.processes} processes" if protocol.processes > 1 else "one process"
     return (
         f"{cells.enumeration(sources)}, {common}; Python {environment.python}, {versions}; "
         f"{cells.prose(environment.cpu)}, {environment.cores} cores, on "
-        f"{cells.enumeration(devices)}; medians of {run.protocol.rounds} rounds with 95% "
-        f"intervals ([report]({address}/report.md))."
+        f"{cells.enumeration(devices)}; medians of {measured} with "
+        f"{protocol.rounds} rounds, with 95% intervals ([report]({address}/report.md))."
     )
 
 
