@@ -1,6 +1,5 @@
 """Medians, intervals and rankings of figures from a few noisy processes.
-
-Owns: every number that a report derives from raw rounds. All functions are pure.
+All functions are pure.
 
 Rounds of one process are skewed and come in clusters, and processes differ by more than their
 rounds say. So a process counts as one value, the median of its rounds, and intervals come from the

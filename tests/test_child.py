@@ -153,8 +153,9 @@ def test_a_server_that_is_gone_is_replaced_by_an_interpreter(source, tmp_path):
             server = psutil.Process(child.pid).parent()
             server.kill()
             server.wait(10)
+            psutil.Process(child.pid).wait(10)  # it watches its parent
             with pytest.raises(CaseError, match="SIGKILL"):
-                child.call("calibrate", seconds=1.0, accelerator_seconds=1.0)
+                child.call("ping")
         with forks(servers, source, tmp_path / "log") as child:
             child.call("ping")
             assert psutil.Process(child.pid).ppid() == os.getpid()

@@ -10,7 +10,7 @@ import pytest
 import suite
 from conftest import PROJECT, TESTS
 
-from keras_loader_bench.bench.parent.timed_case import FIRST_BATCH_REPEATS
+from keras_loader_bench.bench.parent.timed_case import BOUNDARY_EPOCHS, FIRST_BATCH_REPEATS
 from keras_loader_bench.bench.plan.default_backend import configured_backend
 from keras_loader_bench.loaders import LOADERS
 
@@ -36,7 +36,7 @@ def test_every_round_has_its_ceiling_and_its_cpu(finished):
         assert len(case.rounds) == (2 if timed else 0)
         feed = case.case.bench == "feed"
         assert len(case.processes[0].time_to_first_batch_s) == (FIRST_BATCH_REPEATS if feed else 0)
-        assert len(case.processes[0].epoch_boundary_s) == (9 if feed else 0)
+        assert len(case.processes[0].epoch_boundary_s) == (BOUNDARY_EPOCHS - 1 if feed else 0)
         assert all(seconds > 0 for seconds in case.processes[0].epoch_boundary_s)
         for measured in case.rounds:
             for name in ("seconds", "ceiling_seconds", "cpu_seconds", "ceiling_cpu_seconds"):

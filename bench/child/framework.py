@@ -7,7 +7,7 @@ from keras_loader_bench.loaders.registry import LOADERS
 
 def needs_torch_first(loader: str) -> bool:
     """Whether torch must be imported before Keras: before TensorFlow, in a process with both."""
-    return "torch" in LOADERS[loader].packages
+    return loader in LOADERS and "torch" in LOADERS[loader].packages
 
 
 def import_modules(*, backend: str, loader: str) -> None:
@@ -15,7 +15,7 @@ def import_modules(*, backend: str, loader: str) -> None:
 
     Args:
         backend: the Keras backend that the process was started for.
-        loader: a name of the registry.
+        loader: a name of the registry, or `bench.plan.case.CEILING`.
 
     Raises:
         RuntimeError: Keras runs on another backend.

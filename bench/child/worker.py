@@ -75,10 +75,14 @@ class Worker:
     def make_loader(self) -> None:
         """Make the loader of the case; the peak of device memory counts from now on."""
         from keras_loader_bench.bench.child.device import reset_peak_memory
+        from keras_loader_bench.bench.plan.case import CEILING
         from keras_loader_bench.loaders import make_loader
 
         reset_peak_memory()
-        self._loader = make_loader(self._case.loader, self._source, self._options())
+        if (name := self._case.loader) == CEILING:
+            self._loader = self._ceiling
+        else:
+            self._loader = make_loader(name, self._source, self._options())
 
     def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
         """Do what a round needs and what its clock and its caller's must not see.
@@ -111,14 +115,9 @@ class Worker:
         from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import fit
 
+        arguments = (self._model, self._round_loader, self._round_rows, self._callbacks())
         start = time.perf_counter()
-        seen = fit(
-            self._model,
-            self._round_loader,
-            self._round_rows,
-            self._callbacks(),
-            epochs=self._round_epochs,
-        )
+        seen = fit(*arguments, epochs=self._round_epochs)
         current().synchronize(self._model)
         seconds = time.perf_counter() - start
         reply: dict[str, Any] = {"samples": seen, "epochs": self._round_epochs}
@@ -194,8 +193,7 @@ class Worker:
         rows = self._rows(epoch)[:samples]
         gc.collect()
         self._prepare_pages()
-        step = FirstStep()
-        start = time.perf_counter()
+        step, start = FirstStep(), time.perf_counter()
         fit(self._model, self._loader, rows, [*self._callbacks(), step])
         assert step.end is not None, "a round has at least one batch"
         return step.end - start

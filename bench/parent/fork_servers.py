@@ -21,6 +21,9 @@ from keras_loader_bench.loaders.system.process_tree import kill_tree
 IMPORT_TIMEOUT_S = 120.0
 MAX_ANSWER_BYTES = 4096
 
+_IRRELEVANT = frozenset({"PYTEST_CURRENT_TEST"})
+"""Variables that need no server of their own."""
+
 SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
 
 
@@ -43,8 +46,8 @@ class ForkServers:
 
     def _server(self, loader: str, environment: Mapping[str, str]) -> _Server | None:
         # What is imported before Keras depends on the loader; see `bench.child.framework`.
-        first = "torch" in LOADERS[loader].packages
-        key = (first, *sorted(environment.items()))
+        first = loader in LOADERS and "torch" in LOADERS[loader].packages
+        key = (first, *sorted((n, v) for n, v in environment.items() if n not in _IRRELEVANT))
         if key not in self._servers:
             self._servers[key] = _Server.make(loader, environment)
         return self._servers[key]

@@ -14,7 +14,6 @@ from keras_loader_bench.bench.record.schema import (
     RecordedFailure,
 )
 from keras_loader_bench.bench.record.writer import RunFile
-from keras_loader_bench.loaders.registry import LOADERS
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
@@ -46,7 +45,7 @@ class Measurement:
     ) -> None:
         self.case = case
         self.protocol = protocol
-        entry = LOADERS[case.loader]
+        entry = case.entry
         self.known_failure = entry.expected_failure(case.backend, case.num_workers)
         known = self.known_failure
         self.process = ProcessRecord()

@@ -8,7 +8,6 @@ from keras_loader_bench.bench.record.process_record import MemoryLimit, MemoryRe
 from keras_loader_bench.bench.sensors.budget import RLIMIT_DATA, enforcement, says_refused
 from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler
 from keras_loader_bench.bench.sensors.watchdog import Watchdog
-from keras_loader_bench.loaders.registry import LOADERS
 
 _CEILING_SAMPLES = 10_000
 _MIB = 2**20
@@ -74,7 +73,7 @@ def _enforce(
     budget_bytes: int,
 ) -> Watchdog | None:
     """Enforce the budget from now on."""
-    entry, workers = LOADERS[run.case.loader], run.case.num_workers
+    entry, workers = run.case.entry, run.case.num_workers
     how = enforcement(processes=entry.worker_processes and workers > 0)
     if how == RLIMIT_DATA:
         memory.limit = MemoryLimit(**child.call("limit_memory", budget_bytes=budget_bytes))

@@ -121,10 +121,10 @@ class Child:
     ) -> None:
         self._log = log
         self._timeout_s = timeout_s
-        self._deadline = time.monotonic() + timeout_s
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         with log.open("wb") as log_file:
             self._process = start(settings, log_file, {**environment, "KERAS_BACKEND": backend})
+        self._deadline = time.monotonic() + timeout_s  # a server's imports are not the case's
         self._reader = threading.Thread(target=self._read, name="child-answers", daemon=True)
         self._reader.start()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
-from keras_loader_bench.bench.plan.case import BENCHES, Case
+from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
 from keras_loader_bench.bench.plan.default_backend import configured_backend
 from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
@@ -19,6 +19,7 @@ from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import parse_size
 from keras_loader_bench.bench.record.schema import Run
+from keras_loader_bench.bench.statistics import MIN_PROCESSES
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.registry import missing_package
 
@@ -86,6 +87,10 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         bench: cases_of(bench, values | {"loader": loaders if bench == "feed" else few})
         for bench in BENCHES
     }
+    protocol = _protocol(config, QUICK if quick else Protocol())
+    if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
+        for bench in ("feed", "train"):
+            cases[bench] += _ceilings(cases[bench])
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder: Path = get("results_dir") or default_folder
     if (folder / "run.json").exists():
@@ -95,9 +100,14 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         searched=cases["memory"],
         source=get("source"),
         data_dir=_data_dir(config),
-        protocol=_protocol(config, QUICK if quick else Protocol()),
+        protocol=protocol,
         folder=folder,
     )
+
+
+def _ceilings(cases: list[Case]) -> list[Case]:
+    """Return the cases that measure the ceiling as a loader: one for each set of options."""
+    return list(dict.fromkeys(replace(case, loader=CEILING, num_workers=0) for case in cases))
 
 
 _FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir"}

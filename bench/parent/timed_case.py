@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.record.process_record import DeviceMemory, Round
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor
 from keras_loader_bench.bench.sensors.machine import cpu_seconds
@@ -39,6 +40,8 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> Non
     _rounds(run, child, card if run.on_accelerator else None, size)
     if run.on_accelerator:
         run.process.device_memory = DeviceMemory(**child.call("device_memory"))
+    if run.case.loader == CEILING:
+        return
     # On a CPU the CNN's first step would hide the batch.
     if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):
         first = _first_epoch(run) + run.protocol.rounds

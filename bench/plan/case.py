@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import LoaderEntry, missing_package
 
 BENCHES = ("feed", "train", "memory", "emulated")
 """The benchmarks, each with the name of the model that it fits."""
+
+CEILING = "ceiling"
+"""In place of a loader's name: the ceiling, measured as if it were a loader."""
+
+_CEILING_ENTRY = LoaderEntry("bench.child.ceiling:CeilingLoader")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +29,14 @@ class Case(CaseOptions):
         return self.model if self.bench == "train" else "null"
 
     @property
+    def entry(self) -> LoaderEntry:
+        """What is known of its loader."""
+        return _CEILING_ENTRY if self.loader == CEILING else LOADERS[self.loader]
+
+    @property
     def missing(self) -> str | None:
         """The packages that it needs and that are not installed, with the remedy; `None`: none."""
-        return missing_package((self.backend, *LOADERS[self.loader].packages))
+        return missing_package((self.backend, *self.entry.packages))
 
     @property
     def unsupported(self) -> str | None:
@@ -36,7 +46,7 @@ class Case(CaseOptions):
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
                 "remove torch from --keras-backends, or --steps-per-execution"
             )
-        if self.page_cache == "cold" and self.num_workers and LOADERS[self.loader].worker_processes:
+        if self.page_cache == "cold" and self.num_workers and self.entry.worker_processes:
             return (
                 "its worker processes keep the source's pages mapped, so they cannot be dropped; "
                 "leave out `--page-cache cold` or --num-workers"

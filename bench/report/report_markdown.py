@@ -31,6 +31,7 @@ from keras_loader_bench.bench.report.recommendation_section import (
     recommendation_text,
     recommendation_title,
 )
+from keras_loader_bench.bench.report.resolution import resolution_table, resolutions
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped
 from keras_loader_bench.bench.report.scaling import Scaling
@@ -70,6 +71,7 @@ def report_markdown(
             marked=marked,
             common=describe(shown[0], without=names) if shown else "",
             own=sorted({row.loader for row in shown} & set(run.own_loaders)),
+            resolution=resolution_table(resolutions(run)),
             findings=findings(shown, lines, run.environment.memory_bytes),
             memory=memory_tables(shown, lines),
             device=device_tables(shown),

@@ -17,6 +17,7 @@ from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.cells import Markdown, code, enumeration
 from keras_loader_bench.bench.report.device_section import device_disturbances
 from keras_loader_bench.bench.report.figures import round_figures
+from keras_loader_bench.bench.report.resolution import resolution_warnings
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import MIN_PROCESSES, MIN_ROUNDS
 
@@ -61,7 +62,8 @@ def stability_warnings(run: Run) -> list[Markdown]:
         for case in run.cases
         if case.rounds
     }
-    return [Markdown(text) for say in _WARNINGS for text in say(run, timed)]
+    said = [text for say in _WARNINGS for text in say(run, timed)]
+    return [*map(Markdown, said), *resolution_warnings(run)]
 
 
 Timed = Mapping[str, tuple[CaseRecord, list[float]]]
@@ -87,8 +89,8 @@ def _few(run: Run, timed: Timed) -> Iterator[str]:
     if alone:
         which = "Every timed case" if len(alone) == len(timed) else _cases(alone).capitalize()
         yield (
-            f"**{which} ran in one process only.** Intervals cover the rounds of that process, and "
-            f"processes differ by more. Use `--processes {MIN_PROCESSES}` or more."
+            f"**{which} ran in one process only.** Intervals cover its rounds, and processes "
+            f"differ by more. Use `--processes {MIN_PROCESSES}` or more."
         )
 
 

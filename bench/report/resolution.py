@@ -1,0 +1,78 @@
+"""The resolution of a run: how well it can tell the ceiling from itself.
+
+The ceiling is measured as if it were a loader. It is the same code as the ceiling beside it, so its
+AU is 1, and how far the interval reaches around 1 is what noise alone does to a figure of this run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keras_loader_bench.bench.plan.case import CEILING, Case
+from keras_loader_bench.bench.record.schema import Run
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.figures import read_throughput
+from keras_loader_bench.bench.report.row_options import describe
+from keras_loader_bench.bench.statistics import Estimate
+
+BENCH_NAMES = {"feed": "feed", "train": "training"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """The ceiling against itself, in one benchmark with one set of options."""
+
+    case: Case
+    utilization: Estimate
+
+    @property
+    def reach(self) -> float | None:
+        """How far the interval of AU reaches from 1, as a fraction; `None`: there is none."""
+        low, high = self.utilization.low, self.utilization.high
+        if low is None or high is None or low <= 0:
+            return None
+        return max(1 / low, high) - 1
+
+    @property
+    def sound(self) -> bool:
+        """Whether 1 is in the interval, as far as there is one."""
+        low, high = self.utilization.low, self.utilization.high
+        return low is None or high is None or low <= 1 <= high
+
+
+def resolutions(run: Run) -> list[Resolution]:
+    """Return the resolution of each benchmark and set of options of which there is one."""
+    found = []
+    for result in run.cases:
+        figures = read_throughput(result) if result.case.loader == CEILING else None
+        if figures is not None and figures.utilization is not None:
+            found.append(Resolution(case=result.case, utilization=figures.utilization))
+    return sorted(found, key=lambda each: str(each.case))
+
+
+def resolution_warnings(run: Run) -> list[cells.Markdown]:
+    """Say where the ceiling's AU against itself is not 1 within its interval."""
+    unsound = [cells.code(str(each.case)) for each in resolutions(run) if not each.sound]
+    if not unsound:
+        return []
+    return [
+        cells.Markdown(
+            f"**The ceiling differs from itself** in {cells.enumeration(unsound)}. Trust no small "
+            "difference of this run; measure again on a quiet machine."
+        )
+    ]
+
+
+def resolution_table(found: Iterable[Resolution]) -> list[list[str]]:
+    """Return the table of a report: headings, then a line for each resolution."""
+    lines = [
+        [
+            describe(each.case, without=["samples"]),
+            BENCH_NAMES[each.case.bench],
+            cells.interval(each.utilization, cells.fraction),
+            cells.NOT_RUN if each.reach is None else f"{each.reach:.0%}",
+        ]
+        for each in found
+    ]
+    return [["options", "model", "AU of the ceiling against itself", "resolution"], *lines]
