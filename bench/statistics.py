@@ -1,5 +1,4 @@
-"""Medians, intervals and rankings of figures from a few noisy processes.
-All functions are pure.
+"""Medians, intervals and rankings of figures from a few noisy processes: pure functions.
 
 Rounds of one process are skewed and come in clusters, and processes differ by more than their
 rounds say. So a process counts as one value, the median of its rounds, and intervals come from the
