@@ -1,6 +1,7 @@
 """What sizes say together: bytes a sample, where a loader dies, what a machine holds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from conftest import INVENTED_RUN
@@ -11,7 +12,7 @@ from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import read_run, write_report
 from keras_loader_bench.bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
 from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
-from keras_loader_bench.bench.report.memory_section import _count
+from keras_loader_bench.bench.report.memory_section import _count, footprint
 from keras_loader_bench.bench.report.plot_layout import loader_styles
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
@@ -270,3 +271,18 @@ def test_a_run_of_schema_2_keeps_its_footprints(whole_run, tmp_path):
         assert (old.memory and old.memory.footprint_bytes) == (
             new.memory and new.memory.footprint_bytes
         )
+
+
+def test_of_several_processes_the_one_in_the_middle_is_shown_and_growth_is_of_the_first():
+    """The later ones stop after two rounds, and tell how much footprints vary."""
+    record, *others = (
+        case_record(case("a", 50_000, size * MIB, epochs=epochs))
+        for size, epochs in ((4, 6), (9, 2), (6, 2))
+    )
+    for number, other in enumerate(others, start=2):
+        record.processes.append(replace(other.processes[0], number=number))
+    memory = read_memory(record)
+    assert memory.footprints == (4 * MIB, 6 * MIB, 9 * MIB)
+    assert memory.footprint_bytes == 6 * MIB
+    assert memory.growth.value == pytest.approx(0)
+    assert footprint(memory) == "6 (4 - 9)"

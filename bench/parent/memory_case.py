@@ -90,8 +90,9 @@ def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None
     child.call("make_loader")
     sampler.read()
     plan = run.protocol.memory_plan(run.case.samples)
-    if not run.planned:
-        # A probe for a breaking point: what is left of an epoch when the next one begins counts.
+    if not run.planned or run.process.number > 1:
+        # A probe for a breaking point, or a process that only tells how much footprints vary: what
+        # is left of an epoch when the next one begins counts. The first one also shows growth.
         plan = plan[:2]
     for number, samples in enumerate(plan, start=1):
         whole = samples == run.case.samples

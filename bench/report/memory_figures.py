@@ -71,7 +71,8 @@ class Memory:
     """What kept the budget: `RLIMIT_DATA` or `watchdog`."""
 
     footprints: tuple[int, ...] = ()
-    """The footprint of each process, ascending; all else is of the process in the middle."""
+    """The footprint of each process, ascending; growth is that of the first one with enough rounds,
+    all else is of the process in the middle."""
 
     @property
     def footprint_bytes(self) -> int | None:
@@ -105,7 +106,7 @@ def read_memory(result: CaseRecord | None) -> Memory | None:
         shmem_bytes=peak.counted_bytes - base - (peak.anon - baseline.anon),
         page_cache_bytes=max(r.file for r in readings) - baseline.file,
         unseen_bytes=_unseen(raw.processes),
-        growth=_growth(raw),
+        growth=next((g for p in result.processes if p.memory and (g := _growth(p.memory))), None),
         left_bytes=None if closed is None else closed.counted_bytes - base,
         baseline_bytes=base,
         footprints=tuple(
