@@ -167,7 +167,8 @@ def test_a_dry_run_that_is_to_be_saved_lists_its_cases(pytest_bench):
     for option in ("--benchmark-save=x", "--benchmark-autosave", "--benchmark-disable"):
         done = pytest_bench("--dry-run", "--loaders", "numpy", "-k", "feed", option)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "[1/1] feed-tensorflow-numpy" in done.stdout
+        assert "[1/2] feed-tensorflow-numpy" in done.stdout
+        assert "[2/2] feed-tensorflow-ceiling" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -213,8 +214,9 @@ def test_backends_and_workers_are_axes_and_a_loader_without_workers_is_listed_on
     done = pytest_bench("--collect-only", "-q", "-k", "feed", *options)
     assert [line.partition("[")[2] for line in done.stdout.splitlines() if "::" in line] == [
         f"feed-{backend}-{loader}-b64-float32-n50000]"
+        for loaders in (("numpy-w0", "grain-w0", "grain-w2"), ("ceiling-w0",))
         for backend in ("jax", "torch")
-        for loader in ("numpy-w0", "grain-w0", "grain-w2")
+        for loader in loaders
     ]
 
 
