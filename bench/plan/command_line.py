@@ -94,7 +94,7 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
     group.addoption(
         "--quick",
         action="store_true",
-        help="A smoke run of under two minutes: few rounds, and two loaders for training and "
+        help="A smoke run of two to three minutes: few rounds, and two loaders for training and "
         "memory unless --loaders is given. Its numbers mean little.",
     )
     add(
