@@ -68,7 +68,11 @@ class Estimate:
         values = list(by_pass.values())
         low = high = None
         if len(values) >= MIN_PROCESSES:
-            low, high = _student(values)
+            positive = min(values) > 0  # a share of pages in memory may be 0
+            mean, half = _student([math.log(each) for each in values] if positive else values)
+            low, high = mean - half, mean + half
+            if positive:
+                low, high = math.exp(low), math.exp(high)
         middle = float(np.median(values))
         return cls(median=middle, low=low, high=high, n=len(values), by_pass=by_pass)
 
@@ -129,30 +133,30 @@ class Estimate:
         Processes of one pass are neighbours in time: what drifts over the run changes both. So
         their ratios decide where there are enough, and otherwise whether the intervals are apart.
         """
-        if (half := self._half_of_ratio(other)) is not None:
-            return abs(float(np.mean(self._ratios(other)))) > half
+        if found := self._log_ratio(other):
+            mean, half = found
+            return abs(mean) > half
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return False
         return self.low > other.high or other.low > self.high
 
-    def _ratios(self, other: Estimate) -> list[float]:
-        """Return the logarithm of the ratio to another figure in each pass."""
+    def _log_ratio(self, other: Estimate) -> tuple[float, float] | None:
+        """Return the logarithm of the ratio within a pass, and half the width of its interval.
+
+        `None` if the two have too few passes in common.
+        """
         both = self.by_pass.keys() & other.by_pass.keys()
         pairs = [(self.by_pass[each], other.by_pass[each]) for each in sorted(both)]
-        return [math.log(a / b) for a, b in pairs if a > 0 and b > 0]
-
-    def _half_of_ratio(self, other: Estimate) -> float | None:
-        """Return half the width of the interval of the logarithm of the ratio to another figure."""
-        ratios_ = self._ratios(other)
-        return _half_width(ratios_) if len(ratios_) >= MIN_PROCESSES else None
+        logs = [math.log(a / b) for a, b in pairs if a > 0 and b > 0]
+        return _student(logs) if len(logs) >= MIN_PROCESSES else None
 
     def smallest_ranked_difference(self, other: Estimate) -> float | None:
         """Return the difference that would have been enough to tell the two apart.
 
         A fraction of the lower figure; `None` without intervals, or where none would be enough.
         """
-        if (half := self._half_of_ratio(other)) is not None:
-            return math.exp(half) - 1
+        if found := self._log_ratio(other):
+            return math.exp(found[1]) - 1
         halves = [each.half_width for each in (self, other) if each.half_width is not None]
         if len(halves) < 2:
             return None
@@ -237,21 +241,12 @@ def smallest_ranked_difference(estimates: Iterable[Estimate]) -> float | None:
 
 
 def _student(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of the interval of the mean; of logarithms, if all values are positive."""
-    if min(values) <= 0:  # a share of pages in memory may be 0
-        half, mean = _half_width(values), float(np.mean(values))
-        return mean - half, mean + half
-    logs = [math.log(value) for value in values]
-    half, mean = _half_width(logs), float(np.mean(logs))
-    return math.exp(mean - half), math.exp(mean + half)
-
-
-def _half_width(values: Sequence[float]) -> float:
-    """Return half the width of Student's interval of a mean."""
+    """Return the mean of some values and half the width of its Student's interval."""
     from scipy import stats  # loads for a second, and a run starts without it
 
     n = len(values)
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    factor = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) / math.sqrt(n)
+    return float(np.mean(values)), float(factor * np.std(values, ddof=1))
 
 
 def _number(value: object) -> TypeGuard[float]:

@@ -71,6 +71,15 @@ def pip_name(package: str) -> str:
     return package.rpartition(":")[2]
 
 
+def needs_torch_first(loader: str) -> bool:
+    """Whether torch must be imported before Keras: before TensorFlow, in a process with both.
+
+    Args:
+        loader: any name; one that is not registered needs nothing.
+    """
+    return loader in LOADERS and "torch" in LOADERS[loader].packages
+
+
 def missing_package(packages: tuple[str, ...]) -> str | None:
     """Return why something cannot be used here: a package that is not installed, and the remedy.
 

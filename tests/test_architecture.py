@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "child": {"plan", "sensors", "loaders"},
     "parent": {"plan", "record", "sensors", "slope", "statistics", "loaders"},
     "report": {"plan", "record", "slope", "statistics"},
-    "compare": {"plan", "record", "report", "statistics"},
+    "compare": {"record", "report", "statistics"},
     "history": {"plan", "record", "report", "compare", "statistics"},
     "conftest": {"plan", "parent", "report", "loaders"},
     "__main__": {"report", "compare", "history", "loaders"},

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from keras_loader_bench.loaders.registry import LOADERS
-
-
-def needs_torch_first(loader: str) -> bool:
-    """Whether torch must be imported before Keras: before TensorFlow, in a process with both."""
-    return loader in LOADERS and "torch" in LOADERS[loader].packages
+from keras_loader_bench.loaders.registry import needs_torch_first
 
 
 def import_modules(*, backend: str, loader: str) -> None:

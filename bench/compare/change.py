@@ -8,8 +8,9 @@ CPU seconds of the ceiling show the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 from keras_loader_bench.bench.compare.pairs import Pair, Pairs
@@ -67,27 +68,39 @@ def judge(pair: Pair) -> Change:
     """
     if pair.bench == "memory":
         return Change(pair=pair, verdict=REFUSED if pair.refused else TOO_FEW)
-    figures = {field: _ratio(pair, name) for field, name in _FIGURES.items()}
+    sides = [
+        [round_figures(side.case, process.rounds) for process in side.processes]
+        for side in (pair.before, pair.after)
+    ]
+    # Runs with one process per case; a history pools the processes of several of them.
+    alone = all(each.number == 1 for s in (pair.before, pair.after) for each in s.processes)
+    figures = {
+        field: _ratio(*([p[name] for p in side] for side in sides), alone=alone)
+        for field, name in _FIGURES.items()
+    }
     verdict = _verdict(figures, emulated=pair.bench == "emulated")
     return Change(pair=pair, verdict=REFUSED if pair.refused else verdict, **figures)
 
 
-def _ratio(pair: Pair, name: str) -> Ratio | None:
-    """Compare processes; for runs with one process per case, their rounds."""
-    before, after = (
-        [
-            [each for each in round_figures(side.case, process.rounds)[name] if each > 0]
-            for process in side.processes
-        ]
-        for side in (pair.before, pair.after)
+def _ratio(
+    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]], *, alone: bool
+) -> Ratio | None:
+    """Compare a figure of two cases, of which each process has the values of its rounds.
+
+    Args:
+        before: the processes of one run.
+        after: those of the other run.
+        alone: whether a case had one process: then rounds are compared, and not processes.
+    """
+    old, new = (
+        [kept for process in side if (kept := [each for each in process if each > 0])]
+        for side in (before, after)
     )
-    alone = all(each.number == 1 for s in (pair.before, pair.after) for each in s.processes)
     if alone:
-        return Ratio.between([each for p in before for each in p], [e for p in after for e in p])
-    before, after = ([rounds for rounds in side if rounds] for side in (before, after))
-    if min(len(before), len(after)) < MIN_PROCESSES:
+        return Ratio.between([*chain(*old)], [*chain(*new)])
+    if min(len(old), len(new)) < MIN_PROCESSES:
         return None
-    return Ratio.between_processes(map(median, before), map(median, after))
+    return Ratio.between_processes(map(median, old), map(median, new))
 
 
 _FIGURES = {

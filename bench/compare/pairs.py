@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.audit_result import read_audit
 from keras_loader_bench.bench.report.endings import case_outcome
@@ -53,11 +52,7 @@ def pair_cases(before: Run, after: Run) -> Pairs:
         before: one run.
         after: the run that is compared with it.
     """
-    # The ceiling as a loader shows the noise of one run; see `bench.report.resolution`.
-    old, new = (
-        {case.id: case for case in run.cases if case.case.loader != CEILING}
-        for run in (before, after)
-    )
+    old, new = ({case.id: case for case in run.loader_cases} for run in (before, after))
     refused = _incomparable(before, after)
     return Pairs(
         pairs=tuple(

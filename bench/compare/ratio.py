@@ -37,7 +37,7 @@ class Ratio:
     """What it is below in 95 of 100."""
 
     @classmethod
-    def between_processes(cls, before: Iterable[float], after: Iterable[float]) -> Self | None:
+    def between_processes(cls, before: Iterable[float], after: Iterable[float]) -> Self:
         """Estimate the ratio of a figure from the processes of two runs.
 
         The interval is Welch's, of the difference of the means of logarithms.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from keras_loader_bench.bench.compare.change import FASTER, SLOWER, Change, judge
 from keras_loader_bench.bench.compare.pairs import Pair, differences, unfit
-from keras_loader_bench.bench.plan.case import CEILING, Case
+from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 
@@ -105,8 +105,8 @@ def read_history(runs: Iterable[NamedRun]) -> History:
     ids = dict.fromkeys(
         result.id
         for each in kept
-        for result in each.run.cases
-        if result.case.bench != "memory" and result.case.loader != CEILING
+        for result in each.run.loader_cases
+        if result.case.bench != "memory"
     )
     series = tuple(found for name in ids if (found := _series(name, kept)))
     return History(runs=tuple(kept), left_out=left_out, series=series)

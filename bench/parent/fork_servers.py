@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import IO, Any, Self
 
 from keras_loader_bench.bench.parent.process import Started, start_interpreter
-from keras_loader_bench.loaders.registry import LOADERS
+from keras_loader_bench.loaders.registry import needs_torch_first
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
 IMPORT_TIMEOUT_S = 120.0
@@ -45,9 +45,10 @@ class ForkServers:
         return started or start_interpreter(settings, log, environment)
 
     def _server(self, loader: str, environment: Mapping[str, str]) -> _Server | None:
-        # What is imported before Keras depends on the loader; see `bench.child.framework`.
-        first = loader in LOADERS and "torch" in LOADERS[loader].packages
-        key = (first, *sorted((n, v) for n, v in environment.items() if n not in _IRRELEVANT))
+        key = (
+            needs_torch_first(loader),
+            *sorted((n, v) for n, v in environment.items() if n not in _IRRELEVANT),
+        )
         if key not in self._servers:
             self._servers[key] = _Server.make(loader, environment)
         return self._servers[key]

@@ -41,8 +41,9 @@ class Session:
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
         self.settings = settings
         counts: Counter[str] = Counter()
-        for _, case in passes(cases, processes_of=settings.protocol.processes_of, seed=0):
-            counts[case.bench] += 1
+        for case in cases:
+            skipped = case.missing or case.unsupported
+            counts[case.bench] += 1 if skipped else settings.protocol.processes_of(case.bench)
         self.progress = Progress(counts, settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
         self.source = self._prepare(_largest(settings, cases))
@@ -86,7 +87,8 @@ class Session:
         test measures all cases: the processes of each are spread over the whole run.
         """
         self._measure_all()
-        self._report(self._runs[case], benchmark)
+        self._runs[case].report(benchmark, CLOCK)
+        self._judge(self._runs[case])
 
     def _measure_all(self) -> None:
         if self._measured:
@@ -157,10 +159,6 @@ class Session:
             record=next(known, None),
             start=start_interpreter if unforked else self.servers.start,
         )
-
-    def _report(self, case_run: CaseRun, benchmark: Any) -> None:
-        case_run.report(benchmark, CLOCK)
-        self._judge(case_run)
 
     def _judge(self, case_run: CaseRun) -> None:
         """Let the test of a case end as the case did."""

@@ -64,31 +64,27 @@ def _size_of_round(run: Measurement, child: Child) -> dict[str, int]:
 
     The first process finds them; the others repeat its rounds.
     """
-    known = next((each for each in run.record.rounds if each.samples and each.epochs), None)
-    if known is None or known.samples is None or known.epochs is None:
-        run.progress.step("calibrate")
-        found: dict[str, int] = child.call(
-            "calibrate",
-            seconds=run.protocol.round_seconds,
-            accelerator_seconds=run.protocol.accelerator_round_seconds,
-        )
-        return found
-    size = {"samples": known.samples // known.epochs, "epochs": known.epochs}
-    child.call("warm_up", samples=size["samples"])
-    return size
+    for each in run.record.rounds:
+        if each.samples and each.epochs:
+            size = {"samples": each.samples // each.epochs, "epochs": each.epochs}
+            child.call("warm_up", samples=size["samples"])
+            return size
+    run.progress.step("calibrate")
+    found: dict[str, int] = child.call(
+        "calibrate",
+        seconds=run.protocol.round_seconds,
+        accelerator_seconds=run.protocol.accelerator_round_seconds,
+    )
+    return found
 
 
 def _rounds(run: Measurement, child: Child, card: CardMonitor | None, size: dict[str, int]) -> None:
     first = _first_epoch(run)
     for epoch in range(first, first + run.protocol.rounds):
         measured: dict[str, Any] = {"epoch": epoch}
-        halves = [
-            lambda: _ceiling(child, card, epoch, size),  # noqa: B023  # called in this round
-            lambda: _loader(child, card, epoch, size),  # noqa: B023
-        ]
         # Whoever comes first finds another state of caches and clocks.
-        for half in halves if epoch % 2 else reversed(halves):
-            measured.update(half())
+        for half in (_ceiling, _loader) if epoch % 2 else (_loader, _ceiling):
+            measured.update(half(child, card, epoch, size))
         run.process.rounds.append(Round(**measured))
         rate = measured["samples"] / measured["seconds"]
         run.progress.round(epoch - first + 1, run.protocol.rounds, rate)

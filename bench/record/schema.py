@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord, Round
@@ -229,3 +229,13 @@ class Run:
 
     own_loaders: list[str] = field(default_factory=list)
     """Those of them that this suite wrote to be fast, and so has an interest in."""
+
+    @property
+    def loader_cases(self) -> list[CaseRecord]:
+        """The cases of loaders: all but those of the ceiling."""
+        return [each for each in self.cases if each.case.loader != CEILING]
+
+    @property
+    def ceiling_cases(self) -> list[CaseRecord]:
+        """The ceiling measured as if it were a loader; see `bench.report.resolution`."""
+        return [each for each in self.cases if each.case.loader == CEILING]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any, TypeVar
+from typing import Any
 
 from keras_loader_bench.bench.record.process_record import (
     CardReading,
@@ -15,8 +15,6 @@ from keras_loader_bench.bench.record.process_record import (
 )
 from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.statistics import Estimate, ratios
-
-Number = TypeVar("Number", int, float)
 
 FINE_ROUND_S = 2.0
 """NVML's energy counter moves every 100 ms, and its busy share is that of up to a second: from
@@ -101,7 +99,7 @@ def read_device_use(result: CaseRecord) -> DeviceUse | None:
     def known(figure: str, of: list[CardReading]) -> list[Any]:
         return [value for reading in of if (value := getattr(reading, figure)) is not None]
 
-    def peak(values: Iterable[Number | None]) -> Number | None:
+    def peak(values: Iterable[int | None]) -> int | None:
         return max((value for value in values if value is not None), default=None)
 
     powers, busy, clocks = (known(n, during) for n in ("power_w", "utilization", "sm_clock_hz"))

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord, ErrorRecord, Run
+from keras_loader_bench.bench.record.schema import (
+    INTERRUPTED,
+    SKIPPED,
+    CaseRecord,
+    ErrorRecord,
+    Run,
+)
 from keras_loader_bench.bench.report.audit_result import read_audit
 
 
@@ -75,7 +81,7 @@ def skipped_cases(run: Run) -> list[Skipped]:
 
 def missing_cases(run: Run) -> int:
     """Count the cases known to lack rounds: cut short, or planned and never started."""
-    cut_short = sum(result.outcome == "interrupted" for result in run.cases)
+    cut_short = sum(result.outcome == INTERRUPTED for result in run.cases)
     return cut_short + max(0, run.planned_cases - len(run.cases))
 
 

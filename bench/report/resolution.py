@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from keras_loader_bench.bench.plan.case import CEILING, Case
+from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import read_throughput
@@ -44,8 +44,8 @@ class Resolution:
 def resolutions(run: Run) -> list[Resolution]:
     """Return the resolution of each benchmark and set of options of which there is one."""
     found = []
-    for result in run.cases:
-        figures = read_throughput(result) if result.case.loader == CEILING else None
+    for result in run.ceiling_cases:
+        figures = read_throughput(result)
         if figures is not None and figures.utilization is not None:
             found.append(Resolution(case=result.case, utilization=figures.utilization))
     return sorted(found, key=lambda each: str(each.case))

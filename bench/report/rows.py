@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.plan.options import COMPARED, Options
 from keras_loader_bench.bench.record.schema import (
     DIFFERENT,
@@ -114,10 +113,8 @@ def rows_from_run(run: Run) -> list[Row]:
         together.
     """
     merged: defaultdict[tuple[Any, ...], dict[Any, CaseRecord]] = defaultdict(dict)
-    for result in run.cases:
+    for result in run.loader_cases:
         case = result.case
-        if case.loader == CEILING:
-            continue  # see `bench.report.resolution`
         key = (*(getattr(case, name) for name in (*COMPARED, "loader", "num_workers")),)
         # Each emulated step is a measurement of its own; all of them are one row.
         merged[key][case.bench, case.step_ms, case.step_cpu] = result
