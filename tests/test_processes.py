@@ -9,7 +9,7 @@ from keras_loader_bench.bench.report.rows import rows_from_run
 
 finished = suite.faulty(
     __name__,
-    *("--loaders", "later,numpy,sequence", "--processes", "3", "--rounds", "2"),
+    *("--loaders", "lacking,later,numpy,sequence", "--processes", "3", "--rounds", "2"),
     *("--round-seconds", "0.05", "-k", "feed", "--benchmark-json", "FOLDER/benchmark.json"),
 ).fixture()
 
@@ -35,6 +35,12 @@ def test_passes_follow_each_other(finished):
     passes = [int(line.partition("process ")[2][0]) for line in lines]
     assert passes == sorted(passes)
     assert passes.count(2) == passes.count(3) == len([*GOOD, "ceiling"])
+
+
+def test_a_case_that_is_skipped_counts_once_in_the_progress(finished):
+    """Three processes each of three loaders and of the ceiling; one loader lacks its package."""
+    assert finished.case("lacking").outcome == "skipped"
+    assert "[1/13] " in finished.output
 
 
 def test_every_figure_has_an_interval_of_its_processes(finished):
