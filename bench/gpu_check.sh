@@ -204,9 +204,9 @@ for backend in "${backends[@]}"; do
         --loaders "$audited" --num-workers "$audited_workers"
 done
 for backend in "${backends[@]}"; do
-    suite "feed-$backend" 120 bench/bench_feed.py --keras-backends "$backend" "${rounds[@]}" \
+    suite "feed-$backend" 150 bench/bench_feed.py --keras-backends "$backend" "${rounds[@]}" \
         --batch-sizes "$batch" --samples "$samples" --num-workers "$workers" \
-        --loaders "$peers"
+        --loaders "$peers" -k "sequence or torch-w4 or ceiling"
 done
 suite "bfloat16-$first" 60 bench/bench_train.py --keras-backends "$first" "${rounds[@]}" \
     --batch-sizes "$batch" --samples "$samples" --pixels uint8 --loaders sequence \

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -175,6 +176,30 @@ def test_a_server_that_cannot_start_leaves_the_reason_to_an_interpreter(source, 
     ):
         child.call("import_framework")
     servers.close()
+
+
+@needs_fork
+def test_a_process_that_has_opened_a_device_does_not_become_a_server():
+    script = (
+        "import sys; from keras_loader_bench.bench.child import fork_server as server;"
+        "server.DEVICES = ('/dev/full',); device = open('/dev/full');"
+        "server.import_modules = lambda **names: None;"
+        "sys.argv = ['', sys.argv[1], 'torch', 'sequence']; server.main()"
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ended = subprocess.run(
+            [sys.executable, "-c", script, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=os.environ | {"PYTHONPATH": str(PACKAGE)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        theirs.close()
+        assert ours.recv(1) == b"", "it must not say that it is ready"
+    assert ended.returncode == 1
+    assert "torch opened /dev/full" in ended.stderr
 
 
 @needs_fork

@@ -17,6 +17,7 @@ import os
 import select
 import socket
 import sys
+from pathlib import Path
 
 from keras_loader_bench.bench.child.__main__ import run_case
 from keras_loader_bench.bench.child.framework import import_modules
@@ -24,6 +25,8 @@ from keras_loader_bench.loaders.system.process_tree import end_with_parent, kill
 
 MAX_REQUEST_BYTES = 2**16
 READY: dict[str, object] = {"ready": True}
+DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+"""Files through which a process reaches the driver of an accelerator."""
 
 
 def serve(parent: socket.socket) -> None:
@@ -75,6 +78,15 @@ def _end_of(pid: int, parent: socket.socket) -> int:
         os.close(process)
 
 
+def _open_devices() -> list[str]:
+    """Return the files of accelerators that this process holds open: it cannot be forked then."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the folder itself
+            found.append(str(descriptor.readlink()))
+    return [path for path in found if path.startswith(DEVICES)]
+
+
 def _answer(parent: socket.socket, answer: dict[str, object]) -> None:
     parent.send(json.dumps(answer).encode())
 
@@ -85,6 +97,8 @@ def main() -> None:
     end_with_parent()  # also while it imports
     parent = socket.socket(fileno=int(descriptor))
     import_modules(backend=backend, loader=loader)
+    if devices := _open_devices():
+        sys.exit(f"Importing {backend} opened {', '.join(devices)}: it cannot be forked any more.")
     gc.collect()
     gc.freeze()  # or the first collection of each process would copy every page
     _answer(parent, READY)

@@ -144,11 +144,9 @@ class Session:
 
     def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:
         known = (each for each in self.file.run.cases if planned and each.id == str(case))
-        # Memory begins with a new interpreter, and a process with a driver in it cannot be forked.
-        card = self.file.run.environment.card
+        # Memory begins with a new interpreter.
         unforked = case.bench == "memory" or not SUPPORTED
         unforked |= self.settings.protocol.new_interpreters
-        unforked |= case.device != "cpu" and card is not None and card.reason is None
         return CaseRun(
             case,
             protocol=self.settings.protocol,

@@ -107,7 +107,10 @@ def training(run: Run, address: str) -> str:
             for row in group
             if row.train
         ]
-        texts.append(f"{describe(group[0], shown)}: {cells.enumeration(figures)}")
+        options = describe(group[0], shown)
+        texts.append(
+            f"{options}: {cells.enumeration(figures)}" if options else cells.enumeration(figures)
+        )
     return "; ".join(texts)
 
 
