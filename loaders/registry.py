@@ -71,13 +71,13 @@ def pip_name(package: str) -> str:
     return package.rpartition(":")[2]
 
 
-def needs_torch_first(loader: str) -> bool:
-    """Whether torch must be imported before Keras: before TensorFlow, in a process with both.
+def imports_of(loader: str) -> tuple[str, ...]:
+    """Return the names under which the packages of a loader are imported.
 
     Args:
         loader: any name; one that is not registered needs nothing.
     """
-    return loader in LOADERS and "torch" in LOADERS[loader].packages
+    return tuple(map(import_name, LOADERS[loader].packages)) if loader in LOADERS else ()
 
 
 def missing_package(packages: tuple[str, ...]) -> str | None:

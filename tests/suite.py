@@ -83,8 +83,8 @@ def finish(process: subprocess.Popen, results: Path) -> Finished:
     return Finished(process.returncode, output, read_run(results), results)
 
 
-def run(*options: str, results: Path) -> Finished:
-    return finish(start(*options, results=results), results)
+def run(*options: str, results: Path, **environment: str) -> Finished:
+    return finish(start(*options, results=results, **environment), results)
 
 
 def processes_of(keras_home: Path) -> list[psutil.Process]:

@@ -30,6 +30,14 @@ def test_all_audits_agree(finished):
     assert len(digests) == 1
 
 
+def test_cases_that_need_the_same_audit_share_one(finished):
+    of_loader = {}
+    for case in finished.run.cases:
+        of_loader.setdefault(case.case.loader, set()).add(case.audit.case)
+    assert all(len(audited) == 1 for audited in of_loader.values()), "over three benchmarks"
+    assert set().union(*of_loader.values()) < {case.id for case in finished.run.cases}
+
+
 def test_every_round_has_its_ceiling_and_its_cpu(finished):
     for case in finished.run.cases:
         timed = case.case.bench != "memory"

@@ -1,11 +1,14 @@
 """The models are what they claim to be."""
 
+import os
+import subprocess
 import sys
 from importlib import metadata
 
 import keras
 import numpy as np
 import pytest
+from conftest import PACKAGE
 from registered import CIFAR10
 
 from keras_loader_bench.bench.child import models
@@ -27,6 +30,23 @@ def test_the_cnn_has_its_parameters():
 
 def test_the_models_of_training_cases_are_those_that_can_be_asked_for():
     assert {"null", *CASE_OPTIONS["model"].choices} == set(models.MODELS)
+
+
+@each_backend
+def test_a_seed_fixes_the_weights_and_imports_nothing():
+    script = (
+        "import sys; from keras_loader_bench.bench.child.framework import import_modules, set_seed;"
+        "import_modules(backend=sys.argv[1], loader='sequence'); before = set(sys.modules);"
+        "set_seed(0); assert set(sys.modules) == before;"
+        "import keras; make = lambda: keras.layers.Dense(4);"
+        "layers = [make() for _ in range(2)]; set_seed(0); layers += [make()];"
+        "[layer.build((None, 3)) for layer in layers];"
+        "first, second, again = (layer.get_weights()[0].tolist() for layer in layers);"
+        "assert first == again != second"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    command = [sys.executable, "-c", script, keras.backend.backend()]
+    subprocess.run(command, check=True, env=environment, timeout=120)
 
 
 def test_the_cnn_learns_from_the_synthetic_edition():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from keras_loader_bench.loaders.registry import needs_torch_first
+import importlib
+import random
+
+import numpy as np
+
+from keras_loader_bench.loaders.registry import imports_of
 
 
 def import_modules(*, backend: str, loader: str) -> None:
-    """Import Keras, its backend and what a loader needs before them; no device is touched.
+    """Import Keras, its backend and the packages of a loader; no device is touched.
 
     Args:
         backend: the Keras backend that the process was started for.
@@ -15,8 +20,9 @@ def import_modules(*, backend: str, loader: str) -> None:
     Raises:
         RuntimeError: Keras runs on another backend.
     """
-    if needs_torch_first(loader):
-        import torch  # noqa: F401
+    packages = imports_of(loader)
+    if "torch" in packages:
+        import torch  # noqa: F401  # a process with TensorFlow and torch needs this order
     import keras
 
     if keras.backend.backend() != backend:
@@ -27,7 +33,20 @@ def import_modules(*, backend: str, loader: str) -> None:
     # Whatever the user's keras.json says: it is part of the contract.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
-    import keras_loader_bench.bench.child.models  # noqa: F401  # so that it does not count as the model's memory
+    # So that they do not count as memory of the model or the loader.
+    importlib.import_module("keras_loader_bench.bench.child.models")
+    for package in packages:
+        importlib.import_module(package)
+
+
+def set_seed(seed: int) -> None:
+    """Seed what Keras' initializers and layers draw their own seeds from, and NumPy.
+
+    `keras.utils.set_random_seed` imports TensorFlow on every backend where it is installed, which
+    takes seconds in each process. Orders do not come from here: every loader is given its rows.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # the global generator, for code that uses it
 
 
 def import_framework(*, backend: str, loader: str) -> dict[str, str]:

@@ -47,12 +47,11 @@ class Worker:
 
     def make_model(self) -> None:
         """Make and compile the model, and what its steps wait for."""
-        import keras
-
         from keras_loader_bench.bench.child.emulated_step import emulated_step
+        from keras_loader_bench.bench.child.framework import set_seed
         from keras_loader_bench.bench.child.models import Samples, make_model
 
-        keras.utils.set_random_seed(self._seed)
+        set_seed(self._seed)
         samples = Samples.of(self._source, self._case.pixels)
         case = self._case
         names = ("precision", "jit_compile", "steps_per_execution")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import IO, Any, Self
 
 from keras_loader_bench.bench.parent.process import Started, start_interpreter
-from keras_loader_bench.loaders.registry import needs_torch_first
+from keras_loader_bench.loaders.registry import imports_of
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
 IMPORT_TIMEOUT_S = 120.0
@@ -46,7 +46,7 @@ class ForkServers:
 
     def _server(self, loader: str, environment: Mapping[str, str]) -> _Server | None:
         key = (
-            needs_torch_first(loader),
+            frozenset(imports_of(loader)) - {environment["KERAS_BACKEND"]},
             *sorted((n, v) for n, v in environment.items() if n not in _IRRELEVANT),
         )
         if key not in self._servers:

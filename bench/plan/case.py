@@ -54,6 +54,11 @@ class Case(CaseOptions):
         return None
 
     @property
+    def audited(self) -> tuple[object, ...]:
+        """What its audit depends on: cases of which this is the same need one between them."""
+        return tuple(getattr(self, name) for name, each in CASE_OPTIONS.items() if each.audited)
+
+    @property
     def without_samples(self) -> str:
         """The id without the number of samples."""
         parts = [self.bench]

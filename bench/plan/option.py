@@ -48,6 +48,9 @@ class Option:
     always_in_id: bool = False
     """Whether ids contain the default as well."""
 
+    audited: bool = True
+    """Whether an audit may depend on it: it does not where the models of audits have none of it."""
+
     since: int = 1
     """The schema of `run.json` that introduced it; older files have the default."""
 

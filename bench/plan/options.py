@@ -99,6 +99,7 @@ class Options:
     precision: Precision = option(
         "float32",
         since=4,
+        audited=False,
         flag="--precision",
         metavar="POLICIES",
         help=f"Comma-separated: {', '.join(get_args(Precision))} (default: float32).",
@@ -142,6 +143,7 @@ class Options:
     page_cache: PageCache = option(
         "warm",
         since=5,
+        audited=False,
         flag="--page-cache",
         metavar="STATES",
         help=f"Comma-separated: {', '.join(get_args(PageCache))} (default: warm). cold drops the "
@@ -158,6 +160,7 @@ class Options:
     model: Model = option(
         "cnn",
         since=6,
+        audited=False,
         flag="--models",
         metavar="NAMES",
         help=f"Comma-separated: {', '.join(get_args(Model))} (default: cnn): what training cases "
@@ -190,6 +193,7 @@ class CaseOptions(Options):
 
     step_ms: float | None = option(
         since=4,
+        audited=False,
         flag="--step-ms",
         metavar="TIMES",
         help="Comma-separated milliseconds, such as 0.5,1,2,5,10: also measure every loader with "
@@ -204,6 +208,7 @@ class CaseOptions(Options):
     step_cpu: bool = option(
         False,
         since=4,
+        audited=False,
         flag="--step-cpu",
         metavar="",
         help="Emulated steps keep one core busy instead of sleeping.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-METHOD = 2
+METHOD = 3
 """Raised whenever ceiling, models, protocol or audit change so that figures before and after must
 not be compared. Runs that do not record it have 0."""
 

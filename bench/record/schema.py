@@ -52,6 +52,9 @@ class AuditRecord:
 
     samples: int | None = None
     first_difference: str | None = None
+    case: str | None = None
+    """The id of the case in whose process it ran, another one where both need the same audit;
+    `None` in older files, where every case had one of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_loader_bench.loaders.contract import Loader, one_hot, scale_pixels
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 from keras_loader_bench.loaders.sequence_loader import SequenceLoader
 
@@ -103,3 +104,16 @@ class SwapsLoader(SequenceLoader):
         swapped = rows.copy()
         swapped[:2] = rows[1::-1]
         return {"x": LazySequence(self.source, swapped, batch_size=self.options.batch_size)}
+
+
+class PlainLoader(Loader):
+    """What people write: both arrays are made once, and `fit(x, y)` takes them in any order."""
+
+    def __init__(self, source, options):
+        super().__init__(source, options)
+        self.x = scale_pixels(source.images)
+        self.y = one_hot(source.labels, source.num_classes)
+
+    def fit_args(self, rows):
+        size = self.options.batch_size
+        return {"x": self.x[: len(rows)], "y": self.y[: len(rows)], "batch_size": size}

@@ -19,6 +19,7 @@ LOADERS["spawns"] = LoaderEntry(
 )
 LOADERS["broken"] = LoaderEntry("faulty_loaders_that_cannot_be_imported:Loader")
 LOADERS["lacking"] = LoaderEntry("faulty_loaders:NeverMade", packages=("no_such_package",))
+LOADERS["plain"] = LoaderEntry("faulty_loaders:PlainLoader")
 LOADERS["known"] = LoaderEntry(
     "faulty_loaders:SwapsLoader",
     known_failure=KnownFailure(
