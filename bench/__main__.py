@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from pathlib import Path
+
+from keras_loader_bench.bench.closed_pipe import exit_status
 
 COMMANDS = {
     "run": "measure loaders: `pytest bench/ --benchmark-only`, from any folder; options as there",
@@ -42,14 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no command `{command}`.\n\n{_usage()}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"keras_loader_bench.{_MODULES[command]}.__main__")
-    try:
-        status: int = module.main(rest)
-        sys.stdout.flush()
-    except BrokenPipeError:  # of `| head`, which has read enough
-        # What is left must not be written when Python ends either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return status
+    return exit_status(lambda: module.main(rest))
 
 
 def _usage() -> str:

@@ -45,6 +45,9 @@ class Estimate:
     by_pass: Mapping[int, float] = field(default_factory=dict)
     """Number of a pass -> the median of its process; empty where there was one process only."""
 
+    resolution: float = 0.0
+    """What noise alone did to such a figure in its run: ratios nearer to 1 are not told apart."""
+
     @classmethod
     def from_processes(cls, processes: Mapping[int, Sequence[float]]) -> Self | None:
         """Estimate a figure from the rounds of several processes.
@@ -135,7 +138,7 @@ class Estimate:
         """
         if found := self._log_ratio(other):
             mean, half = found
-            return abs(mean) > half
+            return abs(mean) > max(half, math.log1p(max(self.resolution, other.resolution)))
         if self.low is None or self.high is None or other.low is None or other.high is None:
             return False
         return self.low > other.high or other.low > self.high
@@ -156,7 +159,7 @@ class Estimate:
         A fraction of the lower figure; `None` without intervals, or where none would be enough.
         """
         if found := self._log_ratio(other):
-            return math.exp(found[1]) - 1
+            return max(math.expm1(found[1]), self.resolution, other.resolution)
         halves = [each.half_width for each in (self, other) if each.half_width is not None]
         if len(halves) < 2:
             return None
@@ -165,13 +168,17 @@ class Estimate:
         return (1 + h) / (1 - g) - 1 if g < 1 else None
 
     def complement(self) -> Estimate:
-        """Return the estimate of `1 - value`: data stall from accelerator utilization."""
+        """Return the estimate of `1 - value`, at least 0: data stall from AU."""
+
+        def of(value: float) -> float:
+            return max(0.0, 1 - value)
+
         return Estimate(
-            median=1 - self.median,
-            low=None if self.high is None else 1 - self.high,
-            high=None if self.low is None else 1 - self.low,
+            median=of(self.median),
+            low=None if self.high is None else of(self.high),
+            high=None if self.low is None else of(self.low),
             n=self.n,
-            by_pass={number: 1 - value for number, value in self.by_pass.items()},
+            by_pass={number: of(value) for number, value in self.by_pass.items()},
         )
 
 
@@ -230,8 +237,7 @@ def smallest_ranked_difference(estimates: Iterable[Estimate]) -> float | None:
         estimates: of one figure.
 
     Returns:
-        A fraction of the lower figure; `None` if there are no two with intervals, or some two for
-        which no difference would be enough.
+        A fraction of the lower figure; `None` if no two have intervals, or for some two none is.
     """
     known = [each for each in estimates if each.low is not None]
     found = [one.smallest_ranked_difference(other) for one, other in combinations(known, 2)]

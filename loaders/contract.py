@@ -1,6 +1,6 @@
 """The contract between a loader and its users.
 
-Owns: what a batch is, which options every loader takes, and the obligations of a loader.
+It says what a batch is, which options every loader takes, and what a loader must do.
 """
 
 from __future__ import annotations

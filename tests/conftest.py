@@ -8,8 +8,10 @@ import contextlib
 import gc
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 # Before anything imports Keras.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -20,9 +22,11 @@ with contextlib.suppress(ModuleNotFoundError):
     import torch  # noqa: F401
 
 import numpy as np
+import parallel
 import pytest
 from asking import Asking
 
+from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders import ImageSource
 from keras_loader_bench.loaders.sources.cache import write_source
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
@@ -42,6 +46,39 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 INVENTED_RUN = TESTS / "data" / "invented_run"
+
+
+class _Names:
+    """A group of options that keeps their names alone."""
+
+    def __init__(self):
+        self.options = []
+
+    def addoption(self, *names, **about):
+        self.options.append(SimpleNamespace(names=lambda: names))
+
+
+def pytest_addoption():
+    """Say where the options of the suite belong, if they come without its folder."""
+    given = [argument.partition("=")[0] for argument in sys.argv[1:]]
+    if any("bench" in Path(argument.partition("::")[0]).parts for argument in given):
+        return
+    if wrong := [name for name in given if name in add_options(_Names())]:
+        raise pytest.UsageError(
+            f"`{wrong[0]}` is an option of the benchmarks: `pytest bench/ --benchmark-only "
+            f"{wrong[0]}` has it."
+        )
+
+
+def pytest_collection_modifyitems(items):
+    if parallel.SIDE_BY_SIDE:
+        parallel.group(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    with parallel.turn(alone=item.get_closest_marker("measures") is not None):
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="module")

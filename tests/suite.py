@@ -18,6 +18,7 @@ from typing import ClassVar
 import psutil
 import pytest
 from conftest import PACKAGE, PROJECT, TESTS
+from parallel import SIDE_BY_SIDE
 
 from keras_loader_bench.bench.record.reader import read_run
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
@@ -142,6 +143,8 @@ class Job:
                 pytest.skip(self.reason)
             if self.result is None:
                 modules = {item.module.__name__ for item in request.session.items}
+                if SIDE_BY_SIDE:  # other processes run the other modules
+                    modules = {request.module.__name__}
                 run_jobs([job for job in Job.every if modules & job.modules], tmp_path_factory)
             assert self.result
             return self.result.result()

@@ -27,16 +27,17 @@ PREFIX = "keras_loader_bench."
 MAY_IMPORT = {
     "statistics": set(),
     "slope": {"statistics"},
+    "closed_pipe": set(),
     "plan": {"loaders"},
     "record": {"plan", "loaders"},
     "sensors": {"plan", "record", "loaders"},
     "child": {"plan", "sensors", "loaders"},
     "parent": {"plan", "record", "sensors", "slope", "statistics", "loaders"},
-    "report": {"plan", "record", "slope", "statistics"},
-    "compare": {"record", "report", "statistics"},
-    "history": {"plan", "record", "report", "compare", "statistics"},
+    "report": {"plan", "record", "slope", "statistics", "closed_pipe"},
+    "compare": {"plan", "record", "report", "statistics", "closed_pipe"},
+    "history": {"plan", "record", "report", "compare", "statistics", "closed_pipe"},
     "conftest": {"plan", "parent", "report", "loaders"},
-    "__main__": {"report", "compare", "history", "loaders"},
+    "__main__": {"report", "compare", "history", "closed_pipe", "loaders"},
 }
 """Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
 
@@ -128,6 +129,17 @@ def test_there_is_no_circle_of_imports():
 def test_only_child_and_loaders_import_frameworks(path):
     if part_of(name_of(path)) not in {"child", "loaders"}:
         assert not {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
+
+
+@every_module
+def test_a_file_does_not_know_what_it_says_it_must_not_know(path):
+    """A file that must not know how rows are ordered, or any framework, says so at its top."""
+    said = (ast.get_docstring(tree_of(path)) or "").partition("Must not know:")[2]
+    used = set(imports(path, lazy=True))
+    if "how rows are ordered" in said:
+        assert not {name for name in used if name.startswith("loaders.order")}
+    if "framework" in said:
+        assert not {name.split(".")[0] for name in used} & FRAMEWORKS
 
 
 @every_module

@@ -70,10 +70,12 @@ def test_an_unknown_command_is_refused_with_a_list(foreign):
     assert command(foreign).stdout == command(foreign, "--help").stdout
 
 
-def test_a_reader_that_has_read_enough_gets_no_traceback(foreign):
+@pytest.mark.parametrize("module", [["bench", "compare"], ["bench.compare"]])
+def test_a_reader_that_has_read_enough_gets_no_traceback(foreign, module):
     """Such as `head`, which closes the pipe."""
+    name, *rest = module
     with subprocess.Popen(
-        [sys.executable, "-m", "keras_loader_bench.bench", "compare", *[str(INVENTED_RUN)] * 2],
+        [sys.executable, "-m", f"keras_loader_bench.{name}", *rest, *[str(INVENTED_RUN)] * 2],
         cwd=foreign,
         env={**os.environ, "PYTHONPATH": str(PACKAGE)},
         stdout=subprocess.PIPE,

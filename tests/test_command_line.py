@@ -180,6 +180,18 @@ def test_a_dry_run_that_is_to_be_saved_lists_its_cases(pytest_bench):
         assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_an_option_of_the_benchmarks_without_their_folder_is_explained():
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quick"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "`--quick` is an option of the benchmarks: `pytest bench/" in done.stderr
+
+
 def test_tests_of_other_folders_are_collected_beside_the_benchmarks(asking, tmp_path):
     test = tmp_path / "test_other.py"
     test.write_text("def test_other(): pass\n")
@@ -241,7 +253,7 @@ def test_the_backend_is_the_one_that_keras_is_set_to(keras_home, monkeypatch):
 
 def test_the_readmes_test_command_runs_the_tests(pytestconfig):
     """All but the long ones: no folder is named, so pytest takes `testpaths`."""
-    assert suite.readme_arguments("the tests") == []
+    assert suite.readme_arguments("the tests") == ["-n", "2", "--dist", "loadgroup"]
     assert pytestconfig.rootpath == PROJECT
     assert pytestconfig.getini("testpaths") == [TESTS.name]
     assert pytestconfig.getini("addopts")[-2:] == ["-m", "not long"]

@@ -152,6 +152,25 @@ def test_an_object_in_dev_shm_counts_whether_it_is_mapped_or_not():
     assert removed["shmem"] == pytest.approx(-SIZE, abs=WITHIN)
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
+def test_an_object_of_another_program_is_not_counted():
+    ours, theirs = (f"/dev/shm/keras-loader-bench-test-{os.getpid()}-{i}" for i in range(2))
+    with doing(f"f = open({ours!r}, 'wb'); f.write(bytes(64 << 20))") as (process, go_on):
+        sampler = MemorySampler(process.pid)
+        before = split_of(sampler)["dev_shm"]
+        try:
+            with Path(theirs).open("wb") as file:
+                file.write(bytes(SIZE))
+                file.flush()
+                assert split_of(sampler)["dev_shm"] == before
+                go_on()
+                assert split_of(sampler)["dev_shm"] - before == pytest.approx(SIZE, abs=WITHIN)
+            assert split_of(sampler)["dev_shm"] - before == pytest.approx(SIZE, abs=WITHIN)
+        finally:
+            for name in (ours, theirs):
+                Path(name).unlink(missing_ok=True)
+
+
 def memory_of_tree(pid):
     return sum((read_pss(member.pid) for member in members(pid)), MemorySplit())
 

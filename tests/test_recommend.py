@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from keras_loader_bench.bench.report.figures import Throughput
@@ -126,6 +128,16 @@ def test_a_loader_that_is_faster_than_its_ceiling_is_no_ground_for_an_answer():
     answer, remedy = recommendation_text(found)
     assert "no loader can be recommended: `a` has an AU of 1.12, above the ceiling.**" in answer
     assert "quiet machine" in remedy
+
+
+def test_rounds_on_a_busy_machine_recommend_nothing():
+    quiet, busy = case(0.9), replace(case(0.8), others=0.3)
+    found = chosen(row("a", train=quiet), row("b", train=busy))
+    assert found.row is None
+    answer, _ = recommendation_text(found)
+    assert "no loader can be recommended: other processes used up to 30% of the cores" in answer
+    assert "during the rounds of `b`.**" in answer
+    assert chosen(row("a", train=quiet), row("b", train=replace(busy, others=0.05))).row
 
 
 def test_the_package_of_the_backend_is_no_further_dependency():

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.audit_section import audit_blocks, audit_summary
+from keras_loader_bench.bench.report.audit_section import (
+    audit_blocks,
+    audit_summary,
+    what_identical_means,
+)
 from keras_loader_bench.bench.report.endings import endings
+from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 
 
@@ -24,6 +29,18 @@ def test_an_audit_without_failures_takes_one_line(run):
     passes = "fit, epoch 1; fit, epoch 2; evaluate; predict"
     line = f"All 7 audited rows are identical to the reference in every pass: {passes}."
     assert (audit_summary(rows), audit_blocks(rows)) == ([line], [])
+
+
+def test_identical_says_what_was_compared(run):
+    rows = rows_from_run(parse_run(run))
+    assert what_identical_means(rows) == "", "older audits took no fingerprint"
+    result = next(r for r in run["cases"] if r["outcome"] == "ok")
+    whole = {"name": "whole", "verdict": "identical", "compared": "fingerprint"}
+    counts = {"expected_batches": 782, "batches": 782, "samples": 50, "expected_samples": 50}
+    result["audit"]["passes"].append(whole | counts)
+    said = what_identical_means(rows_from_run(parse_run(run)))
+    assert "every batch of an epoch by fingerprint, the first 65 of each other pass" in said
+    assert said in report_markdown(parse_run(run), rows_from_run(parse_run(run)), [], plots=[])
 
 
 def test_rows_that_fail_in_the_same_way_are_told_once(run):

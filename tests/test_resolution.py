@@ -1,5 +1,7 @@
 """The ceiling is measured as if it were a loader; what it shows is what noise alone does."""
 
+from dataclasses import replace
+
 import pytest
 import suite
 from made_runs import raw_run
@@ -53,6 +55,18 @@ def test_a_ceiling_that_is_not_itself_is_warned_of():
 def test_two_processes_have_no_resolution():
     (found,) = resolutions(a_run(0.9, 1.1))
     assert (found.reach, found.sound) == (None, True)
+
+
+def test_rows_know_the_resolution_of_their_run():
+    case = {"bench": "feed", "loader": "sequence"} | OPTIONS
+    run = a_run(0.98, 1.0, 1.03)
+    loader = {"id": str(Case(**case)), "case": case, "outcome": "ok"}
+    rounds = [{"samples": 1000, "seconds": 1.0, "ceiling_seconds": 0.5}]
+    processes = [{"number": n, "rounds": rounds} for n in (1, 2, 3)]
+    other = parse_run(raw_run([loader | {"processes": processes}], schema=SCHEMA)).cases[0]
+    (row,) = rows_from_run(replace(run, cases=[*run.cases, other]))
+    (found,) = resolutions(run)
+    assert row.feed.utilization.resolution == found.reach > 0
 
 
 def test_the_ceiling_is_no_row_and_is_compared_with_nothing():

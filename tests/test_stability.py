@@ -68,11 +68,19 @@ def test_a_quiet_run_has_no_warning():
             "The hypervisor took up to",
             "another time",
         ),
+        (
+            a_run([a_round(1 + 0.01 * (n % 3), ceiling_seconds=1.2) for n in range(15)]),
+            "The ceiling was beaten beyond doubt in 1 case",
+            "on a quiet machine",
+        ),
         (a_run(environment={"cpu_quota_cores": 1.5}), "cores to 1.5", "whole cores"),
         (a_run(swapped_bytes=2**24), "16 MiB were swapped", "Free some memory"),
         (a_run(environment={"swap_used_bytes": 2**30}), "1,024 MiB of swap", "Free some memory"),
     ],
-    ids=["few", "alone", "spread", "drift", "load", "others", "stolen", "quota", "swapped", "swap"],
+    ids=[
+        *("few", "alone", "spread", "drift", "load", "others", "stolen", "beaten", "quota"),
+        *("swapped", "swap"),
+    ],
 )
 def test_each_disturbance_is_told_with_what_to_do(run, what, remedy):
     found = [text for text in warnings_of(run) if what in text]

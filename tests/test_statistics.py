@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,23 @@ def test_the_complement_turns_the_interval_around():
     stall = make(0.75, 0.5, 0.875).complement()
     assert stall == make(0.25, 0.125, 0.5)
     assert make(0.75).complement() == make(0.25)
+
+
+def test_a_model_waits_for_no_less_than_no_time():
+    stall = make(1.1, 0.9, 1.3).complement()
+    assert (stall.median, stall.low) == (0, 0)
+    assert stall.high == pytest.approx(0.1)
+
+
+def test_what_is_finer_than_the_resolution_is_not_told_apart():
+    one = Estimate.from_processes({1: [1.00], 2: [1.01], 3: [1.02]})
+    other = Estimate.from_processes({1: [1.10], 2: [1.11], 3: [1.12]})
+    assert one.apart_from(other)
+    coarse = replace(other, resolution=0.15)
+    assert not one.apart_from(coarse)
+    assert not coarse.apart_from(one)
+    assert one.smallest_ranked_difference(coarse) == pytest.approx(0.15)
+    assert one.apart_from(replace(other, resolution=0.05))
 
 
 def test_rounds_of_which_only_a_part_was_recorded_are_left_out():

@@ -1,7 +1,7 @@
 """Audits a registered loader under the conditions of its timed rounds.
 
-Owns: the reference, computed from the source with NumPy alone. It shares no code with the loaders
-on purpose.
+The reference is computed from the source with NumPy alone. It shares no code with the loaders, so
+that a fault of theirs cannot be in both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The models that rounds fit, and the call of `fit`. For the process of a case only.
 
 A new model is one function here, one line in `MODELS`, and its name in `bench.plan.options`.
-Must not know: any particular loader.
 """
 
 from __future__ import annotations

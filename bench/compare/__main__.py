@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_loader_bench.bench.closed_pipe import exit_status
 from keras_loader_bench.bench.compare.change import Change, judge, slower_by, unjudged
 from keras_loader_bench.bench.compare.compare_markdown import comparison_markdown
 from keras_loader_bench.bench.compare.compare_plot import ratio_figure
 from keras_loader_bench.bench.compare.pairs import pair_cases
+from keras_loader_bench.bench.compare.self_test_markdown import self_test_markdown
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.github_summary import append_step_summary
@@ -30,22 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 if `--fail-if` found a slower case; 2 if a run cannot be read or a
         file cannot be written; 3 if `--fail-if` found none, but could not judge every case.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.self_test != (options.after is None):
+        parser.error("give two runs to compare, or one with --self-test")
     try:
+        if options.self_test:
+            text = self_test_markdown(read_run(options.before), options.before.name)
+            _deliver(text, options, [])
+            return 0
         before, after = read_run(options.before), read_run(options.after)
         pairs = pair_cases(before, after)
         changes = [judge(pair) for pair in pairs.pairs]
         text = comparison_markdown(
             pairs, changes, before=options.before.name, after=options.after.name
         )
-        print(text, end="")
-        append_step_summary(text, os.environ)
-        for path in options.output:
-            written = _page(text, changes) if path.suffix == ".html" else text
-            path.write_text(written, encoding="utf-8", newline="\n")
+        _deliver(text, options, changes)
     except BrokenPipeError:
         raise  # the reader of standard output has gone
-    except (RunFileError, OSError) as error:
+    except (RunFileError, OSError, ValueError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     if options.fail_if is None:
@@ -61,13 +66,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 3 if open_cases and not options.allow_unjudged else 0
 
 
+def _deliver(text: str, options: argparse.Namespace, changes: Sequence[Change]) -> None:
+    """Print a text, and write it to the files that were asked for."""
+    print(text, end="")
+    append_step_summary(text, os.environ)
+    for path in options.output:
+        written = _page(text, changes) if path.suffix == ".html" else text
+        path.write_text(written, encoding="utf-8", newline="\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-loader-bench compare",
         description="Compare two runs case by case, with intervals and verdicts.",
     )
     parser.add_argument("before", type=Path, help="folder of the first run, e.g. results/<run>")
-    parser.add_argument("after", type=Path, help="folder of the second run")
+    parser.add_argument("after", type=Path, nargs="?", help="folder of the second run")
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="compare one run, measured with many processes per case (`--processes 30`), with "
+        "itself: how often is the same code called different on this machine?",
+    )
     parser.add_argument(
         "--fail-if",
         type=_slower,
@@ -122,4 +142,4 @@ def _slower(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

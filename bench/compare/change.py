@@ -55,8 +55,13 @@ class Change:
 
     @property
     def decided_by_cpu(self) -> bool:
-        """Whether the clock cannot tell, and CPU seconds can."""
-        return self.verdict == NO_CLEAR_DIFFERENCE and self.cpu is not None and self.cpu.apart
+        """Whether the clock cannot tell, and CPU seconds can.
+
+        Those of single processes cannot: the rounds of each agree, and processes differ.
+        """
+        if self.verdict != NO_CLEAR_DIFFERENCE or self.cpu is None or self.cpu.above is None:
+            return False
+        return self.cpu.apart
 
 
 def judge(pair: Pair) -> Change:

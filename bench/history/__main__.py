@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_loader_bench.bench.closed_pipe import exit_status
 from keras_loader_bench.bench.history.history_markdown import CAPTION, history_markdown
 from keras_loader_bench.bench.history.history_plot import history_figure
 from keras_loader_bench.bench.history.series import NamedRun, read_history
@@ -64,4 +65,4 @@ def _runs(paths: Sequence[Path]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

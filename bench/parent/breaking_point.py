@@ -31,8 +31,12 @@ class Trial:
 
     @classmethod
     def from_record(cls, record: CaseRecord) -> Self | None:
-        """Return the trial of a memory record; `None` if it shows no limit."""
-        if record.outcome != "ok" and not record.died_of_budget:
+        """Return the trial of a memory record; `None` if it shows no limit.
+
+        A process that crashes or hangs under its budget counts as one that did not survive: that is
+        where to go on, below it. The limit that reports state is between proven sizes.
+        """
+        if record.outcome != "ok" and not record.died_under_budget:
             return None
         return cls(
             samples=record.case.samples,

@@ -21,7 +21,7 @@ def sample_memory(run: Measurement, child: Child) -> None:
         child: the process of the case, which has done nothing yet.
 
     Raises:
-        CaseError: it failed, or it died; see `bench.record.schema.DEATHS`.
+        CaseError: it failed, or it died of its budget; see `bench.record.schema.DEATHS`.
     """
     budget_bytes = run.protocol.memory_budget_bytes
     try:

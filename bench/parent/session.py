@@ -119,9 +119,10 @@ class Session:
             while size := next_size(trials, budget_bytes=budget_bytes, least=least):
                 case_run = self._case_run(replace(cases[0], samples=size), planned=False)
                 case_run.measure_process(1)
-                self._judge(case_run)
                 trial = Trial.from_record(case_run.record)
-                assert trial is not None, "any other outcome has failed the test"
+                if trial is None:
+                    self._judge(case_run)
+                    raise AssertionError(f"The probe ended as `{case_run.record.outcome}`.")
                 trials.append(trial)
 
         benchmark.pedantic(probe, rounds=1)

@@ -25,15 +25,17 @@ IDENTICAL = "identical"
 DIFFERENT = "different"
 """Verdict where batches differ and nothing says how: files of schema 1 know no more."""
 
-
 INTERRUPTED = "interrupted"
 """Outcome of a case that has not ended."""
 
 SKIPPED = "skipped"
 """Outcome of a case that could not be tried, because a package is missing. Not a failure."""
 
-DEATHS = ("refused", "over_budget", "crashed", "timeout")
-"""Outcomes by which a case dies of its budget, where it had one."""
+DEATHS = ("refused", "over_budget")
+"""Outcomes that prove that a budget was too small: a refused allocation, or the watchdog."""
+
+UNEXPLAINED = ("crashed", "timeout")
+"""Outcomes that may come of a refused allocation, or of anything else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +124,17 @@ class CaseRecord:
 
     @property
     def died_of_budget(self) -> bool:
-        """Whether it died while it had a memory budget: a result, and no failure."""
-        return self.outcome in DEATHS and self.memory is not None and bool(self.memory.enforcement)
+        """Whether it died of its memory budget, which is a result and no failure."""
+        return self.outcome in DEATHS and self._had_budget
+
+    @property
+    def died_under_budget(self) -> bool:
+        """Whether it died while it had a memory budget, proven of it or not."""
+        return self.outcome in (*DEATHS, *UNEXPLAINED) and self._had_budget
+
+    @property
+    def _had_budget(self) -> bool:
+        return self.memory is not None and bool(self.memory.enforcement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +209,11 @@ class Environment:
     """Before the run."""
 
     backends: dict[str, BackendRecord] = field(default_factory=dict)
+
+    @property
+    def cores_in_all(self) -> int | None:
+        """Those of the whole machine, as far as they are known."""
+        return self.machine_cores or self.cores
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,6 @@
 
 Holds nothing derived: reports compute medians, ratios and footprints from it. So a killed run
 keeps what it measured, and a report can be made again years later.
-Must not know: how anything is measured or shown.
 """
 
 from __future__ import annotations

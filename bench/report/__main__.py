@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_loader_bench.bench.closed_pipe import exit_status
 from keras_loader_bench.bench.report import RunFileError, write_report
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.markers import MarkerError, refresh
@@ -66,4 +67,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

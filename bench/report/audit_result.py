@@ -1,7 +1,4 @@
-"""Reads the audit of a case: its verdict, its passes, and whether a failure was expected.
-
-Owns: when batches count as identical, and a verdict in a few words.
-"""
+"""Reads the audit of a case: its verdict, its passes, and whether a failure was expected."""
 
 from __future__ import annotations
 

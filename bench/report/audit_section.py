@@ -80,19 +80,40 @@ def audit_summary(rows: Sequence[Row]) -> list[Markdown]:
     return [Markdown(sentence) for sentence in sentences]
 
 
+def what_identical_means(rows: Sequence[Row]) -> Markdown:
+    """Return what was compared where a table says that batches are identical; empty if nothing."""
+    whole, first = _compared([row for row in rows if row.identical])
+    if not whole:
+        return Markdown("")
+    return Markdown(
+        "*Identical* to batches that NumPy computes: every batch of an epoch by fingerprint, the "
+        f"first {first} of each other pass byte for byte ([audit](#audit))."
+    )
+
+
 def _coverage(rows: Sequence[Row]) -> list[str]:
     """Return how many batches of these rows were compared, and how."""
+    whole, first = _compared(rows)
+    if not whole:
+        return []
+    return [
+        f"Every batch of an epoch ({whole}) was compared by a fingerprint that the compiled step "
+        f"computes, and the first {first} batches of each other pass byte for byte."
+    ]
+
+
+def _compared(rows: Sequence[Row]) -> tuple[str, str]:
+    """Return how many batches were compared by fingerprint, and how many byte for byte.
+
+    The first is empty where no fingerprint was compared, as in older runs.
+    """
     found: dict[str, set[int]] = {}
     for row in rows:
         for each in row.passes:
             found.setdefault(each.compared, set()).add(each.expected_batches)
     if "fingerprint" not in found:
-        return []
-    whole, first = _span(found["fingerprint"]), _span(found.get("bytes", {0}))
-    return [
-        f"Every batch of an epoch ({whole}) was compared by a fingerprint that the compiled step "
-        f"computes, and the first {first} batches of each other pass byte for byte."
-    ]
+        return "", ""
+    return _span(found["fingerprint"]), _span(found.get("bytes", {0}))
 
 
 def _span(counts: Collection[int]) -> str:

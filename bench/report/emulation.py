@@ -1,7 +1,4 @@
-"""Finds the shortest emulated step that each loader keeps busy.
-
-Owns: the threshold, and which rows belong to one comparison.
-"""
+"""Finds the shortest emulated step that each loader keeps busy."""
 
 from __future__ import annotations
 

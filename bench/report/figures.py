@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.record.process_record import Round
 from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report.device_figures import DeviceUse, read_device_use
 from keras_loader_bench.bench.report.endings import case_outcome, case_signal
+from keras_loader_bench.bench.report.machine_load import used_by_others
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
 
@@ -47,12 +48,15 @@ class Throughput:
     resident_before: Estimate | None = None
     """Share of the source's pages that were in memory when a round began, from 0 to 1."""
 
+    others: float = 0.0
+    """Share of the cores that other processes used during the rounds; 0 where that is unknown."""
+
     device_use: DeviceUse | None = None
     """The accelerator's part; `None` on a CPU."""
 
     @property
     def data_stall(self) -> Estimate | None:
-        """Fraction of the time in which the model waits for data: 1 - AU."""
+        """Fraction of the time in which the model waits for data: 1 - AU, at least 0."""
         return self.utilization and self.utilization.complement()
 
 
@@ -69,8 +73,16 @@ class EmulatedFigures:
     case: Throughput
 
 
-def read_throughput(result: CaseRecord | None) -> Throughput | None:
-    """Return the figures of a feed or training case; `None` if it was not run."""
+def read_throughput(
+    result: CaseRecord | None, *, resolution: float = 0, cores: int | None = None
+) -> Throughput | None:
+    """Return the figures of a feed or training case; `None` if it was not run.
+
+    Args:
+        result: the case.
+        resolution: of its AU, see `Estimate.resolution`.
+        cores: of the machine; `None`: unknown.
+    """
     if result is None:
         return None
     figures = {each.number: round_figures(result.case, each.rounds) for each in result.processes}
@@ -85,17 +97,19 @@ def read_throughput(result: CaseRecord | None) -> Throughput | None:
         process.number: [r.resident_before for r in process.rounds if r.resident_before is not None]
         for process in result.processes
     }
+    utilization = estimate("utilization")
     return Throughput(
         outcome=case_outcome(result),
         signal=case_signal(result),
         rate=estimate("rate"),
-        utilization=estimate("utilization"),
+        utilization=utilization and replace(utilization, resolution=resolution),
         rates=tuple(rate for each in figures.values() for rate in each["rate"]),
         utilizations=tuple(au for each in figures.values() for au in each["utilization"]),
         cpu_s_per_1000_samples=estimate("cpu"),
         time_to_first_batch_s=listed("time_to_first_batch_s"),
         epoch_boundary_s=listed("epoch_boundary_s"),
         resident_before=Estimate.from_processes(resident),
+        others=used_by_others(result, cores),
         device_use=read_device_use(result),
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from keras_loader_bench.bench.record.schema import DEATHS
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.ranking import (
     CASES,
     CaseOf,
@@ -103,8 +104,10 @@ def _recommend(group: Sequence[Row], bench: str, case: CaseOf) -> Recommendation
     top = max(fit, key=lambda row: utilizations[row.label].median)
     tied = [row for row in fit if row is top or not apart(fit, case, top.label, row.label)]
     au = utilizations[top.label].median
+    doubt = _busy(fit, case)
     if au > IMPOSSIBLE_UTILIZATION:
         doubt = f"{cells.code(top.label)} has an AU of {cells.fraction(au)}, above the ceiling"
+    if doubt:
         return Recommendation(
             rows=tuple(group), row=None, bench=bench, excluded=excluded, doubt=doubt
         )
@@ -144,6 +147,17 @@ def _unfit(row: Row, bench: str, case: CaseOf) -> str | None:
         count = len(rate_.by_pass) or 1 if rate_ else 0
         return f"{count} process{'' if count == 1 else 'es'}, {MIN_PROCESSES} needed"
     return None
+
+
+def _busy(rows: Sequence[Row], case: CaseOf) -> str | None:
+    """Return why rows that were measured on a busy machine tell nothing; `None` if it was quiet."""
+    shares = {row.label: measured.others for row in rows if (measured := case(row))}
+    busy = [label for label, share in shares.items() if share > BUSY]
+    if not busy:
+        return None
+    most = max(shares.values())
+    names = cells.enumeration([cells.code(label) for label in busy])
+    return f"other processes used up to {most:.0%} of the cores during the rounds of {names}"
 
 
 def _smallest(rows: Sequence[Row]) -> Sequence[Row]:

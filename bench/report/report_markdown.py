@@ -13,6 +13,7 @@ from keras_loader_bench.bench.report.audit_section import (
     audit_blocks,
     audit_summary,
     by_fingerprint,
+    what_identical_means,
 )
 from keras_loader_bench.bench.report.cells import Markdown
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
@@ -24,6 +25,7 @@ from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_section import emulation_tables
 from keras_loader_bench.bench.report.endings import endings, missing_cases, skipped_cases
 from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.memory_section import memory_tables
 from keras_loader_bench.bench.report.plots import CAPTIONS
 from keras_loader_bench.bench.report.recommend import recommend
@@ -69,6 +71,7 @@ def report_markdown(
             headings=headings,
             table=table,
             marked=marked,
+            identical=what_identical_means(shown),
             common=describe(shown[0], without=names) if shown else "",
             own=sorted({row.loader for row in shown} & set(run.own_loaders)),
             resolution=resolution_table(resolutions(run)),
@@ -86,6 +89,7 @@ def report_markdown(
             endings=endings(run),
             skipped=skipped_cases(run),
             missing=missing_cases(run),
+            busy=f"{BUSY:.0%}",
             confidence=f"{CONFIDENCE:.0%}",
             min_rounds=MIN_ROUNDS,
             min_processes=MIN_PROCESSES,

@@ -1,7 +1,4 @@
-"""Merges cases into rows: one per loader, number of workers and set of options.
-
-Owns: which cases belong together, and which of them may be ranked.
-"""
+"""Merges cases into rows: one per loader, number of workers and set of options."""
 
 from __future__ import annotations
 
@@ -27,6 +24,7 @@ from keras_loader_bench.bench.report.audit_result import (
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import EmulatedFigures, Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
+from keras_loader_bench.bench.report.resolution import resolutions
 
 BATCHES = ("batch_size", "pixels", "samples")
 """Fields that decide what the batches are."""
@@ -69,7 +67,7 @@ class Row(Options):
     @property
     def config(self) -> tuple[Any, ...]:
         """What rows must share to be compared: the values of `COMPARED`."""
-        return tuple(getattr(self, name) for name in COMPARED)
+        return _config(self)
 
     @property
     def label(self) -> str:
@@ -115,10 +113,20 @@ def rows_from_run(run: Run) -> list[Row]:
     merged: defaultdict[tuple[Any, ...], dict[Any, CaseRecord]] = defaultdict(dict)
     for result in run.loader_cases:
         case = result.case
-        key = (*(getattr(case, name) for name in (*COMPARED, "loader", "num_workers")),)
+        key = (*_config(case), case.loader, case.num_workers)
         # Each emulated step is a measurement of its own; all of them are one row.
         merged[key][case.bench, case.step_ms, case.step_cpu] = result
-    return _compare_digests([_row(key, merged[key]) for key in sorted(merged)])
+    reaches = {
+        (*_config(each.case), each.case.bench): each.reach
+        for each in resolutions(run)
+        if each.reach is not None
+    }
+    cores = run.environment.cores_in_all
+    return _compare_digests([_row(key, merged[key], reaches, cores) for key in sorted(merged)])
+
+
+def _config(options: Options) -> tuple[Any, ...]:
+    return tuple(getattr(options, name) for name in COMPARED)
 
 
 def not_skipped(rows: Iterable[Row]) -> list[Row]:
@@ -126,7 +134,12 @@ def not_skipped(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if not row.skipped]
 
 
-def _row(key: tuple[Any, ...], results: Mapping[Any, CaseRecord]) -> Row:
+def _row(
+    key: tuple[Any, ...],
+    results: Mapping[Any, CaseRecord],
+    reaches: Mapping[tuple[Any, ...], float],
+    cores: int | None,
+) -> Row:
     *config, loader, num_workers = key
     audits = [audit for result in results.values() if (audit := read_audit(result))]
     wrong = [audit for audit in audits if not audit.identical]
@@ -139,12 +152,17 @@ def _row(key: tuple[Any, ...], results: Mapping[Any, CaseRecord]) -> Row:
         verdict, difference = DIFFERENT_DIGESTS, _DIGESTS_DIFFER
     known = [failure for r in results.values() if (failure := r.known_failure)]
     by_bench = {bench: result for (bench, _, _), result in results.items()}
+
+    def timed(bench: str) -> Throughput | None:
+        resolution = reaches.get((*config, bench), 0.0)
+        return read_throughput(by_bench.get(bench), resolution=resolution, cores=cores)
+
     return Row(
         **dict(zip(COMPARED, config, strict=True)),
         loader=loader,
         num_workers=num_workers,
-        feed=read_throughput(by_bench.get("feed")),
-        train=read_throughput(by_bench.get("train")),
+        feed=timed("feed"),
+        train=timed("train"),
         memory=read_memory(by_bench.get("memory")),
         emulated=tuple(
             EmulatedFigures(step_ms=step_ms, busy=busy, case=case)

@@ -1,7 +1,4 @@
-"""Memory against samples: memory per sample, and the limit under a budget.
-
-Owns: which cases belong to one line, and what follows from it.
-"""
+"""Memory against samples: memory per sample, and the limit under a budget."""
 
 from __future__ import annotations
 

@@ -6,18 +6,18 @@ of a run. Each warning begins with a bold summary; the details and a remedy foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
 
-from keras_loader_bench.bench.record.process_record import Round
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.cells import Markdown, code, enumeration
 from keras_loader_bench.bench.report.device_section import device_disturbances
-from keras_loader_bench.bench.report.figures import round_figures
-from keras_loader_bench.bench.report.resolution import resolution_warnings
+from keras_loader_bench.bench.report.figures import read_throughput, round_figures
+from keras_loader_bench.bench.report.machine_load import BUSY, stolen, used_by_others
+from keras_loader_bench.bench.report.resolution import BENCH_NAMES, resolution_warnings
 from keras_loader_bench.bench.report.rows import Row
 from keras_loader_bench.bench.statistics import MIN_PROCESSES, MIN_ROUNDS
 
@@ -29,9 +29,6 @@ DRIFT = 0.10
 
 DRIFT_CONFIDENCE = 0.99
 """Confidence of a trend. High, because every case of a run is tested."""
-
-BUSY = 0.10
-"""Share of the cores used by other processes above which a machine is called busy."""
 
 STOLEN = 0.02
 """Share of CPU time stolen by the hypervisor above which a report warns."""
@@ -151,7 +148,7 @@ def trend(values: Sequence[float]) -> float | None:
 
 def _busy(run: Run, timed: Timed) -> Iterator[str]:
     environment = run.environment
-    cores = environment.machine_cores or environment.cores
+    cores = environment.cores_in_all
     load = environment.load_average_1min
     if cores and load is not None and load > cores / 2:
         yield (
@@ -160,46 +157,39 @@ def _busy(run: Run, timed: Timed) -> Iterator[str]:
         )
     if not cores:
         return
-    others = {name: _others(case, cores) for name, (case, _) in timed.items()}
+    others = {name: used_by_others(case, cores) for name, (case, _) in timed.items()}
     busy = _above(BUSY, others)
     if busy:
         yield (
             f"**Other processes used up to {others[busy[0]]:.0%} of the cores during "
             f"{_cases(busy)}**: {_named(busy)}. Stop them and run again."
         )
-    stolen = {name: _stolen(case, cores) for name, (case, _) in timed.items()}
-    robbed = _above(STOLEN, stolen)
+    taken = {name: stolen(case, cores) for name, (case, _) in timed.items()}
+    robbed = _above(STOLEN, taken)
     if robbed:
         yield (
-            f"**The hypervisor took up to {stolen[robbed[0]]:.0%} of CPU time during "
+            f"**The hypervisor took up to {taken[robbed[0]]:.0%} of CPU time during "
             f"{_cases(robbed)}**: {_named(robbed)}. Other virtual machines share this processor. "
             "Use a dedicated machine or another time, and compare AU rather than rates."
         )
 
 
-def _others(case: CaseRecord, cores: int) -> float:
-    """Return the share of the cores that others used in a case's rounds; 0 if unknown."""
-    return _share(case, cores, _used_by_others)
-
-
-def _stolen(case: CaseRecord, cores: int) -> float:
-    return _share(case, cores, lambda measured: measured.machine_stolen_cpu_seconds)
-
-
-def _used_by_others(measured: Round) -> float | None:
-    busy, own = measured.machine_busy_cpu_seconds, measured.cpu_seconds
-    return None if busy is None or own is None else busy - own
-
-
-def _share(case: CaseRecord, cores: int, seconds: Callable[[Round], float | None]) -> float:
-    used = there = 0.0
-    for measured in case.rounds:
-        of_round = seconds(measured)
-        if of_round is None or measured.seconds is None:
-            return 0.0  # an older run, or a round that was cut short
-        used += of_round
-        there += measured.seconds * cores
-    return max(0.0, used / there) if there > 0 else 0.0
+def _beaten(run: Run, timed: Timed) -> Iterator[str]:
+    """Name the loaders that were faster than what bounds them."""
+    beaten = []
+    for case in run.loader_cases:
+        figures = read_throughput(case) if case.case.bench in BENCH_NAMES else None
+        au = figures and figures.utilization
+        if au and au.low is not None and au.low > 1:
+            beaten.append(case.id)
+    if beaten:
+        yield (
+            f"**The ceiling was beaten beyond doubt in {_cases(beaten)}**: {_named(beaten)}. No "
+            "loader is faster than a batch that is in memory already, so the two met other "
+            "conditions: something else ran, or the framework's threads shared the cores in "
+            "another way. That the model does not wait is all that such an AU says. Run again on a "
+            "quiet machine."
+        )
 
 
 def _quota(run: Run, timed: Timed) -> Iterator[str]:
@@ -250,4 +240,4 @@ def _cases(found: Collection[str]) -> str:
     return f"{len(found)} case{'s' if len(found) > 1 else ''}"
 
 
-_WARNINGS = (_few, _spread, _drift, _busy, _quota, _swap)
+_WARNINGS = (_few, _spread, _drift, _busy, _beaten, _quota, _swap)

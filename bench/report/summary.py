@@ -1,6 +1,6 @@
 """Makes tidy tables with a line per row (`summary`), step (`emulated`) and round (`rounds`).
 
-Owns: the columns, in SI base units and bytes.
+All figures are in SI base units and bytes.
 """
 
 from __future__ import annotations

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+
+import psutil
 
 DEV_SHM = Path("/dev/shm")  # noqa: S108  # where Linux keeps POSIX shared memory; nothing is written
 
 
+Key = tuple[str, int]
+"""Name and inode of an object."""
+
+
 class SharedMemoryObjects:
-    """The objects that were made since this one, by processes of this user."""
+    """The objects that were made since this one by processes of this user, other programs' apart.
+
+    Who made an object is written nowhere. One that another process maps or holds open when it is
+    first seen is that process's.
+    """
 
     def __init__(self) -> None:
-        self._before = self._objects().keys()
+        self._not_ours = set(self._objects())
+        self._seen: set[Key] = set()
 
     def unmapped_bytes(self, pids: Iterable[int]) -> int:
         """Return the memory of the new objects that none of some processes maps.
@@ -24,14 +35,20 @@ class SharedMemoryObjects:
         Args:
             pids: processes; those that are gone map nothing.
         """
-        new = {key: size for key, size in self._objects().items() if key not in self._before}
+        new = {key: size for key, size in self._objects().items() if key not in self._not_ours}
         if not new:
             return 0
-        mapped = {inode for pid in pids for inode in _mapped_inodes(pid)}
-        return sum(size for (_, inode), size in new.items() if inode not in mapped)
+        ours = set(pids)
+        mapped = {inode for pid in ours for inode in _mapped_inodes(pid)}
+        left = {key: size for key, size in new.items() if key[1] not in mapped}
+        if unknown := left.keys() - self._seen:
+            self._seen |= unknown
+            used = {inode for pid in _other_processes(ours) for inode in _used_inodes(pid)}
+            self._not_ours |= {key for key in unknown if key[1] in used}
+        return sum(size for key, size in left.items() if key not in self._not_ours)
 
-    def _objects(self) -> dict[tuple[str, int], int]:
-        """Return name and inode -> bytes that are allocated."""
+    def _objects(self) -> dict[Key, int]:
+        """Return the bytes that are allocated for each object."""
         found = {}
         with contextlib.suppress(OSError):  # a system without it
             for entry in os.scandir(DEV_SHM):
@@ -48,3 +65,18 @@ def _mapped_inodes(pid: int) -> set[int]:
     except OSError:
         return set()
     return {int(line.split()[4]) for line in lines if f" {DEV_SHM}/" in line}
+
+
+def _used_inodes(pid: int) -> set[int]:
+    """Return what a process maps or holds open of /dev/shm."""
+    found = _mapped_inodes(pid)
+    with contextlib.suppress(OSError):  # it is gone, or another user's
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if descriptor.readlink().is_relative_to(DEV_SHM):
+                    found.add(descriptor.stat().st_ino)
+    return found
+
+
+def _other_processes(ours: Collection[int]) -> list[int]:
+    return [pid for pid in psutil.pids() if pid not in ours]

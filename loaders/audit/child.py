@@ -1,7 +1,6 @@
 """The process of a run: loads the input, runs the passes and reports.
 
-Owns: the order of what happens in the process, and that whatever is raised is reported.
-Started by `loaders.audit.__main__`.
+Started by `loaders.audit.__main__`; whatever is raised is reported to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Judges a pass over an input that is known only from reading it directly.
 
-Owns: how much may be asked of a pass, given what the input promises. Pure functions.
+How much may be asked of a pass depends on what the input promises. Pure functions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The passes of a run: read the input directly, then let Keras feed it to fresh models.
 
-Owns: which passes there are, and under which conditions. Keras must have been imported.
+Keras must have been imported.
 """
 
 from __future__ import annotations

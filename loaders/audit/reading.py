@@ -1,7 +1,7 @@
 """Reads the input directly, to know what every pass should get and what the input promises.
 
-Owns: the reference for an input whose source is unknown. It keeps digests and a bounded number of
-values.
+This is the reference for an input whose source is unknown. It keeps digests and a bounded number
+of values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A model that records the batches it gets, and the passes that use it.
 
-Owns: the conditions of an audit, which are those of real training: a fresh model with a loss, an
-optimizer and metrics, all unbuilt, because building them is what makes Keras draw batches ahead.
+The conditions are those of real training: a fresh model with a loss, an optimizer and metrics, all
+unbuilt, because building them is what makes Keras draw batches ahead.
 Imports Keras: `KERAS_BACKEND` must be set before.
 """
 

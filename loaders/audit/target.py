@@ -1,7 +1,6 @@
 """Imports the input to audit, and finds out its kind and how to read it directly.
 
-Owns: the kinds of input that `fit` takes, recognised by class names as Keras does, so that no
-framework is imported to tell.
+Kinds are recognised by class names, as Keras does, so that no framework is imported to tell.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compares the batches that a pass got with those it should have got.
 
-Owns: the verdicts, and which difference is spelled out first. Pure functions.
+Pure functions.
 """
 
 from __future__ import annotations

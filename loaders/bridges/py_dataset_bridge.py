@@ -1,7 +1,4 @@
-"""The bridge: from a `PyDataset` to what `fit` reads fastest, on the backend that Keras runs on.
-
-Must not know: any particular dataset, but that a `LazySequence` can say its rows to TensorFlow.
-"""
+"""The bridge: from a `PyDataset` to what `fit` reads fastest, on the backend that Keras runs on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The bridge on TensorFlow: a dataset whose graph calls Python once per batch, or less often.
 
 Keras' own way, `tf.data.Dataset.from_generator`, calls Python several times per batch and copies
-what it returns. Must not know: any particular dataset.
+what it returns.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,15 @@ import numpy.typing as npt
 
 ALIGNMENT_BYTES = 64
 """What JAX and TensorFlow ask of memory that they are to use without copying it."""
+
+
+Memory = Callable[[int], npt.NDArray[np.uint8]]
+"""Returns so many bytes with any contents, as an array that keeps them alive."""
+
+
+def new_memory(num_bytes: int) -> npt.NDArray[np.uint8]:
+    """Return memory of the process' own."""
+    return np.empty(num_bytes, np.uint8)
 
 
 class BufferPool:
@@ -29,10 +39,12 @@ class BufferPool:
 
     Args:
         most: buffers that are kept, free or lent.
+        memory: where they get theirs from.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, memory: Memory = new_memory) -> None:
         self._most = most
+        self._memory = memory
         self._buffers: list[_Buffer] = []
         """Those that were lent last come last."""
         self._lock = threading.Lock()
@@ -52,7 +64,7 @@ class BufferPool:
                     del self._buffers[i]
                     break
             else:
-                buffer = _Buffer(*kind)
+                buffer = _Buffer(*kind, self._memory)
             self._keep(buffer)
             lent: npt.NDArray[Any] = buffer.array.view()
             return lent
@@ -65,7 +77,7 @@ class BufferPool:
         with self._lock:
             there = sum(buffer.kind == kind for buffer in self._buffers)
             for _ in range(count - there):
-                buffer = _Buffer(*kind)
+                buffer = _Buffer(*kind, self._memory)
                 buffer.array.fill(0)  # or the kernel gives its pages when they are used
                 self._keep(buffer)
 
@@ -83,10 +95,12 @@ class _Buffer:
 
     __slots__ = ("_memory", "_references", "array", "kind")
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], memory: Memory = new_memory
+    ) -> None:
         self.kind = shape, dtype
         num_bytes = math.prod(shape) * dtype.itemsize
-        self._memory = np.empty(num_bytes + ALIGNMENT_BYTES, np.uint8)
+        self._memory = memory(num_bytes + ALIGNMENT_BYTES)
         address, _ = self._memory.__array_interface__["data"]
         start = -address % ALIGNMENT_BYTES
         self.array: Any = self._memory[start : start + num_bytes].view(dtype).reshape(shape)

@@ -1,7 +1,4 @@
-"""`CIFAR10Sequence`: the lazy Sequence as a person writes it into a training script.
-
-Owns: when a new epoch's order takes effect. Must not know: benchmarks.
-"""
+"""`CIFAR10Sequence`: the lazy Sequence as people write it into a training script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The lazy Sequence: batches are gathered from the memory map, when asked for or a little before.
+"""The lazy Sequence: batches are gathered from the memory map when asked for, or a little before.
 
-Owns: the Keras side of it. Must not know: how rows are ordered.
+Must not know: how rows are ordered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import keras
 from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead, most_ahead
 from keras_loader_bench.loaders.contract import Batch, Pixels, Rows
 from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
-from keras_loader_bench.loaders.sequence.buffers import BufferPool
+from keras_loader_bench.loaders.sequence.buffers import BufferPool, Memory, new_memory
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
@@ -53,15 +53,28 @@ class LazySequence(keras.utils.PyDataset):
     def _begin(self) -> None:
         self._lock = threading.RLock()
         """Held while rows or threads are replaced."""
+        self._memory: Memory = new_memory
         self._renew()
         self._tf_dataset: tuple[Any, Any] = (None, None)
         """The last one that was made, and what for: to trace its graph takes 20 ms."""
+
+    def use_memory(self, memory: Memory) -> None:
+        """Let batches lie in memory of another kind, such as pinned memory.
+
+        Args:
+            memory: see `loaders.sequence.buffers.Memory`; called from several threads.
+        """
+        with self._lock:
+            self._memory = memory
+            before = self._batches
+            self._renew()
+            before.close()
 
     def _renew(self) -> None:
         self._most_ahead = most_ahead(self._num_workers, self._prefetch_batches)
         self._readers = 1 + (1 if self._num_workers is None else self._num_workers)
         # Of a pass, see `BufferedBatches`, and a few for who holds batches a little longer.
-        self._buffers = BufferPool(self._most_ahead + self._readers + 6)
+        self._buffers = BufferPool(self._most_ahead + self._readers + 6, self._memory)
         self._batches = self._read_ahead()
 
     def _read_ahead(self) -> ReadAhead:
@@ -175,7 +188,7 @@ class LazySequence(keras.utils.PyDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one process."""
-        left_out = {"_lock", "_buffers", "_batches", "_tf_dataset"}
+        left_out = {"_lock", "_memory", "_buffers", "_batches", "_tf_dataset"}
         return {k: v for k, v in self.__dict__.items() if k not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Unpacks `cifar-10-python.tar.gz` without trusting it.
 
-Owns: which members are accepted, and how much is read.
+Only the members that CIFAR-10 has are accepted, and no more is read than these have.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Reads CIFAR-10's own files without trusting them.
 
-Owns: the names and published checksums of the files, and what a batch may contain.
-
 A batch is a pickle that Python 2 wrote with protocol 2, and a pickle is a program. Three walls:
 
 1. No file larger than its official size allows is read.

@@ -1,7 +1,7 @@
 """`ImageSource`: stored images and labels, read by row.
 
-Owns: the folder `images.npy` + `labels.npy` + `source.json`, how it is opened, checked and sent to
-another process.
+A source is a folder with `images.npy`, `labels.npy` and `source.json`. It is checked when it is
+opened, and its pickle holds its path only.
 """
 
 from __future__ import annotations

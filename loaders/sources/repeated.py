@@ -1,7 +1,4 @@
-"""A source larger than CIFAR-10: its rows, repeated on disk.
-
-Owns: what it is called and made of.
-"""
+"""A source larger than CIFAR-10: its rows, repeated on disk."""
 
 from __future__ import annotations
 

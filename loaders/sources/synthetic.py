@@ -1,6 +1,6 @@
 """The synthetic source: images of CIFAR-10's shape, made from a seed.
 
-Owns: what the images show. Every class is a grating of its own direction and width; phase, colour
+Every class is a grating of its own direction and width; phase, colour
 and noise are random, so that no pixel and no mean colour tells a class: a model must learn filters.
 Everything is integer arithmetic on raw bits of PCG64, whose stream numpy guarantees to keep: the
 bytes, and so the digests, are the same on every machine.

@@ -1,0 +1,48 @@
+"""Renders a self-test as Markdown, from its template `self_test.md.j2`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_loader_bench.bench.compare.self_test import SLOWDOWNS, SelfTest, advice, cut, self_test
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.schema import Run
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.report_markdown import environment
+from keras_loader_bench.bench.report.resolution import BENCH_NAMES
+from keras_loader_bench.bench.statistics import CONFIDENCE
+
+
+def self_test_markdown(run: Run, name: str, processes: int = Protocol.processes) -> str:
+    """Return the tables of a self-test as GitHub-flavoured Markdown.
+
+    Args:
+        run: see `cut`.
+        name: what it is called.
+        processes: per case of each part.
+
+    Raises:
+        ValueError: see `cut`.
+    """
+    found = self_test(run, processes)
+    return (
+        environment(Path(__file__).parent)
+        .get_template("self_test.md.j2")
+        .render(
+            name=name,
+            environment=run.environment,
+            parts=len(cut(run, processes)),
+            processes=processes,
+            rounds=run.protocol.rounds,
+            slowdowns=[f"{each:.0%}" for each in SLOWDOWNS],
+            table=[_line(each) for each in found],
+            advice=advice(run, processes),
+            confidence=f"{CONFIDENCE:.0%}",
+        )
+    )
+
+
+def _line(found: SelfTest) -> list[str]:
+    shares = [found.apart, found.unsound, found.changed, *found.found.values()]
+    texts = [f"{each.count:,} of {each.of:,}" if each.of else cells.NOT_RUN for each in shares]
+    return [found.backend, BENCH_NAMES.get(found.bench, found.bench), *texts]
