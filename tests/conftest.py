@@ -70,11 +70,6 @@ def pytest_addoption():
         )
 
 
-def pytest_collection_modifyitems(items):
-    if parallel.SIDE_BY_SIDE:
-        parallel.group(items)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     with parallel.turn(alone=item.get_closest_marker("measures") is not None):

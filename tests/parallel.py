@@ -1,18 +1,14 @@
-"""What `pytest -n 2 --dist loadgroup` (pytest-xdist) needs to know.
+"""What tests need where `pytest -n 2 --dist loadfile` (pytest-xdist) runs them side by side.
 
-Tests of one module, and of modules that look at the same run of the suite, stay in one process. A
-test marked `measures` has the machine for itself.
+A test marked `measures` has the machine for itself.
 """
 
 import contextlib
 import os
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
-
-import pytest
 
 try:
     import fcntl
@@ -23,18 +19,6 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
 SIDE_BY_SIDE = os.environ.pop("PYTEST_XDIST_WORKER", None) is not None
 """Whether this is one of several processes that run tests. A pytest that a test starts is none of
 them, and must not believe it: pytest-benchmark would measure nothing."""
-
-
-def group(items: Iterable[pytest.Item]) -> None:
-    """Mark tests that must run in one process."""
-    suite = sys.modules.get("suite")
-    together: dict[str, set[str]] = {}
-    for job in suite.Job.every if suite else ():
-        names = set(job.modules).union(*(together.get(name, ()) for name in job.modules))
-        together |= dict.fromkeys(names, names)
-    for item in items:
-        module = item.module.__name__
-        item.add_marker(pytest.mark.xdist_group(min(together.get(module, {module}))))
 
 
 @contextlib.contextmanager

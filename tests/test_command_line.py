@@ -253,7 +253,7 @@ def test_the_backend_is_the_one_that_keras_is_set_to(keras_home, monkeypatch):
 
 def test_the_readmes_test_command_runs_the_tests(pytestconfig):
     """All but the long ones: no folder is named, so pytest takes `testpaths`."""
-    assert suite.readme_arguments("the tests") == ["-n", "2", "--dist", "loadgroup"]
+    assert suite.readme_arguments("the tests") == ["-n", "2", "--dist", "loadfile"]
     assert pytestconfig.rootpath == PROJECT
     assert pytestconfig.getini("testpaths") == [TESTS.name]
     assert pytestconfig.getini("addopts")[-2:] == ["-m", "not long"]

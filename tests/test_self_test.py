@@ -53,8 +53,8 @@ def test_equal_runs_seldom_differ_and_a_slowdown_is_found():
     assert (found.backend, found.bench) == ("jax", "feed")
     assert (found.apart.of, found.unsound.of) == (6 * 6, 6)
     assert found.changed.of == 3 * 15, "three loaders, in all pairs of six runs"
-    assert found.changed.count <= 4
-    assert found.apart.count <= 5
+    assert found.changed.count <= 6, "5% of them, but pairs share runs"
+    assert found.apart.count <= 6
     assert {slowdown: share.of for slowdown, share in found.found.items()} == dict.fromkeys(
         (0.15, 0.25, 0.5), 3 * 30
     )
