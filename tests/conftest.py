@@ -63,7 +63,8 @@ def pytest_addoption():
     given = [argument.partition("=")[0] for argument in sys.argv[1:]]
     if any("bench" in Path(argument.partition("::")[0]).parts for argument in given):
         return
-    if wrong := [name for name in given if name in add_options(_Names())]:
+    known = add_options(_Names())
+    if wrong := [name for name in given if name in known]:
         raise pytest.UsageError(
             f"`{wrong[0]}` is an option of the benchmarks: `pytest bench/ --benchmark-only "
             f"{wrong[0]}` has it."

@@ -49,7 +49,7 @@ def test_the_parts_are_runs_one_after_another():
 
 
 def test_equal_runs_seldom_differ_and_a_slowdown_is_found():
-    (found,) = self_test(parse_run(many()))
+    (found,) = self_test(cut(parse_run(many())))
     assert (found.backend, found.bench) == ("jax", "feed")
     assert (found.apart.of, found.unsound.of) == (6 * 6, 6)
     assert found.changed.of == 3 * 15, "three loaders, in all pairs of six runs"
@@ -64,14 +64,14 @@ def test_equal_runs_seldom_differ_and_a_slowdown_is_found():
 
 
 def test_ceilings_that_are_not_the_same_are_called_apart():
-    (found,) = self_test(parse_run(many(ceilings={"slow": 1.5})))
+    (found,) = self_test(cut(parse_run(many(ceilings={"slow": 1.5}))))
     assert found.apart.count >= 3 * 6, "the one beside `slow` and each of three others"
-    (other,) = self_test(parse_run(many(ceilings={CEILING: 1.5})))
+    (other,) = self_test(cut(parse_run(many(ceilings={CEILING: 1.5}))))
     assert other.unsound.count == 6
 
 
 def test_the_advice_of_each_part_is_counted():
-    (found,) = advice(parse_run(many()))
+    (found,) = advice(cut(parse_run(many())))
     assert found.place == "jax, batch size 64, float32"
     assert sum(count for _, count in found.answers) == 6
     assert found.answers[0] == ("fast or same", 6)

@@ -17,11 +17,10 @@ import os
 import select
 import socket
 import sys
-from pathlib import Path
 
 from keras_loader_bench.bench.child.__main__ import run_case
 from keras_loader_bench.bench.child.framework import import_modules
-from keras_loader_bench.loaders.system.process_tree import end_with_parent, kill_tree
+from keras_loader_bench.loaders.system.process_tree import end_with_parent, kill_tree, open_files
 
 MAX_REQUEST_BYTES = 2**16
 READY: dict[str, object] = {"ready": True}
@@ -80,11 +79,8 @@ def _end_of(pid: int, parent: socket.socket) -> int:
 
 def _open_devices() -> list[str]:
     """Return the files of accelerators that this process holds open: it cannot be forked then."""
-    found = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # that of the folder itself
-            found.append(str(descriptor.readlink()))
-    return [path for path in found if path.startswith(DEVICES)]
+    paths = [str(path) for path, _ in open_files(os.getpid())]
+    return [path for path in paths if path.startswith(DEVICES)]
 
 
 def _answer(parent: socket.socket, answer: dict[str, object]) -> None:

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _deliver(text, options, changes)
     except BrokenPipeError:
         raise  # the reader of standard output has gone
-    except (RunFileError, OSError, ValueError) as error:
+    except (RunFileError, OSError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     if options.fail_if is None:

@@ -16,6 +16,7 @@ from keras_loader_bench.bench.compare.change import FASTER, SLOWER, TOO_FEW, jud
 from keras_loader_bench.bench.compare.pairs import pair_cases
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.process_record import ProcessRecord, Round
+from keras_loader_bench.bench.record.reader import RunFileError
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.resolution import resolutions
@@ -66,7 +67,7 @@ class Advice:
     """What was recommended, and in how many runs; the most frequent one first."""
 
 
-def cut(run: Run, processes: int) -> list[Run]:
+def cut(run: Run, processes: int = Protocol.processes) -> list[Run]:
     """Cut a run into runs of so many passes each, in the order of time.
 
     Args:
@@ -75,12 +76,12 @@ def cut(run: Run, processes: int) -> list[Run]:
             has all memory cases: they are not timed.
 
     Raises:
-        ValueError: no timed case has so many processes.
+        RunFileError: no timed case has so many processes.
     """
     passes = {each.number for case in run.cases if _timed(case) for each in case.processes}
     count = max(passes, default=0) // processes
     if count < 2:
-        raise ValueError(
+        raise RunFileError(
             f"The timed cases of the run have {max(passes, default=0)} processes; a self-test "
             f"needs {2 * processes} or more: measure with `--processes {6 * processes}`."
         )
@@ -101,18 +102,9 @@ def _part(run: Run, passes: range) -> Run:
     return replace(run, cases=cases, protocol=replace(run.protocol, processes=len(passes)))
 
 
-def self_test(run: Run, processes: int = Protocol.processes) -> list[SelfTest]:
-    """Test a run against itself.
-
-    Args:
-        run: see `cut`.
-        processes: per case of each part.
-
-    Raises:
-        ValueError: see `cut`.
-    """
-    runs = cut(run, processes)
-    keys = {(each.case.backend, each.case.bench): None for each in run.cases if _timed(each)}
+def self_test(runs: Sequence[Run]) -> list[SelfTest]:
+    """Test runs of the same code, what `cut` returns, against each other."""
+    keys = {(each.case.backend, each.case.bench): None for each in runs[0].cases if _timed(each)}
     return [
         SelfTest(
             backend=backend,
@@ -157,8 +149,6 @@ def _ceilings_apart(runs: Sequence[Run], key: Key) -> Iterator[bool]:
             }
             options = replace(case.case, loader="", num_workers=0)
             if (found := Estimate.from_processes(samples)) is not None:
-                # A round has as many batches as its loader delivers in the time, and the first one
-                # costs more than the others.
                 rates.setdefault(options, []).append(found)
         for same in rates.values():
             for one, other in combinations(same, 2):
@@ -205,16 +195,11 @@ def _with_rounds(run: Run, change: Callable[[Round], Round]) -> Run:
     return replace(run, cases=cases)
 
 
-def advice(run: Run, processes: int = Protocol.processes) -> list[Advice]:
-    """Return what the parts of a run recommend, for each set of options.
-
-    Args:
-        run: see `cut`.
-        processes: per case of each part.
-    """
+def advice(runs: Sequence[Run]) -> list[Advice]:
+    """Return what runs of the same code recommend, for each set of options."""
     answers: dict[str, Counter[str]] = {}
-    for part in cut(run, processes):
-        for found in recommend(rows_from_run(part)):
+    for run in runs:
+        for found in recommend(rows_from_run(run)):
             row = found.rows[0]
             place = f"{row.backend}, batch size {row.batch_size}, {row.pixels}"
             chosen = [found.row, *found.equals] if found.row else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_loader_bench.bench.compare.self_test import SLOWDOWNS, SelfTest, advice, cut, self_test
-from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.report_markdown import environment
@@ -13,30 +12,28 @@ from keras_loader_bench.bench.report.resolution import BENCH_NAMES
 from keras_loader_bench.bench.statistics import CONFIDENCE
 
 
-def self_test_markdown(run: Run, name: str, processes: int = Protocol.processes) -> str:
+def self_test_markdown(run: Run, name: str) -> str:
     """Return the tables of a self-test as GitHub-flavoured Markdown.
 
     Args:
         run: see `cut`.
         name: what it is called.
-        processes: per case of each part.
 
     Raises:
-        ValueError: see `cut`.
+        RunFileError: see `cut`.
     """
-    found = self_test(run, processes)
+    runs = cut(run)
     return (
         environment(Path(__file__).parent)
         .get_template("self_test.md.j2")
         .render(
             name=name,
             environment=run.environment,
-            parts=len(cut(run, processes)),
-            processes=processes,
-            rounds=run.protocol.rounds,
+            parts=len(runs),
+            protocol=runs[0].protocol,
             slowdowns=[f"{each:.0%}" for each in SLOWDOWNS],
-            table=[_line(each) for each in found],
-            advice=advice(run, processes),
+            table=[_line(each) for each in self_test(runs)],
+            advice=advice(runs),
             confidence=f"{CONFIDENCE:.0%}",
         )
     )

@@ -48,8 +48,8 @@ class CaseRun(Measurement):
         Args:
             number: of the pass, from 1.
         """
-        done = self.error is not None and not self._known_to_fail(self.error)
-        if done or number <= len(self.record.processes):
+        failed = self.error is not None and not self.record.failed_as_expected
+        if failed or number <= len(self.record.processes):
             return
         self.process = ProcessRecord(number=number, outcome=INTERRUPTED)
         with self._recorded():
@@ -59,9 +59,6 @@ class CaseRun(Measurement):
                 raise CaseError("skipped", "Unsupported", reason)
             self.record.processes.append(self.process)
             self._measure()
-
-    def _known_to_fail(self, error: CaseError) -> bool:
-        return error.outcome == "audit_failed" and self.known_failure is not None
 
     def report(self, benchmark: Any, clock: RecordedClock) -> None:
         """Give pytest-benchmark what was measured.

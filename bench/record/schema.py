@@ -55,8 +55,7 @@ class AuditRecord:
     samples: int | None = None
     first_difference: str | None = None
     case: str | None = None
-    """The id of the case in whose process it ran, another one where both need the same audit;
-    `None` in older files, where every case had one of its own."""
+    """The id of the case in whose process it ran; `None` in older files: that of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +99,12 @@ class CaseRecord:
     error: ErrorRecord | None = None
     processes: list[ProcessRecord] = field(default_factory=list)
     audit: AuditRecord | None = None
-
     duration_s: float = 0.0
+
+    @property
+    def failed_as_expected(self) -> bool:
+        """Whether its batches are wrong, and were known to be."""
+        return self.outcome == "audit_failed" and self.known_failure is not None
 
     @property
     def device(self) -> str | None:
@@ -125,16 +128,13 @@ class CaseRecord:
     @property
     def died_of_budget(self) -> bool:
         """Whether it died of its memory budget, which is a result and no failure."""
-        return self.outcome in DEATHS and self._had_budget
+        return self.outcome in DEATHS and self.died_under_budget
 
     @property
     def died_under_budget(self) -> bool:
         """Whether it died while it had a memory budget, proven of it or not."""
-        return self.outcome in (*DEATHS, *UNEXPLAINED) and self._had_budget
-
-    @property
-    def _had_budget(self) -> bool:
-        return self.memory is not None and bool(self.memory.enforcement)
+        died = self.outcome in (*DEATHS, *UNEXPLAINED)
+        return died and self.memory is not None and bool(self.memory.enforcement)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
+
+from keras_loader_bench.loaders.system.process_tree import open_files
 
 DEV_SHM = Path("/dev/shm")  # noqa: S108  # where Linux keeps POSIX shared memory; nothing is written
 
@@ -43,7 +45,7 @@ class SharedMemoryObjects:
         left = {key: size for key, size in new.items() if key[1] not in mapped}
         if unknown := left.keys() - self._seen:
             self._seen |= unknown
-            used = {inode for pid in _other_processes(ours) for inode in _used_inodes(pid)}
+            used = {inode for pid in {*psutil.pids()} - ours for inode in _used_inodes(pid)}
             self._not_ours |= {key for key in unknown if key[1] in used}
         return sum(size for key, size in left.items() if key not in self._not_ours)
 
@@ -69,14 +71,5 @@ def _mapped_inodes(pid: int) -> set[int]:
 
 def _used_inodes(pid: int) -> set[int]:
     """Return what a process maps or holds open of /dev/shm."""
-    found = _mapped_inodes(pid)
-    with contextlib.suppress(OSError):  # it is gone, or another user's
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                if descriptor.readlink().is_relative_to(DEV_SHM):
-                    found.add(descriptor.stat().st_ino)
-    return found
-
-
-def _other_processes(ours: Collection[int]) -> list[int]:
-    return [pid for pid in psutil.pids() if pid not in ours]
+    held = {inode for path, inode in open_files(pid) if path.is_relative_to(DEV_SHM)}
+    return held | _mapped_inodes(pid)

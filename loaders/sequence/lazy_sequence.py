@@ -66,9 +66,12 @@ class LazySequence(keras.utils.PyDataset):
         """
         with self._lock:
             self._memory = memory
-            before = self._batches
-            self._renew()
-            before.close()
+            self._start_over()
+
+    def _start_over(self) -> None:
+        before = self._batches
+        self._renew()
+        before.close()
 
     def _renew(self) -> None:
         self._most_ahead = most_ahead(self._num_workers, self._prefetch_batches)
@@ -122,9 +125,7 @@ class LazySequence(keras.utils.PyDataset):
         check_workers(workers)
         with self._lock:
             self._num_workers = workers
-            before = self._batches
-            self._renew()
-            before.close()
+            self._start_over()
 
     @property
     def use_multiprocessing(self) -> bool:
