@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from keras_loader_bench.bench.sensors import environment as environment_module
@@ -38,3 +39,17 @@ def test_a_checkout_that_is_not_installed_has_the_version_of_its_project(tmp_pat
     assert _suite(tmp_path).version is None
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
     assert _suite(tmp_path).version == "1.2.3"
+
+
+def test_a_package_has_its_version_by_whatever_name_it_was_installed(tmp_path, monkeypatch):
+    """As tensorflow-cpu and tf-nightly bring `tensorflow`."""
+    about = tmp_path / "frame_nightly-1.5.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: frame-nightly\nVersion: 1.5\n")
+    (about / "top_level.txt").write_text("frame\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(environment_module, "PACKAGES", ["frame", "not_there", "numpy"])
+    environment_module._distributions.cache_clear()
+    packages = describe().packages
+    assert packages == {"frame": "1.5", "numpy": np.__version__}
+    environment_module._distributions.cache_clear()

@@ -100,3 +100,10 @@ def test_one_run_is_tested_and_two_are_compared(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert "give two runs to compare, or one with --self-test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gate", [["--fail-if", "slower=5%"], ["--allow-unjudged"]])
+def test_a_self_test_is_no_gate(gate, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["a", "--self-test", *gate])
+    assert "remove --fail-if" in capsys.readouterr().err

@@ -7,7 +7,7 @@ that a fault of theirs cannot be in both.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -115,6 +115,7 @@ def audit_loader(
     epoch_rows: Rows | None = None,
     steps_per_execution: int = 1,
     jit_compile: bool | str = "auto",
+    on_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Let fresh models record what a loader gives them, and compare it with the reference.
 
@@ -129,12 +130,14 @@ def audit_loader(
         epoch_rows: those of the pass by fingerprint; `None`: there is none.
         steps_per_execution: of the rounds, because it changes how Keras draws batches.
         jit_compile: of the rounds, for the pass by fingerprint.
+        on_batch: called for every batch.
 
     Returns:
         The audit as stored in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
         over the batches of the first epoch, `batches` and `samples` in it, `first_difference`, and
         `passes`.
     """
+    from keras_loader_bench.bench.child.epoch_timing import EachBatch
     from keras_loader_bench.loaders.audit import recording
     from keras_loader_bench.loaders.audit.fingerprint_model import fingerprint_fit
 
@@ -143,16 +146,23 @@ def audit_loader(
     others = Reference(source, other_rows, options)
     images = Reference(source, other_rows, options, targets=False)
 
+    def counted(recorder: Recorder) -> Callable[[Arrays], None]:
+        def record(batch: Arrays) -> None:
+            on_batch()
+            recorder.record(batch)
+
+        return record
+
     epochs = [Recorder(training.samples), Recorder(training.samples)]
     recording.record_fit(
         loader.fit_args(rows),
-        [epoch.record for epoch in epochs],
+        [counted(epoch) for epoch in epochs],
         steps_per_execution=steps_per_execution,
     )
     evaluated, predicted = Recorder(others.samples), Recorder(images.samples)
     steps = {"steps_per_execution": steps_per_execution}
-    recording.record_evaluate(loader.fit_args(other_rows), evaluated.record, **steps)
-    in_order = recording.record_predict(loader.fit_args(other_rows), predicted.record, **steps)
+    recording.record_evaluate(loader.fit_args(other_rows), counted(evaluated), **steps)
+    in_order = recording.record_predict(loader.fit_args(other_rows), counted(predicted), **steps)
 
     predict = images.compare("predict", predicted)
     if predict.identical and not in_order:
@@ -171,6 +181,7 @@ def audit_loader(
         got = fingerprint_fit(
             loader.fit_args(epoch_rows),
             most_batches=len(expected),
+            callbacks=[EachBatch(on_batch)],
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
         )

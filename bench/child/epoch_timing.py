@@ -1,11 +1,27 @@
-"""Callbacks that time the first step of an epoch and the pause between epochs."""
+"""Callbacks that count batches, and time the first step and the pause between epochs."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
+
+
+class EachBatch(keras.callbacks.Callback):
+    """Calls a function for every batch; next to free.
+
+    Keras calls this hook anyway. Of one for the end of a batch, it would wait for the device.
+    """
+
+    def __init__(self, on_batch: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_batch = on_batch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Tell."""
+        self._on_batch()
 
 
 class FirstStep(keras.callbacks.Callback):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
 from keras_loader_bench.bench.child.heap import trim_heap
-from keras_loader_bench.bench.sensors.budget import lift_limit, limit_allocations
+from keras_loader_bench.bench.sensors.budget import limit_allocations
 
 
 class Worker:
@@ -21,15 +22,25 @@ class Worker:
         samples: how many of its rows exist for this case.
         case: fields of the `Case`.
         seed: of the orders.
+        on_batch: called for each batch of a model.
     """
 
-    def __init__(self, *, source: str, samples: int, case: dict[str, Any], seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        source: str,
+        samples: int,
+        case: dict[str, Any],
+        seed: int,
+        on_batch: Callable[[], None] = lambda: None,
+    ) -> None:
         from keras_loader_bench.bench.plan.case import Case
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
         self._source = ImageSource.open(Path(source)).head(samples)
         self._case = Case(**case)
         self._seed = seed
+        self._on_batch = on_batch
         self._loader: Any = None
         self._round_rows: Any = None
         self._round_epochs = 1
@@ -48,6 +59,7 @@ class Worker:
     def make_model(self) -> None:
         """Make and compile the model, and what its steps wait for."""
         from keras_loader_bench.bench.child.emulated_step import emulated_step
+        from keras_loader_bench.bench.child.epoch_timing import EachBatch
         from keras_loader_bench.bench.child.framework import set_seed
         from keras_loader_bench.bench.child.models import Samples, make_model
 
@@ -59,6 +71,7 @@ class Worker:
         self._model = make_model(case.fitted_model, samples, **options)
         if case.step_ms is not None:
             self._emulated = emulated_step(case.step_ms, busy=case.step_cpu)
+        self._callbacks = [EachBatch(self._on_batch), *filter(None, [self._emulated])]
 
     def make_ceiling(self) -> None:
         """Make the ceiling and fit two of its batches, which builds and traces the model."""
@@ -78,9 +91,8 @@ class Worker:
         from keras_loader_bench.loaders import make_loader
 
         reset_peak_memory()
-        if (name := self._case.loader) == CEILING:
-            self._loader = self._ceiling
-        else:
+        self._loader = self._ceiling
+        if (name := self._case.loader) != CEILING:
             self._loader = make_loader(name, self._source, self._options())
 
     def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
@@ -114,7 +126,7 @@ class Worker:
         from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import fit
 
-        arguments = (self._model, self._round_loader, self._round_rows, self._callbacks())
+        arguments = self._model, self._round_loader, self._round_rows, self._callbacks
         start = time.perf_counter()
         seen = fit(*arguments, epochs=self._round_epochs)
         current().synchronize(self._model)
@@ -130,22 +142,15 @@ class Worker:
 
         self._resident = prepare_pages(self._source, self._case.page_cache)
 
-    def _callbacks(self) -> list[Any]:
-        return [] if self._emulated is None else [self._emulated]
-
     def settle(self) -> None:
         """Let go of the round's rows, of garbage and of what the C library keeps for later."""
         self._round_rows = None
         gc.collect()
         trim_heap()
 
-    def limit_memory(self, *, budget_bytes: int) -> dict[str, int]:
-        """Refuse this process more memory from now on; see `limit_allocations`."""
+    def limit_memory(self, *, budget_bytes: int | None) -> dict[str, int] | None:
+        """Refuse this process more memory from now on; `None`: no longer."""
         return limit_allocations(budget_bytes)
-
-    def lift_memory_limit(self) -> None:
-        """Let the audit have what it needs: its models are no part of the loader."""
-        lift_limit()
 
     def cpu_of_round(self) -> float:
         """Return the CPU seconds of this process and its descendants since `prepare_round`."""
@@ -163,9 +168,8 @@ class Worker:
             return self._fit_once("loader", self._whole_batches(batches))
 
         every = math.ceil(self._source.num_samples / self._case.batch_size)
-        fit(
-            least := min(2 * self._case.steps_per_execution, every)
-        )  # traces: its time says nothing
+        least = min(2 * self._case.steps_per_execution, every)
+        fit(least)  # traces: its time says nothing
         if self._on_accelerator and self._case.step_ms is None:
             batches, epochs = every, epochs_of_round(lambda: fit(every), accelerator_seconds)
         else:
@@ -193,7 +197,7 @@ class Worker:
         gc.collect()
         self._prepare_pages()
         step, start = FirstStep(), time.perf_counter()
-        fit(self._model, self._loader, rows, [*self._callbacks(), step])
+        fit(self._model, self._loader, rows, [*self._callbacks, step])
         assert step.end is not None, "a round has at least one batch"
         return step.end - start
 
@@ -205,7 +209,7 @@ class Worker:
         rows = self._rows(0)[: self._whole_batches(batches)]
         gc.collect()
         times = Boundaries()
-        fit(self._model, self._loader, rows, [*self._callbacks(), times], epochs=epochs)
+        fit(self._model, self._loader, rows, [*self._callbacks, times], epochs=epochs)
         return times.seconds
 
     def device_memory(self) -> dict[str, Any]:
@@ -228,6 +232,7 @@ class Worker:
             epoch_rows=self._rows(2) if whole_epoch else None,
             steps_per_execution=self._case.steps_per_execution,
             jit_compile=JIT_COMPILE[self._case.jit_compile],
+            on_batch=self._on_batch,
         )
 
     def close_loader(self) -> None:

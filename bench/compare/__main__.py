@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.self_test != (options.after is None):
         parser.error("give two runs to compare, or one with --self-test")
+    if options.self_test and (options.fail_if is not None or options.allow_unjudged):
+        parser.error("--self-test is no gate: remove --fail-if and --allow-unjudged")
     try:
         if options.self_test:
             text = self_test_markdown(read_run(options.before), options.before.name)

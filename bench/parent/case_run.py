@@ -11,9 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.memory_case import sample_memory
-from keras_loader_bench.bench.parent.process import LOG_TAIL_BYTES, CaseError, Child
+from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
@@ -26,6 +27,8 @@ from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
 from keras_loader_bench.bench.statistics import ratios
 from keras_loader_bench.loaders.audit.verdict import PassResult
+
+LOG_TAIL_BYTES = 4096
 
 
 class CaseRun(Measurement):
@@ -188,6 +191,7 @@ class CaseRun(Measurement):
                 backend=self.case.backend,
                 log=log,
                 timeout_s=self.protocol.case_timeout_s,
+                silence_s=self.protocol.silence_timeout_s,
                 start=self._start,
                 environment=environment_of_case(self.case.device, os.environ),
             ) as child:

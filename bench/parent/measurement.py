@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from keras_loader_bench.bench.parent.process import CaseError, Child, Start, start_interpreter
+from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.parent.progress import Progress
+from keras_loader_bench.bench.parent.start import Start, start_interpreter
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.process_record import ProcessRecord

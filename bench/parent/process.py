@@ -1,98 +1,35 @@
-"""Starts, asks and ends the process of a case.
+"""Asks and ends the process of a case.
 
-A child never outlives its case, and every failure has an outcome.
+A child never outlives its case, every failure has an outcome, and nothing here waits without a
+limit, whatever the child does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-import queue
+import selectors
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol, Self
+from typing import Any, Self
 
+import psutil
+
+from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.child_log import ChildLog
+from keras_loader_bench.bench.parent.silence import Silence
+from keras_loader_bench.bench.parent.start import Start, start_interpreter
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
-LOG_TAIL_BYTES = 4096
-MAX_LOG_BYTES = 2**20
-
-
-class CaseError(Exception):
-    """A case could not be measured.
-
-    Args:
-        outcome: `failed` (an exception in the child), `refused` (one that says that memory was
-            refused), `crashed` (the child died) or `timeout`; its user knows others.
-        kind: type of the exception in the child, or of this failure.
-        message: what happened, in one line.
-        traceback: the child's, where it has one.
-        signal_name: the signal that ended the child, such as `SIGKILL`.
-    """
-
-    def __init__(
-        self,
-        outcome: str,
-        kind: str,
-        message: str,
-        *,
-        traceback: str = "",
-        signal_name: str | None = None,
-    ) -> None:
-        super().__init__(f"{kind}: {message}")
-        self.outcome = outcome
-        self.kind = kind
-        self.message = message
-        self.traceback = traceback
-        self.signal_name = signal_name
-        self.log_tail = ""
-
-
-class Started(Protocol):
-    """A process that has begun; `subprocess.Popen` is one."""
-
-    pid: int
-
-    @property
-    def stdin(self) -> IO[str] | None:
-        """Takes requests."""
-
-    @property
-    def stdout(self) -> IO[str] | None:
-        """Gives answers."""
-
-    def wait(self) -> int:
-        """Return its exit code when it has ended, negative for a signal."""
-
-
-class Start(Protocol):
-    """A way to begin a process."""
-
-    def __call__(
-        self, settings: dict[str, Any], log: IO[bytes], environment: Mapping[str, str]
-    ) -> Started:
-        """Begin a process that serves the case of these settings."""
-
-
-def start_interpreter(
-    settings: dict[str, Any], log: IO[bytes], environment: Mapping[str, str]
-) -> Started:
-    """Start a new Python."""
-    return subprocess.Popen(  # noqa: S603  # our own module, no shell
-        [sys.executable, "-m", "keras_loader_bench.bench.child", json.dumps(settings)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        encoding="utf-8",
-        start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
-    )
+POLL_S = 0.5
+MAX_ANSWER_BYTES = 2**24
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+CLOSING_S = 5.0
+"""How long a child that has closed its pipe may take to end."""
 
 
 class Child:
@@ -106,6 +43,7 @@ class Child:
         environment: its other environment variables; those of this process unless given.
         log: file for everything that the process prints.
         timeout_s: seconds from now until every further call fails.
+        silence_s: seconds without a sign of life after which a call fails; see `Silence`.
         start: how the process begins.
     """
 
@@ -116,17 +54,35 @@ class Child:
         backend: str,
         log: Path,
         timeout_s: float,
+        silence_s: float = math.inf,
         environment: Mapping[str, str] = os.environ,
         start: Start = start_interpreter,
     ) -> None:
-        self._log = log
+        self._log = ChildLog(log)
         self._timeout_s = timeout_s
-        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-        with log.open("wb") as log_file:
-            self._process = start(settings, log_file, {**environment, "KERAS_BACKEND": backend})
+        self._buffer = bytearray()
+        self._number = 0
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        theirs = requests, answers, self._log.open()
+        try:
+            self._process = start(settings, theirs, {**environment, "KERAS_BACKEND": backend})
+        except BaseException:
+            os.close(self._requests)
+            os.close(self._answers)
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
         self._deadline = time.monotonic() + timeout_s  # a server's imports are not the case's
-        self._reader = threading.Thread(target=self._read, name="child-answers", daemon=True)
-        self._reader.start()
+        self._silence = Silence(self.pid, silence_s)
+        for descriptor in (self._requests, self._answers):
+            os.set_blocking(descriptor, False)
+        # Its pipes may be held open by others; the process itself tells when it has ended.
+        self._end: int | None = None
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                self._end = os.pidfd_open(self.pid)
 
     @property
     def pid(self) -> int:
@@ -137,37 +93,22 @@ class Child:
         """Send a request to the child and wait for its answer.
 
         Raises:
-            CaseError: the child raised, died, or did not answer in time.
+            CaseError: the child raised, died, did not answer in time or gave no sign of life.
         """
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"call": method, "args": args}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._death(method) from None
-        try:
-            answer = self._answers.get(timeout=max(0.0, self._deadline - time.monotonic()))
-        except queue.Empty:
-            raise CaseError(
-                "timeout",
-                "Timeout",
-                f"no answer to `{method}` within the {self._timeout_s:g} s of the case; "
-                "use a larger --case-timeout if it is only slow.",
-            ) from None
-        if not answer:
-            raise self._death(method)
-        reply = json.loads(answer)
+        self._number += 1
+        request = {"id": self._number, "call": method, "args": args}
+        self._silence.begin()
+        self._send(json.dumps(request).encode() + b"\n", method)
+        reply = self._reply(method)
         if "error" in reply:
             error = reply["error"]
             outcome = "refused" if error["refused"] else "failed"
             raise CaseError(outcome, error["type"], error["message"], traceback=error["traceback"])
         return reply["ok"]
 
-    def log(self, max_bytes: int = MAX_LOG_BYTES) -> str:
-        """Return the end of the child's output."""
-        with self._log.open("rb") as log_file:
-            log_file.seek(max(0, self._log.stat().st_size - max_bytes))
-            return log_file.read().decode(errors="replace")
+    def log(self, max_bytes: int | None = None) -> str:
+        """Return what the child has printed, or the end of it; see `ChildLog`."""
+        return self._log.text(max_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -175,19 +116,86 @@ class Child:
     def __exit__(self, *exc_info: object) -> None:
         kill_tree(self.pid)
         self._process.wait()
-        self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            # Broken where the child did not live to read a request.
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+        os.close(self._requests)
+        os.close(self._answers)
+        if self._end is not None:
+            os.close(self._end)
+        self._log.close()
 
-    def _read(self) -> None:
-        """Queue the child's answers; an empty one means that the child closed the pipe."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
-        self._answers.put("")
+    def _send(self, message: bytes, method: str) -> None:
+        while message:
+            try:
+                message = message[os.write(self._requests, message) :]
+            except BlockingIOError:
+                if self._wait(self._requests, selectors.EVENT_WRITE, method):
+                    raise self._death(method) from None
+            except BrokenPipeError:
+                raise self._death(method) from None
+
+    def _reply(self, method: str) -> dict[str, Any]:
+        """Return the answer to the latest request; signs of life come between."""
+        while True:
+            message = _message(self._line(method), method)
+            if message.get("id") == self._number and ("ok" in message or "error" in message):
+                return message
+            if message.keys() != {"steps"}:
+                raise _stray(method)
+            self._silence.sign(message["steps"])
+
+    def _line(self, method: str) -> bytes:
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > MAX_ANSWER_BYTES:
+                raise _stray(method)
+            ended = self._wait(self._answers, selectors.EVENT_READ, method)
+            read: bytes | None
+            try:
+                read = os.read(self._answers, 2**16)
+            except BlockingIOError:
+                read = b"" if ended else None
+            if read:
+                self._buffer += read
+            elif read is not None:
+                raise self._closed(method)
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def _wait(self, descriptor: int, event: int, method: str) -> bool:
+        """Wait until a pipe is ready or the child has ended; return whether it has ended."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, event)
+            if self._end is not None:
+                selector.register(self._end, selectors.EVENT_READ)
+            while True:
+                left = self._deadline - time.monotonic()
+                ready = {key.fd for key, _ in selector.select(max(0.0, min(left, POLL_S)))}
+                ended = self._end in ready or (self._end is None and self._has_ended())
+                if ready or ended:
+                    return ended
+                if left <= 0:
+                    raise CaseError(
+                        "timeout",
+                        "Timeout",
+                        f"no answer to `{method}` within the {self._timeout_s:g} s of the case; "
+                        "use a larger --case-timeout if it is only slow.",
+                    )
+                self._log.trim()
+                if found := self._silence.look(method):
+                    raise CaseError("timeout", "Hang", found)
+
+    def _has_ended(self) -> bool:
+        return not psutil.pid_exists(self.pid) or psutil.Process(self.pid).status() in _ENDED
+
+    def _closed(self, method: str) -> CaseError:
+        """Return why there are no more answers."""
+        until = time.monotonic() + CLOSING_S
+        while time.monotonic() < until:
+            if self._has_ended():
+                return self._death(method)
+            time.sleep(0.01)
+        return CaseError(
+            "crashed", "ClosedPipe", f"the child closed the pipe for its answers during `{method}`"
+        )
 
     def _death(self, method: str) -> CaseError:
         code = self._process.wait()
@@ -199,3 +207,22 @@ class Child:
         return CaseError(
             "crashed", "ChildExited", f"the child exited with {code} during `{method}`"
         )
+
+
+def _message(line: bytes, method: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _stray(method)
+    return found
+
+
+def _stray(method: str) -> CaseError:
+    return CaseError(
+        "failed",
+        "StrayOutput",
+        f"the child wrote something else than an answer to `{method}` into the pipe for answers; "
+        "does the loader write to file descriptors that are not its own?",
+    )

@@ -10,8 +10,7 @@ import pytest
 
 from keras_loader_bench.bench.parent.breaking_point import Trial, bracket_of, next_size
 from keras_loader_bench.bench.parent.case_run import CaseRun, describe_failure
-from keras_loader_bench.bench.parent.fork_servers import SUPPORTED, ForkServers
-from keras_loader_bench.bench.parent.process import start_interpreter
+from keras_loader_bench.bench.parent.guardians import Guardians
 from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.recorded_clock import CLOCK
 from keras_loader_bench.bench.parent.resume import check_same, kept_records
@@ -62,13 +61,13 @@ class Session:
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
         if not self.file.run.sources:
             self.file.add_source(self.source)
-        self.servers = ForkServers()
+        self.guardians = Guardians()
         self._runs = {case: self._case_run(case) for case in cases}
         self._measured = False
 
     def close(self, status: str) -> None:
         """End the run: `complete` or `interrupted`."""
-        self.servers.close()
+        self.guardians.close()
         self.file.finish(status)
 
     def _prepare(self, samples: int) -> ImageSource:
@@ -98,7 +97,7 @@ class Session:
         seed = self.settings.protocol.seed
         for number, case in passes(list(self._runs), processes_of=processes_of, seed=seed):
             self._runs[case].measure_process(number)
-        self.servers.close()  # a search for breaking points needs none
+        self.guardians.close()  # those that have imported a framework take memory
 
     def search(self, cases: list[Case], benchmark: Any) -> None:
         """Search for the number of samples at which a loader exceeds the memory budget.
@@ -146,8 +145,7 @@ class Session:
     def _case_run(self, case: Case, *, planned: bool = True) -> CaseRun:
         known = (each for each in self.file.run.cases if planned and each.id == str(case))
         # Memory begins with a new interpreter.
-        unforked = case.bench == "memory" or not SUPPORTED
-        unforked |= self.settings.protocol.new_interpreters
+        unforked = case.bench == "memory" or self.settings.protocol.new_interpreters
         return CaseRun(
             case,
             protocol=self.settings.protocol,
@@ -156,7 +154,7 @@ class Session:
             progress=self.progress,
             planned=planned,
             record=next(known, None),
-            start=start_interpreter if unforked else self.servers.start,
+            start=self.guardians.interpreter if unforked else self.guardians.fork,
         )
 
     def _judge(self, case_run: CaseRun) -> None:

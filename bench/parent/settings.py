@@ -163,6 +163,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
         seed=get("seed"),
         memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),
+        silence_timeout_s=get("silence_timeout"),
     )
 
 

@@ -91,6 +91,14 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         type=float,
         default=default.case_timeout_s,
     )
+    add(
+        "--silence-timeout",
+        "SECONDS",
+        "End a case whose loader gives no batch, and whose process answers nothing, for so long "
+        f"(default: {default.silence_timeout_s:g}).",
+        type=float,
+        default=default.silence_timeout_s,
+    )
     group.addoption(
         "--quick",
         action="store_true",

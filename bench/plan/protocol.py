@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 METHOD = 3
 """Raised whenever ceiling, models, protocol or audit change so that figures before and after must
@@ -49,6 +49,10 @@ class Protocol:
     case_timeout_s: float = 600.0
     """Seconds after which a case is ended and reported as a timeout."""
 
+    silence_timeout_s: float = 60.0
+    """Seconds without an answer, or a batch that a model takes, after which a case is ended; from
+    the making of its loader on."""
+
     memory_budget_bytes: int | None = None
     """Memory that a memory case may use over its baseline; `None` for no limit."""
 
@@ -63,7 +67,8 @@ class Protocol:
             "memory_rounds",
             "memory_round_samples",
         )
-        for name in (*counts, "round_seconds", "accelerator_round_seconds", "case_timeout_s"):
+        seconds = [each.name for each in fields(self) if each.name.endswith(("_s", "_seconds"))]
+        for name in (*counts, *seconds):
             if not 0 < getattr(self, name) < math.inf:  # false for NaN too
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
         if self.memory_budget_bytes is not None and self.memory_budget_bytes < 1:

@@ -33,8 +33,10 @@ def enforcement(*, processes: bool) -> str:
     return RLIMIT_DATA if sys.platform == "linux" and not processes else WATCHDOG
 
 
-def limit_allocations(budget_bytes: int) -> dict[str, int]:
+def limit_allocations(budget_bytes: int | None) -> dict[str, int] | None:
     """Let this process allocate so much more private memory, and refuse it everything beyond.
+
+    `None` takes the limit away again.
 
     RLIMIT_DATA counts private, writable address space, also what was never touched, such as most of
     the stack of a thread; read-only maps of files are left alone.
@@ -45,8 +47,11 @@ def limit_allocations(budget_bytes: int) -> dict[str, int]:
     """
     import resource
 
-    in_use = data_bytes()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if budget_bytes is None:
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+        return None
+    in_use = data_bytes()
     limit = in_use + budget_bytes
     if hard != resource.RLIM_INFINITY and limit > hard:
         raise ValueError(
@@ -55,14 +60,6 @@ def limit_allocations(budget_bytes: int) -> dict[str, int]:
         )
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     return {"data_bytes": in_use, "limit_bytes": limit}
-
-
-def lift_limit() -> None:
-    """Take the limit away again."""
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def is_refused_allocation(error: BaseException) -> bool:

@@ -7,6 +7,8 @@ import platform
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -16,17 +18,18 @@ from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.bench.record.schema import CardDescription, Environment, SuiteRecord
 from keras_loader_bench.bench.sensors.card_monitor import describe_card
 from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
-from keras_loader_bench.loaders.registry import LOADERS, pip_name
+from keras_loader_bench.loaders.registry import LOADERS, import_name, pip_name
 from keras_loader_bench.loaders.system.cores import usable_cores
 
 PACKAGES = sorted(
     {
         *("keras", "numpy", "pytest-benchmark"),
         *BACKENDS,
-        *(pip_name(each) for entry in LOADERS.values() for each in entry.packages),
+        *(each for entry in LOADERS.values() for each in entry.packages),
     }
 )
-"""Distributions whose versions are recorded: what measures, and what any loader needs."""
+"""Packages whose versions are recorded: what measures, and what any loader needs; written as in
+`LoaderEntry.packages`."""
 
 
 def describe() -> Environment:
@@ -40,7 +43,7 @@ def describe() -> Environment:
         memory_bytes=psutil.virtual_memory().total,
         python=platform.python_version(),
         suite=_suite(Path(__file__).resolve().parents[2]),
-        packages={name: version for name in PACKAGES if (version := _version(name))},
+        packages={pip_name(each): version for each in PACKAGES if (version := _version(each))},
         cpu_quota_cores=cpu_quota_cores(),
         load_average_1min=round(psutil.getloadavg()[0], 2),
         swap_used_bytes=swap_used_bytes(),
@@ -79,6 +82,13 @@ def _suite(project: Path) -> SuiteRecord:
 
 def _version(package: str) -> str | None:
     try:
-        return metadata.version(package)
+        return metadata.version(pip_name(package))
     except metadata.PackageNotFoundError:
-        return None
+        # tensorflow-cpu and tf-nightly also bring the package `tensorflow`.
+        providers = _distributions().get(import_name(package))
+    return metadata.version(providers[0]) if providers else None
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()

@@ -7,7 +7,7 @@ do in training. Imports Keras: `KERAS_BACKEND` must be set before.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -96,13 +96,18 @@ def named_arrays(parts: Any) -> dict[str, Any]:
 
 
 def fingerprint_fit(
-    fit_args: Mapping[str, Any], *, most_batches: int, **compile_options: Any
+    fit_args: Mapping[str, Any],
+    *,
+    most_batches: int,
+    callbacks: Sequence[Any] = (),
+    **compile_options: Any,
 ) -> list[BatchPrint]:
     """Fit a fresh model for one epoch without ever waiting for it.
 
     Args:
         fit_args: the arguments of `fit` that say what it trains on.
         most_batches: how many fingerprints are kept.
+        callbacks: of `fit`; none may wait for a batch.
         compile_options: `jit_compile` and `steps_per_execution` of the rounds.
 
     Returns:
@@ -110,7 +115,7 @@ def fingerprint_fit(
     """
     model = FingerprintModel(most_batches)
     model.compile(optimizer="sgd", **compile_options)
-    model.fit(**fit_args, shuffle=False, epochs=1, verbose=0)
+    model.fit(**fit_args, shuffle=False, epochs=1, verbose=0, callbacks=list(callbacks))
     return model.fingerprints.read()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -69,9 +71,21 @@ def die_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def end_with_parent() -> None:
-    """Make this process and its group end when its parent does, however the parent ends."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """Make this process end when its parent does, however the parent ends.
+
+    On Linux the kernel sees to it, whatever this process does meanwhile; "parent" is the thread
+    that started it (https://man7.org/linux/man-pages/man2/prctl.2.html, PR_SET_PDEATHSIG).
+    Elsewhere a thread looks twice a second, and also ends the process group.
+
+    Args:
+        parent: the parent's process id; `None`: whoever it is now.
+    """
+    parent = os.getppid() if parent is None else parent
+    if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL):
+        if os.getppid() != parent:  # it had gone before the kernel was told
+            os._exit(1)
+        return
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -81,3 +95,27 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def outlive_parent() -> None:
+    """Take `end_with_parent` back, on Linux: this process notices by itself, and cleans up."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
+
+
+def adopt_orphans() -> None:
+    """Let descendants whose own parent ends become children of this process. Linux.
+
+    So a daemon stays one of its `members` (PR_SET_CHILD_SUBREAPER).
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> bool:
+    """Call the kernel's `prctl`; return whether there is one and it agreed."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)

@@ -1,0 +1,84 @@
+"""Starts the processes of cases through guardians, which end whatever a case leaves behind.
+
+A process of a timed case is forked from a guardian that has imported the framework already: it is
+ready in a second, not in ten, so that every case can be measured in several. All others are new
+interpreters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from keras_loader_bench.bench.parent.start import (
+    Started,
+    interpreter_arguments,
+    start_interpreter,
+)
+from keras_loader_bench.loaders.registry import imports_of
+from keras_loader_bench.loaders.system.guarded import SUPPORTED, Guardian
+
+IMPORT_TIMEOUT_S = 120.0
+FORK_SERVER = "keras_loader_bench.bench.child.fork_server"
+
+_IRRELEVANT = frozenset({"PYTEST_CURRENT_TEST"})
+"""Variables that need no guardian of their own."""
+
+
+class Guardians:
+    """The guardians of a run, each made when a case first needs it. `close` ends them.
+
+    A case whose fork server cannot be made gets a new interpreter, which says why it does not
+    start. Where there can be no guardian, an interpreter is a child of this process.
+    """
+
+    def __init__(self) -> None:
+        self._guardians: dict[tuple[object, ...], Guardian | None] = {}
+
+    def fork(
+        self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
+    ) -> Started:
+        """Fork a process of a case; see `bench.parent.start.Start`."""
+        loader, backend = settings["case"]["loader"], environment["KERAS_BACKEND"]
+        key = (FORK_SERVER, *sorted(set(imports_of(loader)) - {backend}))
+
+        def make() -> Guardian | None:
+            names = (backend, loader)
+            return Guardian.make(
+                FORK_SERVER, *names, environment=environment, timeout_s=IMPORT_TIMEOUT_S
+            )
+
+        server = self._guardian((*key, *_relevant(environment)), make)
+        started = server and server.start(settings, descriptors)
+        return started or self.interpreter(settings, descriptors, environment)
+
+    def interpreter(
+        self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
+    ) -> Started:
+        """Start a new interpreter for a case; see `bench.parent.start.Start`."""
+        request = {"arguments": interpreter_arguments(settings)}
+        key = _relevant(environment)
+        for _ in range(2):  # the second time with a new guardian
+            guardian = self._guardian(key, lambda: Guardian.make(environment=environment))
+            if guardian and (started := guardian.start(request, descriptors)):
+                return started
+            self._guardians.pop(key, None)
+        return start_interpreter(settings, descriptors, environment)
+
+    def _guardian(
+        self, key: tuple[object, ...], make: Callable[[], Guardian | None]
+    ) -> Guardian | None:
+        if SUPPORTED and key not in self._guardians:
+            self._guardians[key] = make()
+        return self._guardians.get(key)
+
+    def close(self) -> None:
+        """End all guardians."""
+        for guardian in self._guardians.values():
+            if guardian is not None:
+                guardian.close()
+        self._guardians.clear()
+
+
+def _relevant(environment: Mapping[str, str]) -> tuple[object, ...]:
+    return tuple(sorted((n, v) for n, v in environment.items() if n not in _IRRELEVANT))

@@ -1,0 +1,95 @@
+"""Notices a child that gives no sign of life long before the time of its case is over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+import psutil
+
+WITHOUT_LOADER = frozenset({"import_framework", "make_model", "make_ceiling"})
+"""Requests of which no step can be told, as they compile and import; no loader takes part yet."""
+
+_BEAT_S = 3.0
+"""A thread that has not run for so long cannot run."""
+
+_BUSY = 0.2
+"""Of one core; a process that takes less waits."""
+
+_DUMP_S = 0.5
+"""What a process needs to print its stacks."""
+
+
+class Silence:
+    """Follows one child: a sign of life is an answer, or a batch that its model has taken.
+
+    That a process takes CPU time is none: an endless loop does.
+
+    Args:
+        pid: the child.
+        limit_s: seconds without a sign that are too many.
+    """
+
+    def __init__(self, pid: int, limit_s: float) -> None:
+        self._pid = pid
+        self._limit_s = limit_s
+        self._steps = -1
+        self._since = self._beat = time.monotonic()
+        self._halfway: tuple[float, float] | None = None
+
+    def begin(self) -> None:
+        """A request is sent."""
+        self._since = self._beat = time.monotonic()
+        self._halfway = None
+
+    def sign(self, steps: int) -> None:
+        """The child's own thread lives, and its model has taken so many batches."""
+        self._beat = time.monotonic()
+        if steps != self._steps:
+            self._steps, self._since, self._halfway = steps, self._beat, None
+
+    def look(self, method: str) -> str | None:
+        """Return what a child does that has been silent for too long, else `None`.
+
+        Args:
+            method: the request that it does not answer.
+        """
+        now = time.monotonic()
+        if method in WITHOUT_LOADER or now - self._since < self._limit_s / 2:
+            return None
+        if self._halfway is None:
+            self._halfway = now, self._cpu_seconds()
+        if now - self._since < self._limit_s:
+            return None
+        doing = self._doing(now)
+        self._dump_stacks()
+        return (
+            f"no batch and no answer to `{method}` for {self._limit_s:g} s: the child {doing}; its "
+            "log has the stacks of its threads. Use a larger --silence-timeout if it is only slow."
+        )
+
+    def _doing(self, now: float) -> str:
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(self._pid).status() == psutil.STATUS_STOPPED:
+                return "is stopped (SIGSTOP)"
+        assert self._halfway is not None
+        start, cpu_seconds = self._halfway
+        if self._cpu_seconds() - cpu_seconds < _BUSY * (now - start):
+            return "waits and takes no CPU time"
+        if now - self._beat > _BEAT_S:
+            return "is busy and does not let go of Python's lock"
+        return "is busy in Python"
+
+    def _cpu_seconds(self) -> float:
+        with contextlib.suppress(psutil.Error):
+            times = psutil.Process(self._pid).cpu_times()
+            return float(times.user + times.system)
+        return 0.0
+
+    def _dump_stacks(self) -> None:
+        """Ask for the stacks, which the child's `faulthandler` prints without Python's lock."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGUSR1)
+            time.sleep(_DUMP_S)

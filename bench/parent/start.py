@@ -1,0 +1,53 @@
+"""The ways to begin the process of a case."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Started(Protocol):
+    """A process that has begun; `subprocess.Popen` is one."""
+
+    pid: int
+
+    def wait(self) -> int:
+        """Return its exit code when it has ended, negative for a signal."""
+
+
+class Start(Protocol):
+    """A way to begin a process."""
+
+    def __call__(
+        self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
+    ) -> Started:
+        """Begin a process that serves the case of these settings.
+
+        Args:
+            settings: the keyword arguments of `bench.child.worker.Worker`.
+            descriptors: its standard input, which has requests, output, for answers, and error.
+            environment: its environment variables.
+        """
+
+
+def interpreter_arguments(settings: dict[str, Any]) -> list[str]:
+    """Return the command line of a new Python that serves the case of these settings."""
+    return [sys.executable, "-m", "keras_loader_bench.bench.child", json.dumps(settings)]
+
+
+def start_interpreter(
+    settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
+) -> Started:
+    """Start a new Python as a child of this process; see `Start`."""
+    requests, answers, log = descriptors
+    return subprocess.Popen(  # noqa: S603  # our own module, no shell
+        interpreter_arguments(settings),
+        stdin=requests,
+        stdout=answers,
+        stderr=log,
+        env=environment,
+        start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
+    )

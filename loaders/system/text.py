@@ -1,0 +1,31 @@
+"""Text that comes from elsewhere: made short, with control characters shown and not sent."""
+
+from __future__ import annotations
+
+MAX_LENGTH = 2000
+
+
+def shown(text: str, limit: int = MAX_LENGTH, *, lines: bool = False) -> str:
+    """Return a text that can stand in a message, a record or on a terminal.
+
+    Args:
+        text: whatever somebody else has written.
+        limit: characters that are kept, beginning and end; the note of what was cut comes in
+            addition.
+        lines: whether ends of lines and tabs stay what they are.
+    """
+    if (cut := len(text) - limit) > 0:
+        half = limit // 2
+        text = f"{text[:half]} [{cut:,} of {len(text):,} characters cut] {text[-half:]}"
+    kept = "\n\t" if lines else ""
+    return "".join(
+        each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in text
+    )
+
+
+def message_of(error: BaseException, limit: int = MAX_LENGTH) -> str:
+    """Return what an exception says; its type, if that cannot be had."""
+    try:
+        return shown(str(error), limit, lines=True)
+    except Exception as another:  # whatever `__str__` of a foreign exception does
+        return f"its message cannot be read: {type(another).__name__}"

@@ -1,0 +1,174 @@
+"""Whatever a child does with its pipes, its processes and its time, its case ends and says why."""
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from conftest import PACKAGE, TESTS
+
+from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.child_log import KEPT_BYTES, MAX_BYTES
+from keras_loader_bench.bench.parent.guardians import SUPPORTED
+from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.loaders.system.guarded import Guardian
+
+pytestmark = pytest.mark.skipif(not SUPPORTED, reason="there is no guardian here")
+
+SILENCE_S = 4.0
+CHILD = [sys.executable, str(TESTS / "hostile_child.py")]
+
+
+@pytest.fixture
+def guardian():
+    guardian = Guardian.make(environment={**os.environ, "PYTHONPATH": str(PACKAGE)})
+    yield guardian
+    guardian.close()
+
+
+@pytest.fixture
+def child(guardian, tmp_path):
+    def start(settings, descriptors, environment):
+        return guardian.start({"arguments": CHILD}, descriptors)
+
+    with Child(
+        {},
+        backend="jax",
+        log=tmp_path / "log",
+        timeout_s=60,
+        silence_s=SILENCE_S,
+        start=start,
+    ) as child:
+        child.call("ping")
+        yield child
+
+
+def failure_of(child, method, **args):
+    begin = time.monotonic()
+    with pytest.raises(CaseError) as caught:
+        child.call(method, **args)
+    return caught.value, time.monotonic() - begin
+
+
+@pytest.mark.parametrize(
+    ("method", "doing"),
+    [
+        ("wait", "waits and takes no CPU time"),
+        ("spin", "is busy in Python"),
+        ("spin_with_the_lock", "is busy and does not let go of Python's lock"),
+        ("stop", "is stopped (SIGSTOP)"),
+    ],
+)
+def test_a_child_that_hangs_is_named_by_what_it_does(child, method, doing):
+    error, seconds = failure_of(child, method)
+    assert (error.outcome, error.kind) == ("timeout", "Hang")
+    assert doing in error.message
+    assert SILENCE_S <= seconds < SILENCE_S + 3
+    if method != "stop":
+        assert f"in {method}" in child.log(), "the log has its stack"
+
+
+def test_steps_are_signs_of_life(child):
+    assert child.call("step_slowly", seconds=1.5 * SILENCE_S) == "done"
+
+
+@pytest.mark.parametrize(
+    "stray", ["nonsense", "[1]", '{"ok": 1}', '{"id": 1, "ok": 2}', '{"steps": 1, "ok": 2}']
+)
+def test_what_is_no_answer_is_named(child, stray):
+    error, seconds = failure_of(child, "write", text=f"{stray}\n")
+    assert (error.outcome, error.kind) == ("failed", "StrayOutput")
+    assert seconds < 5
+
+
+def test_an_endless_answer_is_cut_off(child):
+    error, seconds = failure_of(child, "write_endlessly")
+    assert error.kind == "StrayOutput"
+    assert seconds < 5
+
+
+def test_a_closed_pipe_is_named(child):
+    error, seconds = failure_of(child, "close_answers")
+    assert (error.outcome, error.kind) == ("crashed", "ClosedPipe")
+    assert seconds < 10
+
+
+@pytest.mark.parametrize("how", ["fork", "daemon"])
+def test_a_death_is_noticed_though_others_hold_the_pipe(child, how):
+    other = psutil.Process(child.call("leave", how=how))
+    error, seconds = failure_of(child, "die")
+    assert (error.kind, error.signal_name) == ("ChildKilled", "SIGKILL")
+    assert seconds < 3
+    _, alive = psutil.wait_procs([other], timeout=2)
+    assert not alive, "the guardian ends what a case leaves behind"
+
+
+def test_a_daemon_ends_with_its_case(guardian, tmp_path):
+    def start(settings, descriptors, environment):
+        return guardian.start({"arguments": CHILD}, descriptors)
+
+    with Child({}, backend="jax", log=tmp_path / "log", timeout_s=60, start=start) as child:
+        left = [psutil.Process(child.call("leave", how=how)) for how in ("fork", "daemon")]
+    _, alive = psutil.wait_procs(left, timeout=2)
+    assert not alive
+
+
+def test_nothing_can_be_read_from_standard_input(child):
+    error, _ = failure_of(child, "ask")
+    assert error.kind == "EOFError"
+    child.call("ping")
+
+
+def test_a_message_of_any_length_is_cut_and_its_control_characters_are_shown(child):
+    error, seconds = failure_of(child, "raise_at_length")
+    assert len(error.message) < 3000
+    assert "characters cut" in error.message
+    assert "\x1b" not in error.message
+    assert seconds < 5
+    error, _ = failure_of(child, "raise_without_message")
+    assert error.message == "its message cannot be read: ZeroDivisionError"
+
+
+def test_a_log_keeps_its_beginning_and_its_end(child, tmp_path):
+    child.call("print_at_length", number=5 * MAX_BYTES // 10)
+    assert (tmp_path / "log").stat().st_size > 4 * MAX_BYTES
+    text = child.log()
+    assert text.startswith("000000000\n")
+    assert text.endswith("the end\n")
+    assert "bytes cut]" in text
+    assert (tmp_path / "log").stat().st_size <= MAX_BYTES
+    child.call("print_at_length", number=10)
+    assert child.log().endswith("000000009\nthe end\n")
+    assert len(child.log()) < 2 * KEPT_BYTES + 100
+    assert child.log(20).endswith("the end\n")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3, 1.0])
+def test_nothing_outlives_a_run_that_is_killed(after_s):
+    """At any moment, though the child holds Python's lock and has a daemon."""
+    command = [sys.executable, str(TESTS / "hostile_child.py"), "run"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), str(TESTS)])}
+    environment["KERAS_HOME"] = name = f"/nowhere/{os.getpid()}-{after_s}"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stdout.readline() == "begins\n"
+        time.sleep(after_s)
+        if after_s == 1.0:
+            assert run.stdout.readline() == "hangs\n"
+        run.kill()
+    deadline = time.monotonic() + 2
+    while left := suite_processes(name):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def suite_processes(keras_home):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("KERAS_HOME") == keras_home:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
