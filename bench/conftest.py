@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,8 +28,12 @@ if PACKAGE.is_dir():
     paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
 
+TERMINATED = 128 + signal.SIGTERM
+"""Exit status of a run that was ended by SIGTERM, as a shell has it."""
+
 SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Session]()
+SIGTERM_CAME = pytest.StashKey[bool]()
 
 OPTIONS: list[str] = []
 """Names of the suite's options."""
@@ -47,8 +54,23 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_benchmark_options(config)
     # Warnings are errors in the tests of this project, but must not end a measurement.
     config.addinivalue_line("filterwarnings", "default")
+    _end_in_order_on_sigterm(config)
     # pytest-benchmark's own table is wider than a terminal and does not group loaders.
     config.option.benchmark_quiet = True
+
+
+def _end_in_order_on_sigterm(config: pytest.Config) -> None:
+    """Let SIGTERM, which schedulers and CI send, do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the report is still to be written
+        config.stash[SIGTERM_CAME] = True
+        raise KeyboardInterrupt("SIGTERM")
+
+    with contextlib.suppress(ValueError):  # pytest does not run on the main thread
+        before = signal.signal(signal.SIGTERM, interrupt)
+        restore: Callable[[], Any] = partial(signal.signal, signal.SIGTERM, before)
+        config.add_cleanup(restore)
 
 
 def _check_benchmark_options(config: pytest.Config) -> None:
@@ -183,6 +205,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         run.close("interrupted" if interrupted else "complete")
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if config.stash.get(SIGTERM_CAME, False):
+        session.exitstatus = TERMINATED
 
 
 def pytest_terminal_summary(

@@ -6,12 +6,14 @@ import http.server
 import io
 import tarfile
 import threading
+import time
+import tracemalloc
 import urllib.request
 
 import fake_cifar10 as fake
 import pytest
 
-from keras_loader_bench.loaders.sources import cifar10_archive, cifar10_download
+from keras_loader_bench.loaders.sources import checked_tar, cifar10_download
 from keras_loader_bench.loaders.sources.cache import cache_folder
 from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
 from keras_loader_bench.loaders.sources.cifar10_download import download_cifar10, open_https
@@ -142,10 +144,9 @@ def test_a_damaged_archive_is_one_clear_error(archive, damage):
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(archive, monkeypatch):
-    monkeypatch.setattr(cifar10_archive, "MAX_ARCHIVE_BYTES", 2**20)
+    monkeypatch.setattr(checked_tar, "MAX_ARCHIVE_BYTES", 2**20)
     with tarfile.open(archive, "w:gz", format=tarfile.PAX_FORMAT) as tar:
-        member = file(f"{FOLDER}/test_batch", pax_headers={"comment": "x" * 2**22})
-        tar.addfile(member, io.BytesIO(b"x"))
+        tar.addfile(file(f"{FOLDER}/test_batch", 2**22), io.BytesIO(bytes(2**22)))
     assert archive.stat().st_size < 2**20
     with pytest.raises(SourceError, match="more than 1 MiB unpacked"):
         prepare(archive)
@@ -242,3 +243,77 @@ def test_only_https_is_opened(server, monkeypatch):
     )
     with pytest.raises(OSError, match="redirects"):
         open_https("https://example.org/archive")
+
+
+def bomb_of_one_description(text_bytes):
+    """A member that a small archive describes in so many bytes."""
+    with tarfile.open(fileobj=(raw := io.BytesIO()), mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member = file(f"{FOLDER}/test_batch", pax_headers={"comment": "1" * text_bytes})
+        tar.addfile(member, io.BytesIO(b"x"))
+    return gzip.compress(raw.getvalue(), 1)
+
+
+def bomb_of_members(number):
+    header = file(f"{FOLDER}/", 0, type=tarfile.DIRTYPE).tobuf()
+    return gzip.compress(header * number, 1)
+
+
+def bomb_of_a_name(name_bytes):
+    """The file name in the header of gzip."""
+    plain = gzip.compress(bytes(10_240))
+    return plain[:3] + b"\x08" + plain[4:10] + b"n" * name_bytes + b"\0" + plain[10:]
+
+
+def bomb_of_gzip_members(number):
+    return gzip.compress(b"") * number
+
+
+def bomb_of_sparse_headers(number):
+    """Each of which says that one more follows."""
+    member = file(f"{FOLDER}/test_batch", 0, type=tarfile.GNUTYPE_SPARSE)
+    first = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    first[482] = 1
+    first[148:156] = b" " * 8
+    first[148:156] = b"%06o\0 " % sum(first)
+    more = bytearray(512)
+    more[504] = 1
+    return gzip.compress(bytes(first) + bytes(more) * number, 1)
+
+
+BOMBS = {
+    "a long description": lambda: bomb_of_one_description(100 * 2**20),
+    "a name": lambda: bomb_of_a_name(100 * 2**20),
+    "members": lambda: bomb_of_members(500_000),
+    "gzip members": lambda: bomb_of_gzip_members(2_000_000),
+    "sparse headers": lambda: bomb_of_sparse_headers(400_000),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_no_archive_costs_much_time_or_memory(tmp_path, bomb):
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    archive.write_bytes(BOMBS[bomb]())
+    tracemalloc.start()
+    begin = time.process_time()
+    with pytest.raises(SourceError) as caught:
+        prepare(archive)
+    assert time.process_time() - begin < 5
+    assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    tracemalloc.stop()
+    assert len(str(caught.value)) < 3000
+
+
+@pytest.mark.parametrize("text_format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_an_archive_that_was_packed_again_is_read(archive, tmp_path, text_format):
+    """With descriptions of times and owners, as programs of today write them."""
+    again = tmp_path / "again" / archive.name
+    again.parent.mkdir()
+    with tarfile.open(again, "w:gz", format=text_format) as tar:
+        tar.add(tmp_path / "unpacked", FOLDER, filter=described)
+    assert prepare(again).images_sha256 == prepare(archive).images_sha256
+
+
+def described(member):
+    member.mtime += 0.25
+    member.pax_headers = {"comment": "packed again", "SCHILY.xattr.user.note": "ü" * 100}
+    return member

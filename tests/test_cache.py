@@ -14,7 +14,8 @@ from fake_source import INPUTS, ROWS, chunks, flip_last_byte, write
 
 from keras_loader_bench.loaders.sources import cache
 from keras_loader_bench.loaders.sources.cache import cache_folder, find_source
-from keras_loader_bench.loaders.sources.image_source import SourceError
+from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError
+from keras_loader_bench.loaders.system import owned_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,7 +92,7 @@ def test_a_read_only_cache_is_one_clear_error(target, monkeypatch):
     def refuse(**_):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(cache.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(owned_folder.tempfile, "mkdtemp", refuse)
     with pytest.raises(SourceError, match=r"keras-loader-bench.*Read-only.*KERAS_HOME"):
         write(target)
 
@@ -162,13 +163,34 @@ def test_two_processes_prepare_the_same_source_at_once():
     assert len(list(cache_folder().iterdir())) == 1
 
 
-def test_what_a_killed_process_left_is_cleaned_up_but_not_what_is_in_use(target):
-    old, new = cache_folder() / ".tmp-old", cache_folder() / ".tmp-new"
-    for folder in (old, new):
-        folder.mkdir(parents=True)
-        (folder / "images.npy").write_bytes(b"half")
-    for path in (old, old / "images.npy"):
-        os.utime(path, (0, 0))
+@pytest.mark.parametrize("file", ["images.npy", "labels.npy"])
+def test_a_flipped_bit_anywhere_in_a_header_is_noticed_and_mended(target, file):
     write(target)
-    assert not old.exists()
-    assert new.exists()
+    right = (target / file).read_bytes()
+    for position in range(128):
+        wrong = bytearray(right)
+        wrong[position] ^= 1 << position % 8
+        (target / file).write_bytes(wrong)
+        assert find_source(target, inputs=INPUTS) is None, position
+    write(target).verify()
+
+
+def test_a_flipped_bit_anywhere_in_a_description_is_noticed_and_mended(target):
+    write(target)
+    right = (target / "source.json").read_bytes()
+    for position in range(len(right) - 1):  # the last byte ends the line
+        wrong = bytearray(right)
+        wrong[position] ^= 1 << position % 8
+        (target / "source.json").write_bytes(wrong)
+        found = find_source(target, inputs=INPUTS)
+        assert found is None or wrong.split() == right.split(), position
+    write(target).verify()
+
+
+def test_a_changed_class_name_is_not_believed(target):
+    source = write(target)
+    text = (target / "source.json").read_text()
+    (target / "source.json").write_text(text.replace('"a"', '"z"'))
+    with pytest.raises(SourceError, match="it has been changed"):
+        ImageSource.open(target)
+    assert write(target) == source

@@ -16,7 +16,6 @@ from conftest import PACKAGE, TESTS
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.guardians import SUPPORTED, Guardians
 from keras_loader_bench.bench.parent.process import Child
-from keras_loader_bench.bench.parent.start import start_interpreter
 from keras_loader_bench.loaders.system.process_tree import kill_tree, members
 
 CASE = {"backend": "tensorflow", "loader": "sequence", "bench": "feed",
@@ -34,19 +33,11 @@ def servers():
 needs_guardian = pytest.mark.skipif(not SUPPORTED, reason="there is no guardian here")
 
 
-@pytest.fixture(
-    params=[
-        "unguarded",
-        pytest.param("interpreter", marks=needs_guardian),
-        pytest.param("fork", marks=needs_guardian),
-    ]
-)
-def start(source, tmp_path, request):
-    """Starts children, in each way; every one is ended."""
+@pytest.fixture(params=["interpreter", pytest.param("fork", marks=needs_guardian)])
+def start(source, tmp_path, servers, request):
+    """Starts children, in both ways; every one is ended."""
     children = []
-    way = start_interpreter
-    if request.param != "unguarded":
-        way = getattr(request.getfixturevalue("servers"), request.param)
+    way = getattr(servers, request.param)
 
     def start(timeout_s: float = 60.0, folder=source.folder) -> Child:
         settings = {"source": str(folder), "samples": 230, "case": CASE, "seed": 0}

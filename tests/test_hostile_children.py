@@ -9,10 +9,11 @@ import psutil
 import pytest
 from conftest import PACKAGE, TESTS
 
+from keras_loader_bench.bench.parent import process
 from keras_loader_bench.bench.parent.case_error import CaseError
-from keras_loader_bench.bench.parent.child_log import KEPT_BYTES, MAX_BYTES
 from keras_loader_bench.bench.parent.guardians import SUPPORTED
 from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.loaders.system.bounded_log import KEPT_BYTES, MAX_BYTES
 from keras_loader_bench.loaders.system.guarded import Guardian
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="there is no guardian here")
@@ -105,6 +106,13 @@ def test_a_death_is_noticed_though_others_hold_the_pipe(child, how):
     assert not alive, "the guardian ends what a case leaves behind"
 
 
+def test_a_kill_for_want_of_memory_is_named(child, monkeypatch):
+    monkeypatch.setattr(process, "memory_kills", lambda: 10**6)
+    error, _ = failure_of(child, "die")
+    assert error.kind == "OutOfMemory"
+    assert "memory.events" in error.message
+
+
 def test_a_daemon_ends_with_its_case(guardian, tmp_path):
     def start(settings, descriptors, environment):
         return guardian.start({"arguments": CHILD}, descriptors)
@@ -165,10 +173,10 @@ def test_nothing_outlives_a_run_that_is_killed(after_s):
 
 def suite_processes(keras_home):
     found = []
-    for process in psutil.process_iter():
+    for each in psutil.process_iter():
         try:
-            if process.environ().get("KERAS_HOME") == keras_home:
-                found.append(process)
+            if each.environ().get("KERAS_HOME") == keras_home:
+                found.append(each)
         except psutil.Error:
             continue
     return found

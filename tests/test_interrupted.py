@@ -44,13 +44,23 @@ def test_ctrl_c_in_the_second_case(results, keras_home):
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_what_it_measured(results, keras_home, number):
+def test_sigterm_ends_a_run_as_ctrl_c_does(results, keras_home):
     process = start_and_wait_for("[2/4]", results)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert suite.processes_of(keras_home) == []
+    assert json.loads((results / "run.json").read_text())["status"] == "interrupted"
+    assert "interrupted" in (results / "report.md").read_text()
+    assert "Traceback" not in output
+
+
+def test_a_killed_run_leaves_what_it_measured(results, keras_home):
+    process = start_and_wait_for("[2/4]", results)
+    process.kill()
     process.wait(timeout=30)
     process.stdout.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 2
     while (left := suite.processes_of(keras_home)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, cpu_seconds
+from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, cpu_seconds, memory_kills
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,24 @@ def test_the_smallest_quota_of_all_groups_counts(tmp_path, groups, files, quota)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert cpu_quota_cores(tmp_path / "cgroup", tmp_path / "own") == quota
+
+
+@pytest.mark.parametrize(
+    ("groups", "file", "text"),
+    [
+        ("0::/a\n", "a/memory.events", "low 0\noom 5\noom_kill 3\n"),
+        ("4:memory:/a\n", "memory/a/memory.oom_control", "under_oom 0\noom_kill 3\n"),
+        ("0::/a\n", "memory.events", "oom_kill 3\n"),
+    ],
+    ids=["version 2", "version 1", "of the group above"],
+)
+def test_kills_for_want_of_memory_are_counted(tmp_path, groups, file, text):
+    (tmp_path / "own").write_text(groups)
+    path = tmp_path / "cgroup" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert memory_kills(tmp_path / "cgroup", tmp_path / "own") == 3
+    assert memory_kills(tmp_path, tmp_path / "missing") is None
 
 
 def test_without_control_groups_there_is_no_quota(tmp_path):

@@ -1,5 +1,6 @@
 """A source gives what was written, opens only when it is sound, and travels light."""
 
+import json
 import pickle
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from fake_source import INPUTS, ROWS, chunks, flip_last_byte, write
 
 from keras_loader_bench.loaders.sources.cache import cache_folder, find_source
-from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError
+from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError, _digest
 
 ROOT = Path(__file__).parents[1]
 
@@ -96,7 +97,9 @@ def truncate(path):
 def edit(path, old, new):
     content = path.read_text()
     assert old in content
-    path.write_text(content.replace(old, new))
+    description = json.loads(content.replace(old, new))
+    description.pop("sha256")
+    path.write_text(json.dumps(description | {"sha256": _digest(description)}))
 
 
 DAMAGES = {
@@ -116,7 +119,7 @@ DAMAGES = {
     ),
     "not json": (lambda t: (t / "source.json").write_text("{"), "source.json"),
     "a list": (lambda t: (t / "source.json").write_text("[]"), "source.json"),
-    "another format": (lambda t: edit(t / "source.json", '"format": 2', '"format": 1'), "format 2"),
+    "another format": (lambda t: edit(t / "source.json", '"format": 3', '"format": 1'), "format 3"),
     "no shape": (lambda t: edit(t / "source.json", "\n    3\n", "\n    0\n"), "`sample_shape`"),
     "a key less": (lambda t: edit(t / "source.json", '"split"', '"spilt"'), "source.json"),
     "unknown edition": (lambda t: edit(t / "source.json", "unofficial", "mine"), "`edition`"),

@@ -27,6 +27,7 @@ from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
 from keras_loader_bench.bench.statistics import ratios
 from keras_loader_bench.loaders.audit.verdict import PassResult
+from keras_loader_bench.loaders.system.text import shown
 
 LOG_TAIL_BYTES = 4096
 
@@ -199,7 +200,7 @@ class CaseRun(Measurement):
                     yield child
                     keep = False
                 except CaseError as error:
-                    error.log_tail = child.log(LOG_TAIL_BYTES)
+                    error.log_tail = shown(child.log(LOG_TAIL_BYTES), LOG_TAIL_BYTES, lines=True)
                     keep = error.outcome != "skipped"
                     raise
         finally:

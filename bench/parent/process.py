@@ -20,9 +20,10 @@ from typing import Any, Self
 import psutil
 
 from keras_loader_bench.bench.parent.case_error import CaseError
-from keras_loader_bench.bench.parent.child_log import ChildLog
 from keras_loader_bench.bench.parent.silence import Silence
 from keras_loader_bench.bench.parent.start import Start, start_interpreter
+from keras_loader_bench.bench.sensors.machine import memory_kills
+from keras_loader_bench.loaders.system.bounded_log import BoundedLog
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
 POLL_S = 0.5
@@ -58,22 +59,25 @@ class Child:
         environment: Mapping[str, str] = os.environ,
         start: Start = start_interpreter,
     ) -> None:
-        self._log = ChildLog(log)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        self._log = BoundedLog(os.open(log, flags, 0o666))
         self._timeout_s = timeout_s
         self._buffer = bytearray()
         self._number = 0
+        self._memory_kills = memory_kills()
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
-        theirs = requests, answers, self._log.open()
+        theirs = requests, answers, self._log.descriptor
         try:
             self._process = start(settings, theirs, {**environment, "KERAS_BACKEND": backend})
         except BaseException:
             os.close(self._requests)
             os.close(self._answers)
+            self._log.close()
             raise
         finally:
-            for descriptor in theirs:
-                os.close(descriptor)
+            os.close(requests)
+            os.close(answers)
         self._deadline = time.monotonic() + timeout_s  # a server's imports are not the case's
         self._silence = Silence(self.pid, silence_s)
         for descriptor in (self._requests, self._answers):
@@ -107,7 +111,7 @@ class Child:
         return reply["ok"]
 
     def log(self, max_bytes: int | None = None) -> str:
-        """Return what the child has printed, or the end of it; see `ChildLog`."""
+        """Return what the child has printed, or the end of it; see `BoundedLog`."""
         return self._log.text(max_bytes)
 
     def __enter__(self) -> Self:
@@ -201,9 +205,14 @@ class Child:
         code = self._process.wait()
         if code < 0:
             name = signal.Signals(-code).name
-            hint = " (out of memory?)" if name == "SIGKILL" else ""
+            kind, hint = "ChildKilled", ""
+            if name == "SIGKILL":
+                hint = " (out of memory?)"
+                if (kills := memory_kills()) is not None and kills > (self._memory_kills or 0):
+                    kind = "OutOfMemory"
+                    hint = ": the kernel says that memory ran out (`oom_kill` in memory.events)"
             message = f"the child was ended by {name} during `{method}`{hint}"
-            return CaseError("crashed", "ChildKilled", message, signal_name=name)
+            return CaseError("crashed", kind, message, signal_name=name)
         return CaseError(
             "crashed", "ChildExited", f"the child exited with {code} during `{method}`"
         )

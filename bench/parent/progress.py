@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
-from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.plan.protocol import Protocol
 
 PLAIN_PERIOD_S = 10.0
@@ -20,6 +20,10 @@ START_SECONDS = 12.0
 
 FORK_SECONDS = 4.0
 """The same for a process that is forked."""
+
+
+AUDIT_SECONDS = 8.0
+"""What an audit takes; there is one for all cases that need the same."""
 
 
 class Progress:
@@ -142,6 +146,9 @@ def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:
         protocol.processes_of(case.bench) * expected_seconds(case.bench, protocol)
         for case in runnable
     )
+    audits = {case.audited for case in runnable if case.loader != CEILING}
+    imports = {case.backend for case in runnable if case.bench != "memory"}
+    seconds += AUDIT_SECONDS * len(audits) + START_SECONDS * len(imports)
     lines = [
         f"[{number}/{len(cases)}] {case}" + (f": skipped, {reason}" if reason else "")
         for number, (case, reason) in enumerate(zip(cases, reasons, strict=True), start=1)

@@ -24,6 +24,10 @@ from keras_loader_bench.bench.record.schema import (
 )
 from keras_loader_bench.loaders.registry import LoaderEntry
 from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.system.owned_folder import remove_abandoned
+
+REPORT_DRAFTS = ".report-"
+"""How folders begin in which reports are drafted, beside `run.json`."""
 
 
 class RunFile:
@@ -55,6 +59,7 @@ class RunFile:
                 f"`{folder}` already holds a run; name another --results-dir or remove this one."
             )
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder.parent, f"*/{REPORT_DRAFTS}")  # of runs that were killed
         planned = list(plan)
         self.run = Run(
             status="running",

@@ -1,7 +1,8 @@
-"""Reads the state of the machine: CPU time of all processes, swap and CPU quota."""
+"""Reads the state of the machine: CPU time of all processes, swap, quota, kills for memory."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -56,6 +57,26 @@ def cpu_quota_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> float | 
     quotas = map(_quota, own_groups("cpu", cgroups=cgroups, own=own))
     least = min(quotas, default=math.inf)
     return least if math.isfinite(least) else None
+
+
+def memory_kills(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int | None:
+    """Return how many processes of this control group the kernel has ended for want of memory.
+
+    `oom_kill` in `memory.events` of version 2, or in `memory.oom_control` of version 1; `None`:
+    neither can be read.
+
+    Args:
+        cgroups: where control groups are mounted.
+        own: says which ones this process is in.
+    """
+    for folder in own_groups("memory", cgroups=cgroups, own=own):
+        for name in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError, ValueError):
+                lines = (folder / name).read_text(encoding="ascii").splitlines()
+                counts = dict(line.split() for line in lines)
+                if "oom_kill" in counts:
+                    return int(counts["oom_kill"])
+    return None
 
 
 def _quota(folder: Path) -> float:

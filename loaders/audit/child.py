@@ -16,9 +16,11 @@ from typing import Any
 
 from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
 from keras_loader_bench.loaders.audit.target import TargetError, load_target
-from keras_loader_bench.loaders.system.process_tree import end_with_parent
+from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
+from keras_loader_bench.loaders.system.text import message_of, shown
 
 SEED = 0
+MAX_TRACEBACK = 20_000
 
 HERE = Path(__file__).parent
 
@@ -45,16 +47,19 @@ def run(settings: dict[str, Any], report: Report) -> None:
         try:
             do()
         except TargetError as error:
-            report("refused", message=str(error))
+            report("refused", message=message_of(error))
             return False
         except Exception as error:
-            message = next(iter(str(error).strip().splitlines()), "")
-            shown = error.__traceback__
+            message = next(iter(message_of(error).strip().splitlines()), "")
+            innermost = error.__traceback__
             while (
-                shown and shown.tb_next and Path(shown.tb_frame.f_code.co_filename).parent == HERE
+                innermost
+                and innermost.tb_next
+                and Path(innermost.tb_frame.f_code.co_filename).parent == HERE
             ):
-                shown = shown.tb_next
-            text = "".join(traceback.format_exception(type(error), error, shown))
+                innermost = innermost.tb_next
+            lines = "".join(traceback.format_exception(type(error), error, innermost))
+            text = shown(lines, MAX_TRACEBACK, lines=True)
             report(
                 "raised", stage=stage, type=type(error).__name__, message=message, traceback=text
             )
@@ -78,10 +83,12 @@ def run(settings: dict[str, Any], report: Report) -> None:
         report("end")
 
 
-def main(path: str, settings: str) -> None:
-    """Do one run; its events go to a file, one a line."""
+def main(settings: str) -> None:
+    """Do one run; its events go to what was standard output, one a line."""
     end_with_parent()
-    with Path(path).open("a", encoding="utf-8") as events:
+    adopt_orphans()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
+        os.dup2(2, 1)  # what the input prints must not mix with the events
 
         def report(event: str, **fields: Any) -> None:
             events.write(json.dumps({"event": event, **fields}) + "\n")

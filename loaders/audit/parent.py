@@ -5,19 +5,19 @@ A run and its processes never outlive the parent or the time limit.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.system.bounded_log import BoundedLog
+from keras_loader_bench.loaders.system.guarded import started
 from keras_loader_bench.loaders.system.process_tree import kill_tree
+from keras_loader_bench.loaders.system.text import shown
 
 Event = dict[str, Any]
 """What a run reports; `event` says what kind of report it is."""
@@ -60,52 +60,63 @@ def run(
     """Start a module in a process of its own, and return when that has ended.
 
     Args:
-        module: started with a file for its events and the settings as JSON.
+        module: started with the settings as JSON; its standard output is for events.
         settings: what the run is to do.
         environment: variables that are set for it besides those of this process.
         timeout_s: seconds after which it is ended.
         on_event: called with each event when it is read.
     """
-    with tempfile.TemporaryDirectory(prefix="audit-") as folder:
-        reports, log = Path(folder, "events"), Path(folder, "log")
-        reports.touch()
-        with log.open("wb") as log_file, reports.open(encoding="utf-8") as lines:
-            process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-                [sys.executable, "-m", module, str(reports), json.dumps(settings)],
-                stdin=subprocess.DEVNULL,
-                stdout=log_file,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
-            )
-            events: list[Event] = []
-            try:
-                deadline = time.monotonic() + timeout_s
-                exit_status = None
-                while exit_status is None and time.monotonic() < deadline:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        exit_status = process.wait(timeout=POLL_S)
-                    _read(lines, events, on_event)
-            finally:
-                kill_tree(process.pid)
-                process.wait()
-            _read(lines, events, on_event)
-        printed = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    arguments = [sys.executable, "-m", module, json.dumps(settings)]
+    with (
+        tempfile.TemporaryFile() as events_file,
+        tempfile.TemporaryFile() as log_file,
+        started(
+            arguments,
+            output=events_file.fileno(),
+            log=log_file.fileno(),
+            environment={**os.environ, **environment},
+        ) as process,
+    ):
+        log, lines = BoundedLog(os.dup(log_file.fileno())), _Lines(events_file.fileno())
+        events: list[Event] = []
+
+        def read() -> None:
+            for line in lines.new():
+                events.append(json.loads(line))
+                on_event(events[-1])
+
+        deadline = time.monotonic() + timeout_s
+        ended = False
+        while not ended and time.monotonic() < deadline:
+            ended = process.ended(POLL_S)
+            log.trim()
+            read()
+        if not ended:
+            kill_tree(process.pid)
+        exit_status = process.wait()
+        read()
+        printed = log.text().splitlines()
+        log.close()
     return AuditRun(
         events=tuple(events),
-        timed_out=exit_status is None,
-        exit_status=process.returncode,
-        log="\n".join(printed[-LOG_LINES:]),
+        timed_out=not ended,
+        exit_status=exit_status,
+        log="\n".join(shown(line) for line in printed[-LOG_LINES:]),
     )
 
 
-def _read(lines: Any, events: list[Event], on_event: Callable[[Event], None]) -> None:
-    """Read the events that have been written in full."""
-    while True:
-        place = lines.tell()
-        line = lines.readline()
-        if not line.endswith("\n"):
-            lines.seek(place)
-            return
-        events.append(json.loads(line))
-        on_event(events[-1])
+class _Lines:
+    """Reads the lines of a file that another process writes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._place = 0
+        self._begun = b""
+
+    def new(self) -> list[bytes]:
+        """Return those that have been written in full since the last time."""
+        while part := os.pread(self._descriptor, 2**16, self._place):
+            self._begun += part
+            self._place += len(part)
+        *lines, self._begun = self._begun.split(b"\n")
+        return lines

@@ -9,12 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import math
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,13 +29,14 @@ from keras_loader_bench.loaders.sources.image_source import (
     Split,
     describe,
 )
+from keras_loader_bench.loaders.sources.stored_array import npy_header
+from keras_loader_bench.loaders.system.owned_folder import owned_folder, remove_abandoned
 
 Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 """Images uint8 `(k, *sample_shape)` and labels uint8 `(k,)`."""
 
 _MIB = 2**20
 _TEMPORARY = ".tmp-"
-_STALE_AFTER_S = 3600.0
 _MAX_ATTEMPTS = 10
 
 
@@ -50,6 +48,11 @@ def keras_home() -> Path:
 def cache_folder() -> Path:
     """Return the folder in which this package keeps prepared sources and downloads."""
     return keras_home() / "keras-loader-bench"
+
+
+def remove_leftovers() -> None:
+    """Delete what killed processes have left in the cache."""
+    remove_abandoned(cache_folder(), _TEMPORARY)
 
 
 def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | None:
@@ -143,7 +146,7 @@ def _write_arrays(
     with (folder / IMAGES_FILE).open("wb") as images, (folder / LABELS_FILE).open("wb") as labels:
         files = images, labels
         for file, shape in zip(files, shapes, strict=True):
-            file.write(_npy_header(shape))
+            file.write(npy_header(shape))
         for chunk in chunks:
             rows = len(chunk[1])
             for file, array, shape, digest in zip(files, chunk, shapes, digests, strict=True):
@@ -156,13 +159,6 @@ def _write_arrays(
     if written != num_samples:
         raise ValueError(f"`chunks` must have {num_samples} rows together, got {written}.")
     return digests[0].hexdigest(), digests[1].hexdigest()
-
-
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    header = io.BytesIO()
-    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, description)
-    return header.getvalue()
 
 
 def _move_into_place(made: Path, target: Path, inputs: Mapping[str, str]) -> None:
@@ -194,34 +190,15 @@ def temporary_folder(parent: Path, *, needed_bytes: int) -> Iterator[Path]:
         SourceError: there is less space, or writing in the block failed (any `OSError` that leaves
             the block counts as that: read inputs elsewhere, or raise `SourceError` for them).
     """
-    temporary = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(parent)
+        remove_abandoned(parent, _TEMPORARY)
         if _free_bytes(parent) < needed_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-        yield temporary
-    except OSError as error:
-        # Before the message looks at the free space, give back what the failure left.
-        _remove(temporary)
+        with owned_folder(parent, _TEMPORARY) as temporary:
+            yield temporary
+    except OSError as error:  # the folder is gone: the message looks at the free space
         raise _not_writable(parent, needed_bytes, error) from error
-    finally:
-        _remove(temporary)
-
-
-def _remove(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_stale(parent: Path) -> None:
-    """Delete the temporary folders of processes that were killed: those not written to for long."""
-    for folder in parent.glob(f"{_TEMPORARY}*"):
-        with contextlib.suppress(OSError):  # another process is faster
-            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-            if time.time() - newest > _STALE_AFTER_S:
-                shutil.rmtree(folder)
 
 
 def _not_writable(folder: Path, needed_bytes: int, error: OSError) -> SourceError:

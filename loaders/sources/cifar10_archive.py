@@ -5,20 +5,22 @@ Only the members that CIFAR-10 has are accepted, and no more is read than these 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import tarfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from keras_loader_bench.loaders.sources.checked_tar import (
+    MAX_ARCHIVE_BYTES,
+    CheckedTar,
+    RefusedError,
+)
 from keras_loader_bench.loaders.sources.cifar10_files import FOLDER, MAX_FILE_BYTES, PUBLISHED_MD5
 from keras_loader_bench.loaders.sources.image_source import SourceError
+from keras_loader_bench.loaders.system.text import shown
 
 ARCHIVE_FILE = "cifar-10-python.tar.gz"
-
-MAX_ARCHIVE_BYTES = 256 * 2**20
-"""Compressed or not, no archive is larger: the official one has 163 MiB, unpacked 178 MiB."""
 
 _MEMBERS = frozenset(f"{FOLDER}/{name}" for name in (*PUBLISHED_MD5, "readme.html"))
 
@@ -64,8 +66,8 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of every file, read front to back and one at a time."""
     seen = set()
     try:
-        with gzip.open(archive) as unbounded:
-            stream = _Bounded(unbounded)
+        with archive.open("rb") as file:
+            stream = CheckedTar(file)
             tar = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload]  # noqa: SIM115
             for member in tar:
                 if member.isdir() and member.name == FOLDER:
@@ -74,16 +76,18 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
                 if problem:
                     raise _refused(archive, f"it has the member {member.name!a} {problem}")
                 seen.add(member.name)
-                file = tar.extractfile(member)
-                content = file.read() if file else b""
-                if len(content) != member.size:
+                content = tar.extractfile(member)
+                data = content.read() if content else b""
+                if len(data) != member.size:
                     raise EOFError(f"{member.name} ends early")
-                yield member.name.removeprefix(f"{FOLDER}/"), content
+                yield member.name.removeprefix(f"{FOLDER}/"), data
             while stream.read(2**20):  # the checksum of gzip comes after the end of the tar
                 pass
     except SourceError:
         raise
-    except Exception as error:  # gzip, zlib and tarfile raise many kinds
+    except RefusedError as error:
+        raise _refused(archive, str(error)) from error
+    except Exception as error:  # zlib and tarfile raise many kinds
         problem = f"it is truncated, damaged or no .tar.gz ({error})"
         raise _refused(archive, problem) from error
 
@@ -98,23 +102,8 @@ def _problem(member: tarfile.TarInfo) -> str | None:
     return None
 
 
-class _Bounded:
-    """Reads from a stream until there is too much: a small archive can unpack to terabytes."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-        self._left = MAX_ARCHIVE_BYTES
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise ValueError(f"more than {MAX_ARCHIVE_BYTES // 2**20} MiB unpacked")
-        return data
-
-
 def _refused(archive: Path, problem: str) -> SourceError:
     return SourceError(
-        f"`{archive}` is not the archive of CIFAR-10: {problem}. Delete it and download "
+        f"`{archive}` is not the archive of CIFAR-10: {shown(problem)}. Delete it and download "
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz again."
     )

@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keras_loader_bench.loaders.sources.cache import cache_folder, temporary_folder
-from keras_loader_bench.loaders.sources.cifar10_archive import (
-    ARCHIVE_FILE,
-    MAX_ARCHIVE_BYTES,
-    hash_archive,
-)
+from keras_loader_bench.loaders.sources.checked_tar import MAX_ARCHIVE_BYTES
+from keras_loader_bench.loaders.sources.cifar10_archive import ARCHIVE_FILE, hash_archive
 from keras_loader_bench.loaders.sources.image_source import SourceError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

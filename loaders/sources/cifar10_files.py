@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_loader_bench.loaders.sources.image_source import SourceError, Split
+from keras_loader_bench.loaders.system.text import shown
 
 IMAGE_SHAPE = (32, 32, 3)
 """Height, width and channels of every image, channels last."""
@@ -228,4 +229,4 @@ def _check_opcodes(content: bytes) -> None:
 
 
 def _refused(path: Path, problem: str) -> SourceError:
-    return SourceError(f"`{path}` is not a valid file of CIFAR-10: {problem}. {REMEDY}")
+    return SourceError(f"`{path}` is not a valid file of CIFAR-10: {shown(problem)}. {REMEDY}")

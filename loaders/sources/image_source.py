@@ -34,7 +34,7 @@ IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 DESCRIPTION_FILE = "source.json"
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised when the files of a source change their meaning; older folders are then made again."""
 
 _MAX_DESCRIPTION_BYTES = 2**20
@@ -134,14 +134,15 @@ class ImageSource:
     @cached_property
     def images(self) -> np.memmap[Any, np.dtype[np.uint8]]:
         """Read-only map of uint8 pixels, shape `(num_samples, *sample_shape)`."""
-        images = load_array(self.folder / IMAGES_FILE, mmap_mode="r")
-        return cast("np.memmap[Any, np.dtype[np.uint8]]", images[: self.num_samples])
+        (path, shape), _ = self._stored_arrays()
+        images = load_array(path, shape)[: self.num_samples]
+        return cast("np.memmap[Any, np.dtype[np.uint8]]", images)
 
     @cached_property
     def labels(self) -> npt.NDArray[np.uint8]:
         """Read-only map of labels, uint8 of shape `(num_samples,)`, as a plain array."""
-        labels = load_array(self.folder / LABELS_FILE, mmap_mode="r")[: self.num_samples]
-        return labels.view(np.ndarray)
+        _, (path, shape) = self._stored_arrays()
+        return load_array(path, shape)[: self.num_samples].view(np.ndarray)
 
     @property
     def num_classes(self) -> int:
@@ -186,9 +187,19 @@ def checked_split(split: str) -> Split:
 
 def describe(source: ImageSource) -> str:
     """Return the text of `source.json` for a source with all its rows."""
-    description = {f.name: getattr(source, f.name) for f in fields(source)}
-    del description["folder"], description["stored_samples"]
-    return json.dumps({"format": FORMAT_VERSION, **description}, indent=2) + "\n"
+    described = {f.name: getattr(source, f.name) for f in fields(source)}
+    del described["folder"], described["stored_samples"]
+    text = {"format": FORMAT_VERSION, **described}
+    return json.dumps(text | {_DIGEST: _digest(text)}, indent=2) + "\n"
+
+
+_DIGEST = "sha256"
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a description without its own digest."""
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -197,7 +208,10 @@ def _read_description(path: Path) -> dict[str, Any]:
             found = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
-    valid = isinstance(found, dict) and found.pop("format", None) == FORMAT_VERSION
+    digest = found.pop(_DIGEST, None) if isinstance(found, dict) else None
+    if digest is not None and digest != _digest(found):
+        raise unusable(path, "it has been changed: its SHA-256 is another one")
+    valid = digest is not None and found.pop("format", None) == FORMAT_VERSION
     if not valid or found.keys() != _CHECKS.keys():
         raise unusable(path, f"it is not a description of format {FORMAT_VERSION}")
     for key, check in _CHECKS.items():

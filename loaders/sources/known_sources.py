@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_loader_bench.loaders.sources.cache import remove_leftovers
 from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
 from keras_loader_bench.loaders.sources.cifar10_download import download_cifar10
 from keras_loader_bench.loaders.sources.image_source import (
@@ -69,6 +70,7 @@ def prepare_source(
     rows = SPLIT_SAMPLES[checked] if num_samples is None else num_samples
     if rows < 1:
         raise SourceError(f"`num_samples` must be positive, got {num_samples}.")
+    remove_leftovers()
     request = SourceRequest(data_dir=data_dir, split=checked, num_samples=rows, seed=seed)
     return SOURCES[source](request)
 

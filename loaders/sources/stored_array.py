@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 
 class SourceError(ValueError):
@@ -22,27 +23,38 @@ def unusable(path: Path, problem: str) -> SourceError:
     )
 
 
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """Return what precedes the bytes of a uint8 array in a `.npy` file."""
+    header = io.BytesIO()
+    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
 def array_offset(path: Path, shape: tuple[int, ...]) -> int:
-    """Return where the bytes begin in a `.npy` file that holds exactly this uint8 array."""
+    """Return where the bytes begin in a `.npy` file that holds exactly this uint8 array.
+
+    The header is not parsed: it has to be the one that this array was written with.
+    """
+    header = npy_header(shape)
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0(file)
-            offset, size = file.tell(), os.fstat(file.fileno()).st_size
-    except (OSError, ValueError) as error:
+            found, size = file.read(len(header)), os.fstat(file.fileno()).st_size
+    except OSError as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
-    if version != (1, 0) or header != (shape, False, np.dtype(np.uint8)):
+    if found != header:
         raise unusable(path, f"it does not hold a uint8 array of shape {shape}")
-    expected = offset + int(np.prod(shape, dtype=object))
+    expected = len(header) + math.prod(shape)
     if size != expected:
         raise unusable(path, f"it has {size} bytes instead of {expected}")
-    return offset
+    return len(header)
 
 
-def load_array(path: Path, *, mmap_mode: Literal["r"]) -> npt.NDArray[np.uint8]:
+def load_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Map a stored array."""
+    offset = array_offset(path, shape)
     try:
-        return cast("npt.NDArray[np.uint8]", np.load(path, mmap_mode=mmap_mode))
+        return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)
     except (OSError, ValueError) as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
 

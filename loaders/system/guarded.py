@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from keras_loader_bench.loaders.system.process_tree import kill_tree
@@ -92,6 +94,10 @@ class Guardian:
         self._connection.close()
         return None
 
+    def has_answer(self, timeout_s: float) -> bool:
+        """Wait until there is a message or the guardian is gone, at most for so long."""
+        return bool(select.select([self._connection], [], [], timeout_s)[0])
+
     def close(self) -> None:
         """End it, and the process that it has started, if that lives."""
         self._connection.close()
@@ -113,6 +119,10 @@ class Guarded:
         self._guardian = guardian
         self._code: int | None = None
 
+    def ended(self, timeout_s: float) -> bool:
+        """Wait until it has ended, at most for so long; return whether it has."""
+        return self._code is not None or self._guardian.has_answer(timeout_s)
+
     def wait(self) -> int:
         """Return its exit code when it has ended, negative for a signal."""
         if self._code is None:
@@ -120,3 +130,50 @@ class Guarded:
             # Without its guardian it ends too, and nobody knows how.
             self._code = answer["code"] if answer else -9
         return self._code
+
+
+class Unguarded(subprocess.Popen[bytes]):
+    """A process that is a child of this one, where there are no guardians."""
+
+    def ended(self, timeout_s: float) -> bool:
+        """Wait until it has ended, at most for so long; return whether it has."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(timeout_s)
+        return self.returncode is not None
+
+
+@contextlib.contextmanager
+def started(
+    arguments: Sequence[str], *, output: int, log: int, environment: Mapping[str, str]
+) -> Iterator[Guarded | Unguarded]:
+    """Start a process; at the end of the block it is ended, with everything it has started.
+
+    Args:
+        arguments: program and arguments; nothing can be read from standard input.
+        output: descriptor of its standard output.
+        log: descriptor of its standard error.
+        environment: its environment.
+    """
+    guardian = Guardian.make(environment=environment) if SUPPORTED else None
+    process: Guarded | Unguarded | None = None
+    try:
+        if guardian is not None:
+            with Path(os.devnull).open("rb") as nothing:
+                request = {"arguments": list(arguments)}
+                process = guardian.start(request, [nothing.fileno(), output, log])
+        if process is None:
+            process = Unguarded(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
+            )
+        yield process
+    finally:
+        if isinstance(process, Unguarded):
+            kill_tree(process.pid)
+            process.wait()
+        if guardian is not None:
+            guardian.close()

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 import psutil
 
+from keras_loader_bench.loaders.system.dev_shm import remove_abandoned_objects, shared_objects
 from keras_loader_bench.loaders.system.process_tree import (
     adopt_orphans,
     end_with_parent,
@@ -63,7 +64,7 @@ def serve(parent: socket.socket, become: Become) -> None:
             request, descriptors, _, _ = socket.recv_fds(parent, MAX_REQUEST_BYTES, 3)
             if not request:
                 return
-            guardian = os.getpid()
+            guardian, objects = os.getpid(), set(shared_objects())
             pid = os.fork()
             if pid == 0:
                 end_with_parent(guardian)
@@ -75,6 +76,7 @@ def serve(parent: socket.socket, become: Become) -> None:
                 _answer(parent, {"pid": pid})
             finally:
                 code = _end_of(pid, parent)
+                remove_abandoned_objects(objects)
             _answer(parent, {"code": code})
 
 

@@ -1,5 +1,7 @@
 """On PYTHONPATH, adds loaders that fail to the registry of every process of a run."""
 
+from pathlib import Path
+
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry
 
 LOADERS.update(
@@ -26,3 +28,7 @@ LOADERS["known"] = LoaderEntry(
         backends=("tensorflow",), min_workers=0, reason="It swaps.", link="https://example.org/why"
     ),
 )
+
+# Importing them would import NumPy in every process.
+FAULTS = (Path(__file__).parent / "faults.txt").read_text().split()
+LOADERS.update({f"fault_{name}": LoaderEntry(f"faults:{name}") for name in FAULTS})

@@ -1,0 +1,43 @@
+"""Foreign text is short and sends nothing to a terminal."""
+
+import pytest
+
+from keras_loader_bench.loaders.system.text import message_of, shown
+
+
+def test_short_and_harmless_text_is_kept():
+    text = "naïve `text`, 東京 100%"
+    assert shown(text) == text
+
+
+def test_long_text_keeps_its_beginning_and_its_end():
+    text = "a" * 5000 + "b" * 5000
+    assert shown(text, 100) == f"{'a' * 50} [9,900 of 10,000 characters cut] {'b' * 50}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[2J", r"\x1b[2J"),
+        ("one\ntwo", r"one\ntwo"),
+        ("\u202eevil", r"\u202eevil"),
+        ("\ud800", r"\ud800"),
+        ("back\\slash", "back\\slash"),
+    ],
+)
+def test_control_characters_are_shown(text, expected):
+    assert shown(text) == expected
+    shown(text).encode()
+
+
+def test_lines_stay_where_they_may():
+    assert shown("a\n\tb\r\x07", lines=True) == "a\n\tb\\r\\x07"
+
+
+def test_an_exception_that_cannot_be_read_has_a_message():
+    class BrokenError(Exception):
+        def __str__(self):
+            raise ValueError
+
+    assert message_of(BrokenError()) == "its message cannot be read: ValueError"
+    assert message_of(KeyError("x")) == "'x'"
