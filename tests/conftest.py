@@ -79,7 +79,13 @@ def pytest_runtest_protocol(item):
 
 @pytest.fixture(autouse=True, scope="module")
 def collect_all() -> Iterator[None]:
-    """Collect what lived longer than its test."""
+    """Collect what lived longer than its test.
+
+    What was there before any of them, such as the 350,000 objects of TensorFlow, is never looked
+    at again: a collection takes milliseconds then, and not half a second.
+    """
+    gc.collect()
+    gc.freeze()
     yield
     gc.collect()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import Child
@@ -37,11 +39,14 @@ def sample_memory(run: Measurement, child: Child) -> None:
             if budget_bytes is not None:
                 watchdog = _enforce(run, child, sampler, memory, budget_bytes)
             _with_loader(run, child, sampler)
+    except TimeoutError as error:
+        raise CaseError("timeout", "Unreadable", str(error)) from error
     except CaseError as error:
         excess = watchdog.excess_bytes if watchdog else None
         raise _explained(error, memory, excess, child) from error
     finally:
-        sampler.add_to(memory)
+        with suppress(TimeoutError):  # the same: it has been said
+            sampler.add_to(memory)
     if memory.limit is not None:
         # The audit has what it needs: its models are no part of the loader.
         child.call("limit_memory", budget_bytes=None)

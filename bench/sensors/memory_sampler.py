@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Self
 
@@ -20,7 +21,7 @@ from keras_loader_bench.bench.sensors.memory_metrics import (
 )
 from keras_loader_bench.bench.sensors.memory_peaks import ProcessPeaks
 from keras_loader_bench.bench.sensors.shared_memory import SharedMemoryObjects
-from keras_loader_bench.loaders.system.process_tree import members, session_members
+from keras_loader_bench.loaders.system.process_tree import kill_tree, members, session_members
 
 MIN_PERIOD_S = 0.02
 """Between readings."""
@@ -32,6 +33,9 @@ which that process cannot map or unmap memory."""
 MIN_LOOK_PERIOD_S = 0.005
 LOOK_LOAD = 0.008
 """Looks at the kernel's counters, between readings, take at most this share."""
+
+MOST_WAITING_S = 30.0
+"""A reading takes milliseconds; what takes so long will not end."""
 
 _LOOK_STEP = 2**16
 """Looks are kept that are so many bytes above everything before."""
@@ -90,13 +94,13 @@ class MemorySampler:
 
     def phase(self, name: str) -> None:
         """Say that a new phase begins now."""
-        with self._lock:
+        with self._locked():
             self._phase = name
             self.phases.append(Phase(name=name, t=self._now()))
 
     def read(self) -> MemoryReading:
         """Take a reading now, add it to the others and return it."""
-        with self._lock:
+        with self._locked():
             processes = members(self._pid)
             pids = [process.pid for process in processes]
             split = _sum(self.metric, pids)
@@ -109,7 +113,7 @@ class MemorySampler:
 
     def begin_peaks(self) -> None:
         """Say that the latest reading is the baseline: from now on peaks count."""
-        with self._lock:
+        with self._locked():
             processes = members(self._pid)
             self._peaks = ProcessPeaks(processes)
             self._baseline = self.readings[-1]
@@ -120,12 +124,12 @@ class MemorySampler:
 
     def counted_bytes(self) -> int:
         """Return the private and shared memory of the latest reading."""
-        with self._lock:
+        with self._locked():
             return self.readings[-1].counted_bytes
 
     def add_to(self, record: MemoryRecord) -> None:
         """Put what was measured into the record of a case."""
-        with self._lock:
+        with self._locked():
             record.metric = self.metric
             record.phases, record.readings = self.phases, self.readings
             record.processes = self._peaks.record() if self._peaks else []
@@ -139,9 +143,21 @@ class MemorySampler:
 
     def __exit__(self, *exc_info: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(MOST_WAITING_S)
+        if self._thread.is_alive():
+            kill_tree(self._pid)  # the kernel, for which the thread waits, may wait for the tree
+            self._thread.join(MOST_WAITING_S)
         if self._error is not None and exc_info[0] is None:
             raise self._error  # or a case would look measured that was not
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=MOST_WAITING_S):
+            raise TimeoutError(f"a reading of process {self._pid} took over {MOST_WAITING_S:g} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _now(self) -> float:
         return round(time.perf_counter() - self._start, 4)
@@ -154,7 +170,7 @@ class MemorySampler:
 
     def look(self) -> None:
         """Take a look now: before and after files are mapped, so that they count as files."""
-        with self._lock:
+        with self._locked():
             self._look()
 
     def _look(self) -> None:
