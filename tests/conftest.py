@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,24 @@ def pytest_addoption():
             f"`{wrong[0]}` is an option of the benchmarks: `pytest bench/ --benchmark-only "
             f"{wrong[0]}` has it."
         )
+
+
+def pytest_configure(config):
+    """Let pytest-xdist begin with what comes first, not with the files that have most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that run the suite, which takes minutes, and end with the smallest.
+
+    So that no process waits for the other one in the end.
+    """
+    import suite  # it needs this module
+
+    modules = Counter(item.path.stem for item in items)
+    slow = {name for job in suite.Job.every for name in job.modules}
+    items.sort(key=lambda item: (item.path.stem not in slow, -modules[item.path.stem]))
 
 
 @pytest.hookimpl(wrapper=True)

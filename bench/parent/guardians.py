@@ -62,7 +62,8 @@ class Guardians:
             guardian = self._guardian(key, lambda: Guardian.make(environment=environment))
             if guardian and (started := guardian.start(request, descriptors)):
                 return started
-            self._guardians.pop(key, None)
+            if lost := self._guardians.pop(key, None):
+                lost.close()
         return start_interpreter(settings, descriptors, environment)
 
     def _guardian(

@@ -40,6 +40,9 @@ from keras_loader_bench.bench.report.scaling import Scaling
 from keras_loader_bench.bench.report.stability import run_warnings
 from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_PROCESSES, MIN_ROUNDS
 
+ONE_AUDIT_FOR_ALL = 3
+"""The first method by which cases that need the same audit share it; see `bench.plan.protocol`."""
+
 
 def report_markdown(
     run: Run, rows: Sequence[Row], lines: Sequence[Scaling], *, plots: Sequence[str]
@@ -82,6 +85,7 @@ def report_markdown(
             emulation=emulation_tables(emulations(shown)),
             audit=audit_summary(shown),
             fingerprints=by_fingerprint(shown),
+            one_audit_for_all=run.method >= ONE_AUDIT_FOR_ALL,
             blocks=audit_blocks(shown),
             plots=plots,
             captions=CAPTIONS,
