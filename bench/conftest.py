@@ -63,13 +63,14 @@ def _end_in_order_on_sigterm(config: pytest.Config) -> None:
     """Let SIGTERM, which schedulers and CI send, do what Ctrl-C does."""
 
     def interrupt(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the report is still to be written
         config.stash[SIGTERM_CAME] = True
         raise KeyboardInterrupt("SIGTERM")
 
     with contextlib.suppress(ValueError):  # pytest does not run on the main thread
         before = signal.signal(signal.SIGTERM, interrupt)
-        restore: Callable[[], Any] = partial(signal.signal, signal.SIGTERM, before)
+        restore: Callable[[], Any] = partial(
+            signal.signal, signal.SIGTERM, before or signal.SIG_DFL
+        )
         config.add_cleanup(restore)
 
 
@@ -196,6 +197,8 @@ def search(cases: list[Case], pytestconfig: pytest.Config) -> Callable[[Any], No
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Close `run.json`. With `--dry-run` or `--resume`, having nothing to run is no failure."""
     config = session.config
+    if terminated := config.stash.get(SIGTERM_CAME, False):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the report is still to be written
     nothing_to_do = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
     if nothing_to_do and (config.getoption("dry_run") or config.getoption("resume")):
         session.exitstatus = pytest.ExitCode.OK
@@ -205,7 +208,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         run.close("interrupted" if interrupted else "complete")
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if config.stash.get(SIGTERM_CAME, False):
+    if terminated:
         session.exitstatus = TERMINATED
 
 

@@ -6,7 +6,7 @@
 - `kills`: preparations that are killed at any moment. The next one succeeds, and nothing is left.
 - `runs`: whole runs that are killed at any moment. 2 s later none of their processes lives.
 
-The tests have a seeded sample of the quick ones.
+`tests/test_attacks.py` runs a seeded sample of the quick ones.
 """
 
 import os

@@ -1,16 +1,20 @@
 """A child that answers requests by attacking its parent. With `run`, a run that has one."""
 
+import contextlib
+import fcntl
 import os
 import re
 import signal
+import stat
 import sys
+import threading
 import time
 
 from keras_loader_bench.bench.child import __main__ as program
 from keras_loader_bench.bench.child.answers import Answers
 
 
-class UnreadableError(Exception):
+class UnreadableError(RuntimeError):
     def __str__(self):
         return str(1 / 0)
 
@@ -54,8 +58,22 @@ class Hostile:
         os.close(ANSWERS)
         time.sleep(600)
 
-    def die(self):
-        os.kill(os.getpid(), signal.SIGKILL)
+    def close_requests(self):
+        for descriptor in range(3, 64):
+            with contextlib.suppress(OSError):
+                is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+                if is_pipe and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                    os.close(descriptor)
+        threading.Thread(target=time.sleep, args=(600,)).start()  # so that it does not end
+
+    def drip(self, text):
+        while True:
+            os.write(ANSWERS, text.encode())
+            time.sleep(0.1)
+
+    def die(self, number=signal.SIGKILL):
+        os.kill(os.getpid(), number)
+        time.sleep(600)
 
     def leave(self, how):
         reader, writer = os.pipe()
@@ -88,7 +106,6 @@ class Hostile:
 def run():
     """Be a run whose child holds Python's lock."""
     from pathlib import Path
-    from tempfile import TemporaryDirectory
 
     from keras_loader_bench.bench.parent.process import Child
     from keras_loader_bench.loaders.system.guarded import Guardian
@@ -99,11 +116,10 @@ def run():
     def start(settings, descriptors, environment):
         return guardian.start({"arguments": [sys.executable, __file__]}, descriptors)
 
-    with TemporaryDirectory() as folder:
-        child = Child({}, backend="jax", log=Path(folder, "log"), timeout_s=60, start=start)
-        child.call("leave", how="daemon")
-        print("hangs", flush=True)
-        child.call("spin_with_the_lock")
+    child = Child({}, backend="jax", log=Path(sys.argv[2]), timeout_s=60, start=start)
+    child.call("leave", how="daemon")
+    print("hangs", flush=True)
+    child.call("spin_with_the_lock")
 
 
 class KnownAnswers(Answers):
@@ -114,7 +130,7 @@ class KnownAnswers(Answers):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["run"]:
+    if sys.argv[1:2] == ["run"]:
         run()
     else:
         program.Worker, program.Answers = Hostile, KnownAnswers

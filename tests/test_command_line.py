@@ -219,6 +219,15 @@ def test_every_loader_is_benchmarked_by_default(pytest_bench):
             assert listed == (not entry.opt_in)
 
 
+def test_a_quick_run_has_two_loaders_unless_others_are_named(pytest_bench):
+    def loaders(*options):
+        listed = pytest_bench("--collect-only", "-q", "--quick", *options).stdout
+        return {line.split("-")[2] for line in listed.splitlines() if "-tensorflow-" in line}
+
+    assert loaders() == {"numpy", "sequence"}
+    assert loaders("--loaders", "grain,sequence,numpy") == {"grain", "sequence", "numpy"}
+
+
 def test_breaking_points_are_looked_for_under_a_budget_only(pytest_bench):
     options = ("--collect-only", "-q", "--loaders", "numpy,grain", "--samples", "50,100")
     assert "breaking_point" not in pytest_bench(*options).stdout

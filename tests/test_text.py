@@ -12,7 +12,12 @@ def test_short_and_harmless_text_is_kept():
 
 def test_long_text_keeps_its_beginning_and_its_end():
     text = "a" * 5000 + "b" * 5000
-    assert shown(text, 100) == f"{'a' * 50} [9,900 of 10,000 characters cut] {'b' * 50}"
+    assert shown(text, 100) == f"{'a' * 50} [of 10,000 characters, most were cut] {'b' * 50}"
+
+
+def test_what_is_shown_counts():
+    assert len(shown("\x1b" * 2000)) < 2100
+    assert len(shown("\U000e0001" * 2000)) < 2100
 
 
 @pytest.mark.parametrize(

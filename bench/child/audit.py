@@ -52,15 +52,23 @@ class Reference:
         rows: the rows, in order.
         options: batch size and the form of the pixels.
         targets: whether `y` belongs to the batches; `predict` is given none.
+        on_batch: called for each batch that is computed.
     """
 
     def __init__(
-        self, source: ImageSource, rows: Rows, options: LoaderOptions, *, targets: bool = True
+        self,
+        source: ImageSource,
+        rows: Rows,
+        options: LoaderOptions,
+        *,
+        targets: bool = True,
+        on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._rows = rows
         self._options = options
         self._targets = targets
+        self._on_batch = on_batch
 
     def _arrays(self, rows: Rows) -> Arrays:
         images, labels = self._source.read(rows)
@@ -83,6 +91,7 @@ class Reference:
     def _each(self) -> Iterator[Arrays]:
         size = self._options.batch_size
         for start in range(0, len(self._rows), size):
+            self._on_batch()
             yield self._arrays(self._rows[start : start + size])
 
     @cached_property
@@ -177,7 +186,7 @@ def audit_loader(
         predict,
     ]
     if epoch_rows is not None:
-        expected = Reference(source, epoch_rows, options).fingerprints
+        expected = Reference(source, epoch_rows, options, on_batch=on_batch).fingerprints
         got = fingerprint_fit(
             loader.fit_args(epoch_rows),
             most_batches=len(expected),

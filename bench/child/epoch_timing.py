@@ -12,7 +12,7 @@ import keras
 class EachBatch(keras.callbacks.Callback):
     """Calls a function for every batch; next to free.
 
-    Keras calls this hook anyway. Of one for the end of a batch, it would wait for the device.
+    Keras calls this hook anyway. With one for the end of a batch, it would wait for the device.
     """
 
     def __init__(self, on_batch: Callable[[], None]) -> None:
@@ -20,7 +20,7 @@ class EachBatch(keras.callbacks.Callback):
         self._on_batch = on_batch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Tell."""
+        """Call the function."""
         self._on_batch()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -27,7 +28,7 @@ from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
 from keras_loader_bench.bench.statistics import ratios
 from keras_loader_bench.loaders.audit.verdict import PassResult
-from keras_loader_bench.loaders.system.text import shown
+from keras_loader_bench.loaders.system.text import message_of, shown
 
 LOG_TAIL_BYTES = 4096
 
@@ -131,16 +132,11 @@ class CaseRun(Measurement):
             if number >= self.wanted and (audit is None or audit.identical):
                 self.record.outcome = "ok"
         except CaseError as error:
-            self.error = error
-            self.process.outcome = self.record.outcome = error.outcome
-            self.record.error = ErrorRecord(
-                type=error.kind,
-                message=error.message,
-                process=number if self.wanted > 1 else None,
-                traceback=error.traceback,
-                signal=error.signal_name,
-                log_tail=error.log_tail,
-            )
+            self._fail(error)
+        except Exception as error:  # of this suite: the other cases are measured all the same
+            text = traceback.format_exc()
+            kind = type(error).__name__
+            self._fail(CaseError("failed", kind, message_of(error), traceback=text))
         finally:
             self.process.duration_s = round(time.monotonic() - start, 3)
             self.record.duration_s = round(self.record.duration_s + self.process.duration_s, 3)
@@ -148,6 +144,18 @@ class CaseRun(Measurement):
                 self.process.swapped_bytes = after - swapped
             self._results.save(self.record, planned=self.planned)
             self.progress.end(self.process.outcome)
+
+    def _fail(self, error: CaseError) -> None:
+        self.error = error
+        self.process.outcome = self.record.outcome = error.outcome
+        self.record.error = ErrorRecord(
+            type=error.kind,
+            message=error.message,
+            process=self.process.number if self.wanted > 1 else None,
+            traceback=error.traceback,
+            signal=error.signal_name,
+            log_tail=error.log_tail,
+        )
 
     @contextmanager
     def _card(self) -> Iterator[CardMonitor | None]:
@@ -192,7 +200,8 @@ class CaseRun(Measurement):
                 backend=self.case.backend,
                 log=log,
                 timeout_s=self.protocol.case_timeout_s,
-                silence_s=self.protocol.silence_timeout_s,
+                # Keras tells of executions, not of steps.
+                silence_s=self.protocol.silence_timeout_s * self.case.steps_per_execution,
                 start=self._start,
                 environment=environment_of_case(self.case.device, os.environ),
             ) as child:

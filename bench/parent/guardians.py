@@ -48,8 +48,7 @@ class Guardians:
                 FORK_SERVER, *names, environment=environment, timeout_s=IMPORT_TIMEOUT_S
             )
 
-        server = self._guardian((*key, *_relevant(environment)), make)
-        started = server and server.start(settings, descriptors)
+        started = self._start((*key, *_relevant(environment)), make, settings, descriptors)
         return started or self.interpreter(settings, descriptors, environment)
 
     def interpreter(
@@ -58,20 +57,33 @@ class Guardians:
         """Start a new interpreter for a case; see `bench.parent.start.Start`."""
         request = {"arguments": interpreter_arguments(settings)}
         key = _relevant(environment)
-        for _ in range(2):  # the second time with a new guardian
-            guardian = self._guardian(key, lambda: Guardian.make(environment=environment))
-            if guardian and (started := guardian.start(request, descriptors)):
-                return started
-            if lost := self._guardians.pop(key, None):
-                lost.close()
-        return start_interpreter(settings, descriptors, environment)
+        started = self._start(
+            key, lambda: Guardian.make(environment=environment), request, descriptors
+        )
+        return started or start_interpreter(settings, descriptors, environment)
 
-    def _guardian(
-        self, key: tuple[object, ...], make: Callable[[], Guardian | None]
-    ) -> Guardian | None:
-        if SUPPORTED and key not in self._guardians:
-            self._guardians[key] = make()
-        return self._guardians.get(key)
+    def _start(
+        self,
+        key: tuple[object, ...],
+        make: Callable[[], Guardian | None],
+        request: dict[str, Any],
+        descriptors: Sequence[int],
+    ) -> Started | None:
+        """Start a process through a guardian, made anew if it was lost; `None`: there can be none.
+
+        One that could not be made once is not tried again.
+        """
+        for _ in range(2):
+            if SUPPORTED and key not in self._guardians:
+                self._guardians[key] = make()
+            guardian = self._guardians.get(key)
+            if guardian is None:
+                return None
+            if started := guardian.start(request, descriptors):
+                return started
+            self._guardians.pop(key)
+            guardian.close()
+        return None
 
     def close(self) -> None:
         """End all guardians."""

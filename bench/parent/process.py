@@ -85,7 +85,7 @@ class Child:
         # Its pipes may be held open by others; the process itself tells when it has ended.
         self._end: int | None = None
         if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(ProcessLookupError):  # it has ended already
+            with contextlib.suppress(OSError):  # it has ended already, or the kernel is too old
                 self._end = os.pidfd_open(self.pid)
 
     @property
@@ -104,11 +104,19 @@ class Child:
         self._silence.begin()
         self._send(json.dumps(request).encode() + b"\n", method)
         reply = self._reply(method)
-        if "error" in reply:
-            error = reply["error"]
-            outcome = "refused" if error["refused"] else "failed"
-            raise CaseError(outcome, error["type"], error["message"], traceback=error["traceback"])
-        return reply["ok"]
+        if "ok" in reply:
+            return reply["ok"]
+        try:
+            error = {name: reply["error"][name] for name in ("type", "message", "traceback")}
+            refused = reply["error"]["refused"]
+        except (KeyError, TypeError):
+            raise _stray(method) from None
+        raise CaseError(
+            "refused" if refused else "failed",
+            str(error["type"]),
+            str(error["message"]),
+            traceback=str(error["traceback"]),
+        )
 
     def log(self, max_bytes: int | None = None) -> str:
         """Return what the child has printed, or the end of it; see `BoundedLog`."""
@@ -134,7 +142,7 @@ class Child:
                 if self._wait(self._requests, selectors.EVENT_WRITE, method):
                     raise self._death(method) from None
             except BrokenPipeError:
-                raise self._death(method) from None
+                raise self._closed(method) from None
 
     def _reply(self, method: str) -> dict[str, Any]:
         """Return the answer to the latest request; signs of life come between."""
@@ -171,24 +179,36 @@ class Child:
             if self._end is not None:
                 selector.register(self._end, selectors.EVENT_READ)
             while True:
-                left = self._deadline - time.monotonic()
-                ready = {key.fd for key, _ in selector.select(max(0.0, min(left, POLL_S)))}
+                left = self._time_left(method)
+                ready = {key.fd for key, _ in selector.select(min(left, POLL_S))}
                 ended = self._end in ready or (self._end is None and self._has_ended())
                 if ready or ended:
                     return ended
-                if left <= 0:
-                    raise CaseError(
-                        "timeout",
-                        "Timeout",
-                        f"no answer to `{method}` within the {self._timeout_s:g} s of the case; "
-                        "use a larger --case-timeout if it is only slow.",
-                    )
-                self._log.trim()
-                if found := self._silence.look(method):
-                    raise CaseError("timeout", "Hang", found)
+
+    def _time_left(self, method: str) -> float:
+        """Return the seconds that the case has, and keep the log small.
+
+        Raises:
+            CaseError: there are none, or the child has been silent for too long.
+        """
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise CaseError(
+                "timeout",
+                "Timeout",
+                f"no answer to `{method}` within the {self._timeout_s:g} s of the case; "
+                "use a larger --case-timeout if it is only slow.",
+            )
+        self._log.trim()
+        if found := self._silence.look(method):
+            raise CaseError("timeout", "Hang", found)
+        return left
 
     def _has_ended(self) -> bool:
-        return not psutil.pid_exists(self.pid) or psutil.Process(self.pid).status() in _ENDED
+        try:
+            return psutil.Process(self.pid).status() in _ENDED
+        except psutil.NoSuchProcess:
+            return True
 
     def _closed(self, method: str) -> CaseError:
         """Return why there are no more answers."""
@@ -198,13 +218,13 @@ class Child:
                 return self._death(method)
             time.sleep(0.01)
         return CaseError(
-            "crashed", "ClosedPipe", f"the child closed the pipe for its answers during `{method}`"
+            "crashed", "ClosedPipe", f"the child closed a pipe to its parent during `{method}`"
         )
 
     def _death(self, method: str) -> CaseError:
         code = self._process.wait()
         if code < 0:
-            name = signal.Signals(-code).name
+            name = _signal_name(-code)
             kind, hint = "ChildKilled", ""
             if name == "SIGKILL":
                 hint = " (out of memory?)"
@@ -218,10 +238,17 @@ class Child:
         )
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def _message(line: bytes, method: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise _stray(method)
@@ -232,6 +259,6 @@ def _stray(method: str) -> CaseError:
     return CaseError(
         "failed",
         "StrayOutput",
-        f"the child wrote something else than an answer to `{method}` into the pipe for answers; "
+        f"the child wrote something other than an answer to `{method}` into the pipe for answers; "
         "does the loader write to file descriptors that are not its own?",
     )

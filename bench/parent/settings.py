@@ -20,8 +20,6 @@ from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import parse_size
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
-from keras_loader_bench.loaders import LOADERS
-from keras_loader_bench.loaders.registry import missing_package
 
 QUICK = Protocol(
     processes=1,
@@ -33,6 +31,8 @@ QUICK = Protocol(
     quick=True,
 )
 QUICK_SAMPLES = "5000"
+QUICK_LOADERS = ("numpy", "sequence")
+"""Two are enough for a smoke test, and each takes seconds to audit. These need no package."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +70,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     get = config.getoption
     quick: bool = get("quick")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
-    loaders = _names(get("loaders") or ",".join(DEFAULT_LOADERS))
-    if quick and not get("loaders"):
-        # Two are enough for a smoke test, and each case takes seconds to start.
-        few = [name for name in loaders if not missing_package(LOADERS[name].packages)][:2]
-    else:
-        few = loaders
+    loaders = get("loaders") or ",".join(QUICK_LOADERS if quick else DEFAULT_LOADERS)
     if get("step_cpu") and not get("step_ms"):
         raise ValueError(
             "`--step-cpu` changes emulated steps; add `--step-ms`, such as `--step-ms 1,5`."
@@ -83,10 +78,8 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     values = _values(get)
     values["samples"] = parse_values(CASE_OPTIONS["samples"], samples)
     values.setdefault("backend", [configured_backend()])
-    cases = {
-        bench: cases_of(bench, values | {"loader": loaders if bench == "feed" else few})
-        for bench in BENCHES
-    }
+    values["loader"] = _names(loaders)
+    cases = {bench: cases_of(bench, values) for bench in BENCHES}
     protocol = _protocol(config, QUICK if quick else Protocol())
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
         for bench in ("feed", "train"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import time
@@ -11,6 +12,8 @@ import psutil
 
 WITHOUT_LOADER = frozenset({"import_framework", "make_model", "make_ceiling"})
 """Requests of which no step can be told, as they compile and import; no loader takes part yet."""
+
+STOPPED = "is stopped (SIGSTOP)"
 
 _BEAT_S = 3.0
 """A thread that has not run for so long cannot run."""
@@ -40,12 +43,12 @@ class Silence:
         self._halfway: tuple[float, float] | None = None
 
     def begin(self) -> None:
-        """A request is sent."""
+        """Note that a request is sent."""
         self._since = self._beat = time.monotonic()
         self._halfway = None
 
     def sign(self, steps: int) -> None:
-        """The child's own thread lives, and its model has taken so many batches."""
+        """Note that the child's own thread lives, and how many batches its models have taken."""
         self._beat = time.monotonic()
         if steps != self._steps:
             self._steps, self._since, self._halfway = steps, self._beat, None
@@ -64,23 +67,25 @@ class Silence:
         if now - self._since < self._limit_s:
             return None
         doing = self._doing(now)
-        self._dump_stacks()
+        if doing != STOPPED and hasattr(faulthandler, "register"):
+            self._dump_stacks()
+            doing += "; its log has the stacks of its threads"
         return (
-            f"no batch and no answer to `{method}` for {self._limit_s:g} s: the child {doing}; its "
-            "log has the stacks of its threads. Use a larger --silence-timeout if it is only slow."
+            f"no batch and no answer to `{method}` for {self._limit_s:g} s: the child {doing}. "
+            "Use a larger --silence-timeout if it is only slow."
         )
 
     def _doing(self, now: float) -> str:
         with contextlib.suppress(psutil.Error):
             if psutil.Process(self._pid).status() == psutil.STATUS_STOPPED:
-                return "is stopped (SIGSTOP)"
+                return STOPPED
         assert self._halfway is not None
         start, cpu_seconds = self._halfway
         if self._cpu_seconds() - cpu_seconds < _BUSY * (now - start):
             return "waits and takes no CPU time"
         if now - self._beat > _BEAT_S:
             return "is busy and does not let go of Python's lock"
-        return "is busy in Python"
+        return "is busy, and its other threads run"
 
     def _cpu_seconds(self) -> float:
         with contextlib.suppress(psutil.Error):

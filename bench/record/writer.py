@@ -6,6 +6,7 @@ keeps what it measured, and a report can be made again years later.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -59,7 +60,9 @@ class RunFile:
                 f"`{folder}` already holds a run; name another --results-dir or remove this one."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(folder.parent, f"*/{REPORT_DRAFTS}")  # of runs that were killed
+        with contextlib.suppress(OSError):
+            for run in folder.parent.glob("*/run.json"):  # of runs that were killed
+                remove_abandoned(run.parent, REPORT_DRAFTS)
         planned = list(plan)
         self.run = Run(
             status="running",

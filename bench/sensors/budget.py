@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from keras_loader_bench.bench.sensors.memory_metrics import data_bytes
+from keras_loader_bench.loaders.system.text import message_of
 
 RLIMIT_DATA = "RLIMIT_DATA"
 """The kernel refuses an allocation: only where all memory is that of one process, only on Linux."""
@@ -67,7 +68,10 @@ def is_refused_allocation(error: BaseException) -> bool:
     return any(
         isinstance(each, MemoryError)
         or "resourceexhausted" in type(each).__name__.lower()
-        or (isinstance(each, OSError | RuntimeError) and says_refused(str(each), _is_limited()))
+        or (
+            isinstance(each, OSError | RuntimeError)
+            and says_refused(message_of(each), _is_limited())
+        )
         for each in _chain(error)
     )
 

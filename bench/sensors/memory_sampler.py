@@ -147,6 +147,7 @@ class MemorySampler:
         if self._thread.is_alive():
             kill_tree(self._pid)  # the kernel, for which the thread waits, may wait for the tree
             self._thread.join(MOST_WAITING_S)
+            self._error = TimeoutError(f"a reading took over {MOST_WAITING_S:g} s")
         if self._error is not None and exc_info[0] is None:
             raise self._error  # or a case would look measured that was not
 

@@ -61,7 +61,11 @@ def run(settings: dict[str, Any], report: Report) -> None:
             lines = "".join(traceback.format_exception(type(error), error, innermost))
             text = shown(lines, MAX_TRACEBACK, lines=True)
             report(
-                "raised", stage=stage, type=type(error).__name__, message=message, traceback=text
+                "raised",
+                stage=stage,
+                type=shown(type(error).__name__),
+                message=message,
+                traceback=text,
             )
             return False
         return True

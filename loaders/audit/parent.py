@@ -24,6 +24,7 @@ Event = dict[str, Any]
 
 POLL_S = 0.1
 LOG_LINES = 20
+MAX_LINE_BYTES = 2**22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,9 @@ def run(
 
         def read() -> None:
             for line in lines.new():
-                events.append(json.loads(line))
-                on_event(events[-1])
+                if event := _event(line):
+                    events.append(event)
+                    on_event(event)
 
         deadline = time.monotonic() + timeout_s
         ended = False
@@ -94,7 +96,8 @@ def run(
         if not ended:
             kill_tree(process.pid)
         exit_status = process.wait()
-        read()
+        while lines.has_more():
+            read()
         printed = log.text().splitlines()
         log.close()
     return AuditRun(
@@ -113,10 +116,23 @@ class _Lines:
         self._place = 0
         self._begun = b""
 
+    def has_more(self) -> bool:
+        """Return whether anything has not been read."""
+        return os.fstat(self._descriptor).st_size > self._place
+
     def new(self) -> list[bytes]:
-        """Return those that have been written in full since the last time."""
-        while part := os.pread(self._descriptor, 2**16, self._place):
-            self._begun += part
-            self._place += len(part)
-        *lines, self._begun = self._begun.split(b"\n")
+        """Return those that have been written in full since the last time, some at a time."""
+        part = os.pread(self._descriptor, MAX_LINE_BYTES, self._place)
+        self._place += len(part)
+        *lines, self._begun = (self._begun + part).split(b"\n")
+        self._begun = self._begun[:MAX_LINE_BYTES]
         return lines
+
+
+def _event(line: bytes) -> Event | None:
+    """Return the event of a line; `None` for what was printed before the run could begin."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "event" in found else None

@@ -192,7 +192,7 @@ def temporary_folder(parent: Path, *, needed_bytes: int) -> Iterator[Path]:
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(parent, _TEMPORARY)
+        remove_abandoned(parent, _TEMPORARY)  # before the free space is looked at
         if _free_bytes(parent) < needed_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with owned_folder(parent, _TEMPORARY) as temporary:

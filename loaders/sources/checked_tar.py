@@ -25,9 +25,11 @@ MAX_DESCRIPTION_BYTES = 4096
 _DESCRIPTIONS = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 }
+_FILES = {tarfile.REGTYPE, tarfile.AREGTYPE}
 _WITHOUT_CONTENT = {
     tarfile.DIRTYPE,
     tarfile.LNKTYPE,
@@ -39,6 +41,7 @@ _WITHOUT_CONTENT = {
 _UNEXPECTED = (b" size=", b"GNU.sparse")
 """With these, a description changes where the content of the next member ends."""
 
+_END = bytes(tarfile.BLOCKSIZE)
 _PIECE_BYTES = 2**16
 _GZIP = 31  # of `zlib.decompressobj`: with the header and the checksum of gzip
 
@@ -104,19 +107,18 @@ class CheckedTar:
             view = view[len(part) :]
 
     def _check_header(self, header: bytes) -> None:
-        description, self._description = self._description or b"", None
-        if not any(header):  # the end
+        if header == _END:
             return
         member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         self._members += 1
         if self._members > MAX_MEMBERS:
             raise RefusedError(f"it has more than {MAX_MEMBERS} members")
         described = member.type in _DESCRIPTIONS
-        if described:
-            self._description = b""
-        elif member.type == tarfile.GNUTYPE_SPARSE or any(x in description for x in _UNEXPECTED):
+        odd = any(each in (self._description or b"") for each in _UNEXPECTED)
+        if odd or not (described or member.type in _FILES or member.type in _WITHOUT_CONTENT):
             raise RefusedError(f"it has the member {member.name!a} that is not a regular file")
-        elif member.type in _WITHOUT_CONTENT:
+        self._description = b"" if described else None
+        if member.type in _WITHOUT_CONTENT:
             return
         if not 0 <= member.size <= (MAX_DESCRIPTION_BYTES if described else MAX_FILE_BYTES):
             raise RefusedError(f"it has the member {member.name!a} of {member.size} bytes")

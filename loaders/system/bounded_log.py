@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 
@@ -30,13 +31,14 @@ class BoundedLog:
 
     def trim(self) -> None:
         """Keep the file small: what it loses between beginning and end is counted."""
-        size = os.fstat(self.descriptor).st_size
-        if size <= MAX_BYTES:
+        if os.fstat(self.descriptor).st_size <= MAX_BYTES:
             return
         if self._head is None:
             self._head = os.pread(self.descriptor, KEPT_BYTES, 0)
             self._cut_bytes -= len(self._head)
-        self._tail = os.pread(self.descriptor, KEPT_BYTES, size - KEPT_BYTES)
+        # A line that is written between these calls is lost, and not counted.
+        size = os.fstat(self.descriptor).st_size
+        self._tail = os.pread(self.descriptor, 2 * KEPT_BYTES, size - KEPT_BYTES)
         os.ftruncate(self.descriptor, 0)
         self._cut_bytes += size
 
@@ -52,9 +54,10 @@ class BoundedLog:
 
     def close(self) -> None:
         """Close the file; it has beginning and end, if more was printed."""
-        self.trim()
-        if self._head is not None:
-            text = self.text().encode()
-            os.ftruncate(self.descriptor, 0)
-            os.write(self.descriptor, text)
+        with contextlib.suppress(OSError):  # the disk is full: the log is no reason to fail
+            self.trim()
+            if self._head is not None:
+                text = self.text().encode()
+                os.ftruncate(self.descriptor, 0)
+                os.write(self.descriptor, text)
         os.close(self.descriptor)

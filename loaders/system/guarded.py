@@ -17,9 +17,22 @@ from typing import Any, Self
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
 GUARDIAN = "keras_loader_bench.loaders.system.guardian"
-SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open")
 _ANSWER_TIMEOUT_S = 15.0
 _MAX_ANSWER_BYTES = 4096
+
+
+def _supported() -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:  # the kernel is older than 5.3, or does not allow it
+        return False
+    return True
+
+
+SUPPORTED = _supported()
+"""Whether there can be guardians on this system."""
 
 
 class Guardian:
@@ -40,8 +53,8 @@ class Guardian:
         """Start one and wait until it is ready; `None` if it does not get that far.
 
         Args:
-            module: a guardian, which is given its socket, the process id of the run, and these
-            arguments: more for it.
+            module: a guardian; its first arguments are its socket and the process id of the run.
+            arguments: those that follow.
             environment: its own, and that of everything it starts.
             timeout_s: how long it may take.
         """

@@ -26,10 +26,11 @@ from typing import Any, NoReturn
 
 import psutil
 
-from keras_loader_bench.loaders.system.dev_shm import remove_abandoned_objects, shared_objects
 from keras_loader_bench.loaders.system.process_tree import (
+    CARETAKERS_S,
     adopt_orphans,
     end_with_parent,
+    kill_each,
     outlive_parent,
 )
 
@@ -54,30 +55,39 @@ def connection(descriptor: int, *, run: int) -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
-def serve(parent: socket.socket, become: Become) -> None:
-    """Start a child for every request, until the run closes its end of the socket."""
+def serve(parent: socket.socket, become: Become) -> NoReturn:
+    """Start a child for every request, until the run closes its end of the socket; then end."""
     adopt_orphans()
     outlive_parent()  # it sees the end of the socket, and ends what it has started first
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the run is gone
+    try:
         _answer(parent, READY)
-        while True:
-            request, descriptors, _, _ = socket.recv_fds(parent, MAX_REQUEST_BYTES, 3)
-            if not request:
-                return
-            guardian, objects = os.getpid(), set(shared_objects())
-            pid = os.fork()
-            if pid == 0:
-                end_with_parent(guardian)
-                parent.close()
-                _be_child(json.loads(request), descriptors, become)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            try:
-                _answer(parent, {"pid": pid})
-            finally:
-                code = _end_of(pid, parent)
-                remove_abandoned_objects(objects)
-            _answer(parent, {"code": code})
+        while _start_one(parent, become):
+            pass
+    except (BrokenPipeError, ConnectionResetError):  # the run is gone
+        pass
+    finally:
+        os._exit(0)  # whatever a framework that was imported would wait for
+
+
+def _start_one(parent: socket.socket, become: Become) -> bool:
+    """Start a child and wait for its end; return whether there was a request."""
+    request, descriptors, _, _ = socket.recv_fds(parent, MAX_REQUEST_BYTES, 3)
+    if not request:
+        return False
+    guardian = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        end_with_parent(guardian)
+        parent.close()
+        _be_child(json.loads(request), descriptors, become)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    try:
+        _answer(parent, {"pid": pid})
+    finally:
+        code = _end_of(pid, parent)
+    _answer(parent, {"code": code})
+    return True
 
 
 def _be_child(request: dict[str, Any], descriptors: list[int], become: Become) -> NoReturn:
@@ -104,7 +114,7 @@ def _end_of(pid: int, parent: socket.socket) -> int:
     process = os.pidfd_open(pid)
     try:
         ended, _, _ = select.select([process, parent.fileno()], [], [])
-        if process not in ended:  # the run has nothing to ask for yet: it is gone
+        if process not in ended:  # the run sends nothing while a child lives: it is gone
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
     finally:
@@ -115,12 +125,10 @@ def _end_of(pid: int, parent: socket.socket) -> int:
 
 def _end_the_rest() -> None:
     """End what a child has left behind: those are children of this process now."""
-    until = time.monotonic() + _LEFT_BEHIND_S
-    while time.monotonic() < until:
+    begin = time.monotonic()
+    while (waited := time.monotonic() - begin) < _LEFT_BEHIND_S:
         left = psutil.Process().children(recursive=True)
-        for each in left:
-            with contextlib.suppress(psutil.Error):
-                each.kill()
+        kill_each(left, spare_caretakers=waited < CARETAKERS_S)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass

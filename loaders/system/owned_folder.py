@@ -63,6 +63,8 @@ def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
             continue  # another process took it for abandoned before it could be locked
         if folder.exists():
             return folder, lock
+        if lock is not None:
+            os.close(lock)
 
 
 def _locked(folder: Path) -> int | None:

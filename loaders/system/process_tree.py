@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -52,17 +53,38 @@ def open_files(pid: int) -> list[tuple[Path, int]]:
     return found
 
 
+CARETAKERS = ("multiprocessing.resource_tracker", "torch_shm_manager")
+"""Processes that remove what others have left in /dev/shm when these are gone, and then end."""
+
+CARETAKERS_S = 1.0
+"""How long they may take."""
+
+
 def kill_tree(pid: int) -> None:
     """End a process, all its `members` and its process group; return when they are gone."""
     processes = members(pid)
+    caretakers = kill_each(processes, spare_caretakers=True)
+    psutil.wait_procs(caretakers, timeout=CARETAKERS_S)
     if hasattr(os, "killpg"):
         # Also reaches descendants whose own parent is gone. The process leads its group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+    kill_each(caretakers, spare_caretakers=False)
+    psutil.wait_procs(processes, timeout=5)
+
+
+def kill_each(
+    processes: Iterable[psutil.Process], *, spare_caretakers: bool
+) -> list[psutil.Process]:
+    """End processes; return those that were spared, as they have others to clean up after."""
+    spared = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(processes, timeout=5)
+            if spare_caretakers and any(name in " ".join(process.cmdline()) for name in CARETAKERS):
+                spared.append(process)
+            else:
+                process.kill()
+    return spared
 
 
 def die_first() -> None:

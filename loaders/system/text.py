@@ -14,13 +14,17 @@ def shown(text: str, limit: int = MAX_LENGTH, *, lines: bool = False) -> str:
             addition.
         lines: whether ends of lines and tabs stay what they are.
     """
-    if (cut := len(text) - limit) > 0:
-        half = limit // 2
-        text = f"{text[:half]} [{cut:,} of {len(text):,} characters cut] {text[-half:]}"
-    kept = "\n\t" if lines else ""
-    return "".join(
-        each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in text
-    )
+    kept, half = "\n\t" if lines else "", limit // 2
+
+    def escaped(part: str) -> str:
+        return "".join(
+            each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in part
+        )
+
+    if len(text) <= limit and len(whole := escaped(text)) <= limit:
+        return whole
+    begin, end = escaped(text[:half])[:half], escaped(text[-half:])[-half:]
+    return f"{begin} [of {len(text):,} characters, most were cut] {end}"
 
 
 def message_of(error: BaseException, limit: int = MAX_LENGTH) -> str:

@@ -17,7 +17,7 @@ from keras_loader_bench.loaders.sequence_loader import SequenceLoader
 LONG = 100_000_000
 
 
-class UnreadableError(Exception):
+class UnreadableError(RuntimeError):
     def __str__(self):
         return str(1 / 0)
 
