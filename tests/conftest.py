@@ -79,15 +79,20 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that run the suite, which takes minutes, and end with the smallest.
+    """Begin with the files that take minutes, those that run the suite, and end with the smallest.
 
-    So that no process waits for the other one in the end.
+    So that of two processes none waits for the other one in the end.
     """
     import suite  # it needs this module
 
-    modules = Counter(item.path.stem for item in items)
-    slow = {name for job in suite.Job.every for name in job.modules}
-    items.sort(key=lambda item: (item.path.stem not in slow, -modules[item.path.stem]))
+    sizes = Counter(item.path.stem for item in items)
+    jobs = {name for job in suite.Job.every for name in job.modules}
+
+    def place(item):
+        file = item.path.stem
+        return file != "test_every_backend", file not in jobs, -sizes[file]
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

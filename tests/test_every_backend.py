@@ -77,6 +77,7 @@ def test_the_laws_hold_on(backend, laws):
     assert laws[backend].hold()
 
 
+@pytest.mark.measures
 @on_every_other_backend
 def test_the_laws_that_measure_hold_on(backend, tmp_path):
     assert Laws(backend, "each_backend and measures", tmp_path).hold()

@@ -21,6 +21,9 @@ from keras_loader_bench.loaders.system.guarded import Guardian
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="there is no guardian here")
 
 SILENCE_S = 4.0
+LATE_S = 6.0
+"""On a machine that other tests keep busy."""
+
 CHILD = [sys.executable, str(TESTS / "hostile_child.py")]
 
 
@@ -68,7 +71,7 @@ def test_a_child_that_hangs_is_named_by_what_it_does(child, method, doing):
     error, seconds = failure_of(child, method)
     assert (error.outcome, error.kind) == ("timeout", "Hang")
     assert doing in error.message
-    assert SILENCE_S <= seconds < SILENCE_S + 3
+    assert SILENCE_S <= seconds < SILENCE_S + LATE_S
     assert ("has the stacks" in error.message) == (method != "stop")
     assert (f"in {method}" in child.log()) == (method != "stop")
 
@@ -177,7 +180,7 @@ def test_nothing_outlives_a_run_that_is_killed(after_s, tmp_path):
 def test_what_comes_without_end_is_no_sign_of_life(child, text):
     error, seconds = failure_of(child, "drip", text=text)
     assert error.kind == "Hang"
-    assert seconds < SILENCE_S + 3
+    assert seconds < SILENCE_S + LATE_S
 
 
 def test_a_closed_pipe_for_requests_is_named(child):
