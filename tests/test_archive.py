@@ -309,7 +309,7 @@ def test_an_archive_that_was_packed_again_is_read(archive, tmp_path, text_format
     again = tmp_path / "again" / archive.name
     again.parent.mkdir()
     with tarfile.open(again, "w:gz", format=text_format) as tar:
-        tar.add(tmp_path / "unpacked", FOLDER, filter=described)
+        tar.add(tmp_path / "unpacked" / FOLDER, FOLDER, filter=described)
     assert prepare(again).images_sha256 == prepare(archive).images_sha256
 
 

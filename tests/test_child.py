@@ -141,7 +141,7 @@ def test_a_forked_child_has_the_framework_and_a_session_of_its_own(servers, sour
 
 
 @needs_guardian
-def test_a_server_that_is_gone_is_replaced_by_an_interpreter(source, tmp_path):
+def test_a_server_that_is_gone_is_replaced(source, tmp_path):
     servers = Guardians()
     try:
         with forks(servers, source, tmp_path / "log") as child:
@@ -154,7 +154,7 @@ def test_a_server_that_is_gone_is_replaced_by_an_interpreter(source, tmp_path):
                 child.call("ping")
         with forks(servers, source, tmp_path / "log") as child:
             child.call("ping")
-            assert "keras_loader_bench.bench.child" in psutil.Process(child.pid).cmdline()
+            assert psutil.Process(child.pid).parent() != server
     finally:
         servers.close()
 

@@ -224,7 +224,7 @@ def test_a_quick_run_has_two_loaders_unless_others_are_named(pytest_bench):
         listed = pytest_bench("--collect-only", "-q", "--quick", *options).stdout
         return {line.split("-")[2] for line in listed.splitlines() if "-tensorflow-" in line}
 
-    assert loaders() == {"numpy", "sequence"}
+    assert loaders() == {"eager_sequence", "sequence"}
     assert loaders("--loaders", "grain,sequence,numpy") == {"grain", "sequence", "numpy"}
 
 

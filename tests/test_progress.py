@@ -118,7 +118,9 @@ def test_a_plan_says_what_would_be_measured_and_how_long():
     *cases, total = text.splitlines()
     assert cases == [f"[{n}/{len(CASES)}] {case}" for n, case in enumerate(CASES, start=1)]
     minutes, _, seconds = re.search(r"about (\d+):(\d\d)", total)[0][6:].partition(":")
-    assert 60 * int(minutes) + int(seconds) == pytest.approx(len(CASES) * 3 * (4 + 17), abs=1)
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(
+        len(CASES) * (3 * (4 + 17) + 8) + 12, abs=1
+    )  # of each an audit, and one import
     assert "breaking point" not in total
     budget = plan_text(CASES[:1], Protocol(memory_budget_bytes=2**30))
     assert "1 case, about" in budget

@@ -1,6 +1,8 @@
-"""The error of a case that could not be measured."""
+"""The error of a case that could not be measured, and how a child that fails is described."""
 
 from __future__ import annotations
+
+import signal
 
 
 class CaseError(Exception):
@@ -31,3 +33,40 @@ class CaseError(Exception):
         self.traceback = traceback
         self.signal_name = signal_name
         self.log_tail = ""
+
+
+def child_death(code: int, method: str, *, no_memory: bool) -> CaseError:
+    """Return the error of a child that has ended.
+
+    Args:
+        code: its exit code, negative for a signal.
+        method: the request that it did not answer.
+        no_memory: whether the kernel has ended a process for want of memory meanwhile.
+    """
+    if code >= 0:
+        message = f"the child exited with {code} during `{method}`"
+        return CaseError("crashed", "ChildExited", message)
+    name, kind, hint = _signal_name(-code), "ChildKilled", ""
+    if name == "SIGKILL" and no_memory:
+        kind, hint = "OutOfMemory", ": the kernel says that memory ran out (`oom_kill`)"
+    elif name == "SIGKILL":
+        hint = " (out of memory?)"
+    message = f"the child was ended by {name} during `{method}`{hint}"
+    return CaseError("crashed", kind, message, signal_name=name)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+def stray_output(method: str) -> CaseError:
+    """Return the error of a child that writes what is no answer."""
+    return CaseError(
+        "failed",
+        "StrayOutput",
+        f"the child wrote something other than an answer to `{method}` into the pipe for answers; "
+        "does the loader write to file descriptors that are not its own?",
+    )

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import selectors
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, Self
 
 import psutil
 
-from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.case_error import CaseError, child_death, stray_output
 from keras_loader_bench.bench.parent.silence import Silence
 from keras_loader_bench.bench.parent.start import Start, start_interpreter
 from keras_loader_bench.bench.sensors.machine import memory_kills
@@ -83,10 +82,7 @@ class Child:
         for descriptor in (self._requests, self._answers):
             os.set_blocking(descriptor, False)
         # Its pipes may be held open by others; the process itself tells when it has ended.
-        self._end: int | None = None
-        if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):  # it has ended already, or the kernel is too old
-                self._end = os.pidfd_open(self.pid)
+        self._end = _pidfd(self.pid)
 
     @property
     def pid(self) -> int:
@@ -110,7 +106,7 @@ class Child:
             error = {name: reply["error"][name] for name in ("type", "message", "traceback")}
             refused = reply["error"]["refused"]
         except (KeyError, TypeError):
-            raise _stray(method) from None
+            raise stray_output(method) from None
         raise CaseError(
             "refused" if refused else "failed",
             str(error["type"]),
@@ -151,13 +147,13 @@ class Child:
             if message.get("id") == self._number and ("ok" in message or "error" in message):
                 return message
             if message.keys() != {"steps"}:
-                raise _stray(method)
+                raise stray_output(method)
             self._silence.sign(message["steps"])
 
     def _line(self, method: str) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > MAX_ANSWER_BYTES:
-                raise _stray(method)
+                raise stray_output(method)
             ended = self._wait(self._answers, selectors.EVENT_READ, method)
             read: bytes | None
             try:
@@ -222,27 +218,17 @@ class Child:
         )
 
     def _death(self, method: str) -> CaseError:
-        code = self._process.wait()
-        if code < 0:
-            name = _signal_name(-code)
-            kind, hint = "ChildKilled", ""
-            if name == "SIGKILL":
-                hint = " (out of memory?)"
-                if (kills := memory_kills()) is not None and kills > (self._memory_kills or 0):
-                    kind = "OutOfMemory"
-                    hint = ": the kernel says that memory ran out (`oom_kill` in memory.events)"
-            message = f"the child was ended by {name} during `{method}`{hint}"
-            return CaseError("crashed", kind, message, signal_name=name)
-        return CaseError(
-            "crashed", "ChildExited", f"the child exited with {code} during `{method}`"
-        )
+        kills = memory_kills()
+        no_memory = kills is not None and kills > (self._memory_kills or 0)
+        return child_death(self._process.wait(), method, no_memory=no_memory)
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
+def _pidfd(pid: int) -> int | None:
+    """Return a descriptor that can be read when a process has ended; `None`: there is none."""
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):  # it has ended already, or the kernel is too old
+            return os.pidfd_open(pid)
+    return None
 
 
 def _message(line: bytes, method: str) -> dict[str, Any]:
@@ -251,14 +237,5 @@ def _message(line: bytes, method: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise _stray(method)
+        raise stray_output(method)
     return found
-
-
-def _stray(method: str) -> CaseError:
-    return CaseError(
-        "failed",
-        "StrayOutput",
-        f"the child wrote something other than an answer to `{method}` into the pipe for answers; "
-        "does the loader write to file descriptors that are not its own?",
-    )

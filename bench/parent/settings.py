@@ -20,6 +20,7 @@ from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import parse_size
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
+from keras_loader_bench.loaders import LOADERS
 
 QUICK = Protocol(
     processes=1,
@@ -31,8 +32,12 @@ QUICK = Protocol(
     quick=True,
 )
 QUICK_SAMPLES = "5000"
-QUICK_LOADERS = ("numpy", "sequence")
-"""Two are enough for a smoke test, and each takes seconds to audit. These need no package."""
+QUICK_LOADERS = sorted(
+    (name for name in DEFAULT_LOADERS if not LOADERS[name].packages),
+    key=lambda name: not LOADERS[name].own,
+)[:2]
+"""Two are enough for a smoke test, as each takes seconds to audit: one of this suite's own and one
+of the others, which need no package."""
 
 
 @dataclass(frozen=True, kw_only=True)

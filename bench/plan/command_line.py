@@ -102,8 +102,8 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
     group.addoption(
         "--quick",
         action="store_true",
-        help="A smoke run of about a minute and a half: few rounds, and the loaders numpy and "
-        "sequence unless --loaders is given. Its numbers mean little.",
+        help="A smoke run of about a minute and a half: few rounds, and two loaders "
+        "unless --loaders is given. Its numbers mean little.",
     )
     add(
         "--resume",

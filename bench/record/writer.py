@@ -6,7 +6,6 @@ keeps what it measured, and a report can be made again years later.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD, Protocol
+from keras_loader_bench.bench.record.drafts import remove_abandoned_drafts
 from keras_loader_bench.bench.record.schema import (
     BackendRecord,
     CaseRecord,
@@ -25,10 +25,6 @@ from keras_loader_bench.bench.record.schema import (
 )
 from keras_loader_bench.loaders.registry import LoaderEntry
 from keras_loader_bench.loaders.sources.image_source import ImageSource
-from keras_loader_bench.loaders.system.owned_folder import remove_abandoned
-
-REPORT_DRAFTS = ".report-"
-"""How folders begin in which reports are drafted, beside `run.json`."""
 
 
 class RunFile:
@@ -60,9 +56,7 @@ class RunFile:
                 f"`{folder}` already holds a run; name another --results-dir or remove this one."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):
-            for run in folder.parent.glob("*/run.json"):  # of runs that were killed
-                remove_abandoned(run.parent, REPORT_DRAFTS)
+        remove_abandoned_drafts(folder.parent)
         planned = list(plan)
         self.run = Run(
             status="running",

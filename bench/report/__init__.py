@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_loader_bench.bench.record.drafts import draft_folder
 from keras_loader_bench.bench.record.reader import RunFileError, read_run
-from keras_loader_bench.bench.record.writer import REPORT_DRAFTS
 from keras_loader_bench.bench.report.badges import BADGES, report_badges
 from keras_loader_bench.bench.report.page import Plot, html_page
 from keras_loader_bench.bench.report.plots import CAPTIONS, figures, write_plots
@@ -18,7 +18,6 @@ from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.bench.report.summary import TABLES, tables, write_tables
 from keras_loader_bench.bench.report.terminal_table import terminal_table
-from keras_loader_bench.loaders.system.owned_folder import owned_folder
 
 __all__ = ["RunFileError", "read_run", "terminal_table", "write_report"]
 
@@ -53,7 +52,7 @@ def write_report(run_folder: Path | str) -> list[Path]:
     run = read_run(folder)
     rows = rows_from_run(run)
     lines = scalings(run, rows)
-    with owned_folder(folder, REPORT_DRAFTS) as draft:
+    with draft_folder(folder) as draft:
         drawn = figures(run, rows, lines)
         write_plots(drawn, draft)
         write_tables(tables(run, rows), draft)
