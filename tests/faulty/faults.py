@@ -67,7 +67,10 @@ def terminates_itself():
 
 
 def recurses():
-    recurses()
+    def deeper():
+        deeper()
+
+    deeper()
 
 
 def asks():
