@@ -240,3 +240,28 @@ def test_kill_tree_reaches_orphans_of_the_group():
         kill_tree(leader.pid)
     psutil.wait_procs([orphan], timeout=5)
     assert not orphan.is_running()
+
+
+SEMAPHORES = """
+import multiprocessing, time
+context = multiprocessing.get_context("spawn")
+kept = [context.Semaphore() for _ in range(3)]
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no /dev/shm")
+def test_semaphores_go_with_the_processes_that_are_ended():
+    """Python's resource tracker removes them, if it is not ended first."""
+
+    def semaphores():
+        return set(Path("/dev/shm").glob("sem.mp-*"))
+
+    before = semaphores()
+    command = [sys.executable, "-c", SEMAPHORES]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        process.stdout.readline()
+        assert len(semaphores() - before) == 3
+        kill_tree(process.pid)
+    assert semaphores() <= before
