@@ -259,6 +259,7 @@ def test_readings_say_when_and_in_which_phase():
     assert sampler.readings[-1].anon > 0
 
 
+@pytest.mark.measures
 def test_reading_takes_less_than_two_percent_of_a_core():
     """Of a process that is as slow to read as one with a framework."""
     many_maps = "m = [mmap.mmap(-1, 8192, flags=mmap.MAP_PRIVATE) for _ in range(20_000)]"
