@@ -22,6 +22,14 @@ RUNNING, NEXT = Path(__file__), Path(__file__).with_name("conftest.py")
 
 
 @contextlib.contextmanager
+def alone_with(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for the same folder."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
     """Wait until a test may run: beside others, or alone.
 

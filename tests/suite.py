@@ -5,6 +5,7 @@ the first of their tests, two at a time, because most of their time goes into st
 one core and waiting for timeouts. So none of them runs beside a test that measures.
 """
 
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from typing import ClassVar
 import psutil
 import pytest
 from conftest import PACKAGE, PROJECT, TESTS
-from parallel import SIDE_BY_SIDE
+from parallel import SIDE_BY_SIDE, alone_with
 
 from keras_loader_bench.bench.record.reader import read_run
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
@@ -131,6 +132,29 @@ class Job:
         done.report = (done.folder / "report.md").read_text()
         return done
 
+    def run_once(self, shared: Path) -> Finished:
+        """Run it, or take what another process of the tests has run.
+
+        Args:
+            shared: a folder of all these processes.
+        """
+        folder = shared / f"job-{Job.every.index(self)}-{min(self.modules)}"
+        folder.mkdir(exist_ok=True)
+        with alone_with(folder):
+            if not (folder / "done").exists():
+                try:
+                    done = self.run(folder)
+                except BaseException:  # Ctrl-C does not reach the session of a job
+                    if self.process and self.process.poll() is None:
+                        self.process.send_signal(signal.SIGINT)
+                    raise
+                (folder / "done").write_text(json.dumps([done.exit_status, done.output]))
+                return done
+        exit_status, output = json.loads((folder / "done").read_text())
+        done = Finished(exit_status, output, read_run(folder / "run"), folder / "run")
+        done.report = (done.folder / "report.md").read_text()
+        return done
+
     def fixture(self, *modules: str):
         """Return the fixture, for more modules than the job's own where they are named."""
         self.modules.update(modules)
@@ -141,10 +165,11 @@ class Job:
         ) -> Finished:
             if self.reason:
                 pytest.skip(self.reason)
-            if self.result is None:
+            if self.result is None and SIDE_BY_SIDE:  # other processes run the other modules
+                self.result = Future()
+                self.result.set_result(self.run_once(tmp_path_factory.getbasetemp().parent))
+            elif self.result is None:
                 modules = {item.module.__name__ for item in request.session.items}
-                if SIDE_BY_SIDE:  # other processes run the other modules
-                    modules = {request.module.__name__}
                 run_jobs([job for job in Job.every if modules & job.modules], tmp_path_factory)
             assert self.result
             return self.result.result()
