@@ -28,7 +28,7 @@ from keras_loader_bench.loaders.system.process_tree import kill_tree
 POLL_S = 0.5
 MAX_ANSWER_BYTES = 2**24
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-CLOSING_S = 5.0
+CLOSING_S = 2.0
 """How long a child that has closed its pipe may take to end."""
 
 
