@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from keras_loader_bench.bench.record.process_record import MemoryRecord
-from keras_loader_bench.bench.sensors import memory_metrics
+from keras_loader_bench.bench.sensors import memory_metrics, memory_sampler
 from keras_loader_bench.bench.sensors.memory_metrics import (
     MemorySplit,
     available_metric,
@@ -338,3 +339,16 @@ def test_a_sampler_that_cannot_go_on_says_so(monkeypatch):
     process.wait()
     with pytest.raises(PermissionError):
         sampler.__exit__(None, None, None)
+
+
+def test_a_reading_that_does_not_end_is_an_error(monkeypatch):
+    """Of the thread and of who asks; the kernel may wait for a process that waits itself."""
+    monkeypatch.setattr(memory_sampler, "MOST_WAITING_S", 0.2)
+    sampler = MemorySampler(os.getpid())
+    stuck = threading.Event()
+    monkeypatch.setattr(memory_sampler, "read_process", lambda metric, pid: stuck.wait(30))
+    with pytest.raises(TimeoutError):
+        sampler.read()
+    with pytest.raises(TimeoutError):
+        sampler.phase("the thread that reads still holds the lock")
+    stuck.set()

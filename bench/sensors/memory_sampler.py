@@ -6,8 +6,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict
-from typing import Self
+from typing import Self, TypeVar
 
 import psutil
 
@@ -22,6 +23,8 @@ from keras_loader_bench.bench.sensors.memory_metrics import (
 from keras_loader_bench.bench.sensors.memory_peaks import ProcessPeaks
 from keras_loader_bench.bench.sensors.shared_memory import SharedMemoryObjects
 from keras_loader_bench.loaders.system.process_tree import kill_tree, members, session_members
+
+T = TypeVar("T")
 
 MIN_PERIOD_S = 0.02
 """Between readings."""
@@ -99,7 +102,14 @@ class MemorySampler:
             self.phases.append(Phase(name=name, t=self._now()))
 
     def read(self) -> MemoryReading:
-        """Take a reading now, add it to the others and return it."""
+        """Take a reading now, add it to the others and return it.
+
+        Raises:
+            TimeoutError: it does not end.
+        """
+        return _within(MOST_WAITING_S, self._read)
+
+    def _read(self) -> MemoryReading:
         with self._locked():
             processes = members(self._pid)
             pids = [process.pid for process in processes]
@@ -113,6 +123,9 @@ class MemorySampler:
 
     def begin_peaks(self) -> None:
         """Say that the latest reading is the baseline: from now on peaks count."""
+        _within(MOST_WAITING_S, self._begin_peaks)
+
+    def _begin_peaks(self) -> None:
         with self._locked():
             processes = members(self._pid)
             self._peaks = ProcessPeaks(processes)
@@ -171,6 +184,9 @@ class MemorySampler:
 
     def look(self) -> None:
         """Take a look now: before and after files are mapped, so that they count as files."""
+        _within(MOST_WAITING_S, self._look_locked)
+
+    def _look_locked(self) -> None:
         with self._locked():
             self._look()
 
@@ -193,7 +209,7 @@ class MemorySampler:
             self._add(baseline._replace(anon=baseline.anon + added, file=file, look=True))
 
     def _look_and_guard(self) -> None:
-        self.look()
+        self._look_locked()
         if self.guard is not None:
             self.guard(_counters([process.pid for process in session_members(self._pid)]))
 
@@ -209,7 +225,7 @@ class MemorySampler:
         while not self._stop.wait(period):
             start, cpu_start = time.perf_counter(), time.thread_time()
             reads = start >= next_reading
-            (self.read if reads else self._look_and_guard)()
+            (self._read if reads else self._look_and_guard)()
             cpu = time.thread_time() - cpu_start
             self._cpu_seconds += cpu
             if reads:
@@ -217,6 +233,24 @@ class MemorySampler:
             else:
                 least = MIN_LOOK_PERIOD_S if self.guard is None else MIN_PERIOD_S
                 period = max(least, cpu / LOOK_LOAD)
+
+
+def _within(seconds: float, do: Callable[[], T]) -> T:
+    """Return what a function returns; on a thread, as nothing else ends a wait for the kernel.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(do())
+        except BaseException as error:  # raised where the result is wanted
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="memory-reading", daemon=True).start()
+    return done.result(seconds)
 
 
 def _counters(pids: list[int]) -> int | None:
