@@ -9,6 +9,7 @@ import time
 import pytest
 from conftest import PACKAGE
 
+from keras_loader_bench.bench.record.drafts import draft_folder, remove_abandoned_drafts
 from keras_loader_bench.loaders.sources.cache import cache_folder
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 from keras_loader_bench.loaders.system import owned_folder as module
@@ -100,3 +101,15 @@ def test_processes_that_make_folders_side_by_side_keep_theirs(tmp_path):
     ]
     assert [each.wait() for each in every] == [0, 0, 0]
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_locks
+def test_a_new_run_deletes_the_drafts_of_reports_that_killed_runs_have_left(tmp_path):
+    for name in ("run", "no-run"):
+        (tmp_path / name / ".report-left").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with draft_folder(tmp_path / "run") as in_use:
+        (tmp_path / "run" / ".report-left").mkdir(exist_ok=True)
+        remove_abandoned_drafts(tmp_path)
+        assert [each.name for each in (tmp_path / "run").glob(".report-*")] == [in_use.name]
+    assert (tmp_path / "no-run" / ".report-left").exists(), "that is not ours"

@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from typing import Any
 
 from keras_loader_bench.bench.child.answers import Answers
@@ -25,9 +24,7 @@ from keras_loader_bench.loaders.system.process_tree import (
     die_first,
     end_with_parent,
 )
-from keras_loader_bench.loaders.system.text import message_of, shown
-
-MAX_TRACEBACK = 20_000
+from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
 
 
 def serve(worker: Worker, requests: Any, answers: Answers) -> None:
@@ -41,7 +38,7 @@ def serve(worker: Worker, requests: Any, answers: Answers) -> None:
             described = {
                 "type": shown(type(error).__name__),
                 "message": message_of(error),
-                "traceback": shown(traceback.format_exc(), MAX_TRACEBACK, lines=True),
+                "traceback": traceback_of(error, error.__traceback__),
                 "refused": is_refused_allocation(error),
             }
             answers.send(reply | {"error": described})

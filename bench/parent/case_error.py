@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+from keras_loader_bench.loaders.system.process_tree import signal_name
 
 
 class CaseError(Exception):
@@ -46,20 +46,13 @@ def child_death(code: int, method: str, *, no_memory: bool) -> CaseError:
     if code >= 0:
         message = f"the child exited with {code} during `{method}`"
         return CaseError("crashed", "ChildExited", message)
-    name, kind, hint = _signal_name(-code), "ChildKilled", ""
+    name, kind, hint = signal_name(-code), "ChildKilled", ""
     if name == "SIGKILL" and no_memory:
         kind, hint = "OutOfMemory", ": the kernel says that memory ran out (`oom_kill`)"
     elif name == "SIGKILL":
         hint = " (out of memory?)"
     message = f"the child was ended by {name} during `{method}`{hint}"
     return CaseError("crashed", kind, message, signal_name=name)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
 
 
 def stray_output(method: str) -> CaseError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -28,7 +27,7 @@ from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
 from keras_loader_bench.bench.statistics import ratios
 from keras_loader_bench.loaders.audit.verdict import PassResult
-from keras_loader_bench.loaders.system.text import message_of, shown
+from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
 
 LOG_TAIL_BYTES = 4096
 
@@ -134,9 +133,9 @@ class CaseRun(Measurement):
         except CaseError as error:
             self._fail(error)
         except Exception as error:  # of this suite: the other cases are measured all the same
-            text = traceback.format_exc()
+            lines = traceback_of(error, error.__traceback__)
             kind = type(error).__name__
-            self._fail(CaseError("failed", kind, message_of(error), traceback=text))
+            self._fail(CaseError("failed", kind, message_of(error), traceback=lines))
         finally:
             self.process.duration_s = round(time.monotonic() - start, 3)
             self.record.duration_s = round(self.record.duration_s + self.process.duration_s, 3)

@@ -24,6 +24,7 @@ from keras_loader_bench.bench.parent.start import Start, start_interpreter
 from keras_loader_bench.bench.sensors.machine import memory_kills
 from keras_loader_bench.loaders.system.bounded_log import BoundedLog
 from keras_loader_bench.loaders.system.process_tree import kill_tree
+from keras_loader_bench.loaders.system.text import json_object
 
 POLL_S = 0.5
 MAX_ANSWER_BYTES = 2**24
@@ -143,7 +144,7 @@ class Child:
     def _reply(self, method: str) -> dict[str, Any]:
         """Return the answer to the latest request; signs of life come between."""
         while True:
-            message = _message(self._line(method), method)
+            message = json_object(self._line(method)) or {}
             if message.get("id") == self._number and ("ok" in message or "error" in message):
                 return message
             if message.keys() != {"steps"}:
@@ -229,13 +230,3 @@ def _pidfd(pid: int) -> int | None:
         with contextlib.suppress(OSError):  # it has ended already, or the kernel is too old
             return os.pidfd_open(pid)
     return None
-
-
-def _message(line: bytes, method: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise stray_output(method)
-    return found

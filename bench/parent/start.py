@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+from keras_loader_bench.loaders.system.guarded import start_unguarded
 
 
 class Started(Protocol):
@@ -42,12 +43,4 @@ def start_interpreter(
     settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
 ) -> Started:
     """Start a new Python as a child of this process; see `Start`."""
-    requests, answers, log = descriptors
-    return subprocess.Popen(  # noqa: S603  # our own module, no shell
-        interpreter_arguments(settings),
-        stdin=requests,
-        stdout=answers,
-        stderr=log,
-        env=environment,
-        start_new_session=True,  # Ctrl-C reaches the parent only, which ends the child
-    )
+    return start_unguarded(interpreter_arguments(settings), descriptors, environment)

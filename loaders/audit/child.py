@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from typing import Any
 from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
 from keras_loader_bench.loaders.audit.target import TargetError, load_target
 from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
-from keras_loader_bench.loaders.system.text import message_of, shown
+from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
 
 SEED = 0
-MAX_TRACEBACK = 20_000
 
 HERE = Path(__file__).parent
 
@@ -58,14 +56,12 @@ def run(settings: dict[str, Any], report: Report) -> None:
                 and Path(innermost.tb_frame.f_code.co_filename).parent == HERE
             ):
                 innermost = innermost.tb_next
-            lines = "".join(traceback.format_exception(type(error), error, innermost))
-            text = shown(lines, MAX_TRACEBACK, lines=True)
             report(
                 "raised",
                 stage=stage,
                 type=shown(type(error).__name__),
                 message=message,
-                traceback=text,
+                traceback=traceback_of(error, innermost),
             )
             return False
         return True

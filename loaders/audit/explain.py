@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure
+from keras_loader_bench.loaders.system.process_tree import signal_name
 
 STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it directly"}
 """Stages of a run that are not methods of Keras."""
@@ -188,7 +188,7 @@ def _stage(name: str) -> str:
 def _exit(status: int) -> str:
     if status >= 0:
         return f"with exit status {status}"
-    name = signal.Signals(-status).name
+    name = signal_name(-status)
     return f"by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from keras_loader_bench.loaders.system.bounded_log import BoundedLog
 from keras_loader_bench.loaders.system.guarded import started
 from keras_loader_bench.loaders.system.process_tree import kill_tree
-from keras_loader_bench.loaders.system.text import shown
+from keras_loader_bench.loaders.system.text import json_object, shown
 
 Event = dict[str, Any]
 """What a run reports; `event` says what kind of report it is."""
@@ -78,12 +78,13 @@ def run(
             environment={**os.environ, **environment},
         ) as process,
     ):
-        log, lines = BoundedLog(os.dup(log_file.fileno())), _Lines(events_file.fileno())
+        log, lines = BoundedLog(log_file.fileno()), _Lines(events_file.fileno())
         events: list[Event] = []
 
         def read() -> None:
             for line in lines.new():
-                if event := _event(line):
+                event = json_object(line) or {}  # not what was printed before the run could begin
+                if "event" in event:
                     events.append(event)
                     on_event(event)
 
@@ -99,7 +100,6 @@ def run(
         while lines.has_more():
             read()
         printed = log.text().splitlines()
-        log.close()
     return AuditRun(
         events=tuple(events),
         timed_out=not ended,
@@ -127,12 +127,3 @@ class _Lines:
         *lines, self._begun = (self._begun + part).split(b"\n")
         self._begun = self._begun[:MAX_LINE_BYTES]
         return lines
-
-
-def _event(line: bytes) -> Event | None:
-    """Return the event of a line; `None` for what was printed before the run could begin."""
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and "event" in found else None

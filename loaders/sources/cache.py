@@ -192,10 +192,9 @@ def temporary_folder(parent: Path, *, needed_bytes: int) -> Iterator[Path]:
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(parent, _TEMPORARY)  # before the free space is looked at
-        if _free_bytes(parent) < needed_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with owned_folder(parent, _TEMPORARY) as temporary:
+            if _free_bytes(parent) < needed_bytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield temporary
     except OSError as error:  # the folder is gone: the message looks at the free space
         raise _not_writable(parent, needed_bytes, error) from error

@@ -155,6 +155,27 @@ class Unguarded(subprocess.Popen[bytes]):
         return self.returncode is not None
 
 
+def start_unguarded(
+    arguments: Sequence[str], descriptors: Sequence[int], environment: Mapping[str, str]
+) -> Unguarded:
+    """Start a process as a child of this one.
+
+    Args:
+        arguments: program and arguments.
+        descriptors: its standard input, output and error.
+        environment: its environment.
+    """
+    standard_input, output, log = descriptors
+    return Unguarded(
+        arguments,
+        stdin=standard_input,
+        stdout=output,
+        stderr=log,
+        env=environment,
+        start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
+    )
+
+
 @contextlib.contextmanager
 def started(
     arguments: Sequence[str], *, output: int, log: int, environment: Mapping[str, str]
@@ -170,19 +191,12 @@ def started(
     guardian = Guardian.make(environment=environment) if SUPPORTED else None
     process: Guarded | Unguarded | None = None
     try:
-        if guardian is not None:
-            with Path(os.devnull).open("rb") as nothing:
-                request = {"arguments": list(arguments)}
-                process = guardian.start(request, [nothing.fileno(), output, log])
-        if process is None:
-            process = Unguarded(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=log,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches this process only, which ends that one
-            )
+        with Path(os.devnull).open("rb") as nothing:
+            descriptors = nothing.fileno(), output, log
+            if guardian is not None:
+                process = guardian.start({"arguments": list(arguments)}, descriptors)
+            if process is None:
+                process = start_unguarded(arguments, descriptors, environment)
         yield process
     finally:
         if isinstance(process, Unguarded):

@@ -87,6 +87,14 @@ def kill_each(
     return spared
 
 
+def signal_name(number: int) -> str:
+    """Return what a signal is called, such as `SIGKILL`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def die_first() -> None:
     """Let the kernel end this process rather than any other one when memory runs out. Linux."""
     with contextlib.suppress(OSError):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import traceback
+from types import TracebackType
+from typing import Any
+
 MAX_LENGTH = 2000
+MAX_TRACEBACK = 20_000
 
 
 def shown(text: str, limit: int = MAX_LENGTH, *, lines: bool = False) -> str:
@@ -33,3 +39,23 @@ def message_of(error: BaseException, limit: int = MAX_LENGTH) -> str:
         return shown(str(error), limit, lines=True)
     except Exception as another:  # whatever `__str__` of a foreign exception does
         return f"its message cannot be read: {type(another).__name__}"
+
+
+def traceback_of(error: BaseException, begin: TracebackType | None) -> str:
+    """Return the traceback of an exception and its causes.
+
+    Args:
+        error: the exception.
+        begin: where its own traceback begins, such as `error.__traceback__`.
+    """
+    lines = "".join(traceback.format_exception(type(error), error, begin))
+    return shown(lines, MAX_TRACEBACK, lines=True)
+
+
+def json_object(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a line holds; `None`: it holds something else."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
