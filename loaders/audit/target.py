@@ -94,14 +94,14 @@ def kind_of(value: Any) -> str | None:
     return None
 
 
-def load_target(name: str) -> Target:
-    """Import the module and find the input in it.
+def load_attribute(name: str) -> Any:
+    """Import a module and return an attribute of it.
 
     Args:
-        name: `module:attribute`.
+        name: `module:attribute`; the attribute may have dots.
 
     Raises:
-        TargetError: there is no such module or attribute, or it is nothing that makes an input.
+        TargetError: there is no such module or attribute.
         Exception: whatever the module raises when it is imported.
     """
     module_name, attribute = split_name(name)
@@ -112,7 +112,20 @@ def load_target(name: str) -> Target:
         if not hasattr(value, part):
             raise TargetError(f"`{owner}` has no attribute `{part}`.")
         value = getattr(value, part)
+    return value
 
+
+def load_target(name: str) -> Target:
+    """Import the module and find the input in it.
+
+    Args:
+        name: `module:attribute`.
+
+    Raises:
+        TargetError: there is no such module or attribute, or it is nothing that makes an input.
+        Exception: whatever the module raises when it is imported.
+    """
+    value = load_attribute(name)
     kind = kind_of(value)
     if kind == "generator":
         raise TargetError(
