@@ -43,6 +43,32 @@ def test_an_archive_gives_what_its_folder_gives(archive, split):
     assert len(list(cache_folder().iterdir())) == 2  # nothing unpacked stays
 
 
+@pytest.mark.parametrize("name", ["cifar-10-python.tar", "cifar-10-python.tar.gz"])
+def test_an_archive_that_a_browser_has_unzipped_is_read(archive, tmp_path, name):
+    unzipped = tmp_path / "downloads" / name
+    unzipped.parent.mkdir()
+    unzipped.write_bytes(gzip.decompress(archive.read_bytes()))
+    assert prepare(unzipped.parent).images_sha256 == prepare(archive).images_sha256
+
+
+@pytest.mark.parametrize(
+    ("folder", "edition"),
+    [
+        ("cifar-10-batches-bin", "the binary edition of CIFAR-10"),
+        ("cifar-10-batches-mat", "the MATLAB edition of CIFAR-10"),
+        ("cifar-100-python", "CIFAR-100"),
+    ],
+)
+def test_an_archive_of_another_edition_is_named(tmp_path, folder, edition):
+    archive = tmp_path / "archive.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(file(folder, 0, type=tarfile.DIRTYPE))
+        # Too large for a member of CIFAR-10, as CIFAR-100's are: that must not be said instead.
+        tar.addfile(file(f"{folder}/train", 33 * 2**20), io.BytesIO(bytes(33 * 2**20)))
+    with pytest.raises(SourceError, match=f"{archive}` .*: it is {edition}.*https://"):
+        prepare(archive)
+
+
 def test_a_second_call_unpacks_nothing(archive, monkeypatch):
     first = prepare(archive)
     monkeypatch.setattr("keras_loader_bench.loaders.sources.cifar10.unpack", None)
@@ -119,7 +145,10 @@ def test_a_member_that_comes_twice_is_refused(archive):
 DAMAGES = {
     "truncated": (lambda content: content[: len(content) // 2], "truncated, damaged"),
     "empty": (lambda content: b"", "truncated, damaged"),
-    "not compressed": (gzip.decompress, "truncated, damaged"),
+    "not compressed, and cut off": (
+        lambda content: gzip.decompress(content)[:70_000],
+        "truncated, damaged",
+    ),
     "text": (lambda content: b"<html>404</html>", "truncated, damaged"),
     "compressed text": (lambda content: gzip.compress(b"hello" * 999), "truncated, damaged"),
     "a flipped bit": (

@@ -12,7 +12,8 @@ from fake_cifar10 import ROWS
 
 from keras_loader_bench.loaders.sources import cifar10, cifar10_files
 from keras_loader_bench.loaders.sources.cache import cache_folder
-from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
+from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
+from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
 from keras_loader_bench.loaders.sources.image_source import SourceError
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 

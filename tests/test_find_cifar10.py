@@ -8,7 +8,8 @@ import pytest
 from fake_cifar10 import ROWS
 
 from keras_loader_bench.loaders.sources import known_sources
-from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
+from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
+from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
 from keras_loader_bench.loaders.sources.image_source import SourceError
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
@@ -51,6 +52,72 @@ def test_cifar10_is_looked_for_here_and_where_keras_leaves_it(keras_home, tmp_pa
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(b"")
         assert find_cifar10() == place
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off"])
+def test_a_part_of_a_folder_in_keras_cache_gives_way_to_the_whole_archive(
+    keras_home, tmp_path, monkeypatch, damage
+):
+    """Keras leaves this where it is ended while it unpacks, and never mends it."""
+    monkeypatch.chdir(tmp_path)
+    datasets = keras_home / "datasets"
+    folder = fake.write_folder(datasets / "cifar-10-batches-py-target")
+    archive = fake.write_archive(folder, datasets)
+    archive.rename(datasets / "cifar-10-batches-py-target_archive")
+    whole = prepare_cifar10(folder, "test", rows_per_batch=ROWS)
+    if damage == "missing":
+        (folder / "test_batch").unlink()
+    else:
+        (folder / "test_batch").write_bytes((folder / "test_batch").read_bytes()[:1000])
+    found = prepare_cifar10(None, "test", rows_per_batch=ROWS)
+    assert found.images_sha256 == whole.images_sha256
+    assert list(found.inputs) == ["cifar-10-python.tar.gz"]
+
+
+def test_of_a_part_of_a_folder_alone_the_missing_file_is_named(keras_home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = fake.write_folder(keras_home / "datasets" / "cifar-10-batches-py-target")
+    (folder / "data_batch_3").unlink()
+    with pytest.raises(SourceError, match="data_batch_3` is missing"):
+        prepare_cifar10(None, "train", rows_per_batch=ROWS)
+    assert prepare_cifar10(None, "test", rows_per_batch=ROWS).num_samples == ROWS
+
+
+@pytest.mark.parametrize(
+    "parents",
+    ["cifar-10-batches-py", "cifar-10-python", "cifar-10-python/cifar-10-python", "CIFAR10"],
+)
+def test_a_folder_within_others_of_its_name_is_found(tmp_path, monkeypatch, parents):
+    """As programs leave it that unpack an archive into a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    folder = fake.write_folder(tmp_path / parents)
+    assert find_cifar10(tmp_path) == folder
+    here = find_cifar10()
+    assert (here is None) == (parents == "CIFAR10"), "only names of the archive are ours"
+    assert here is None or here.resolve() == folder
+
+
+@pytest.mark.parametrize(
+    ("files", "edition"),
+    [
+        (["cifar-10-batches-bin/data_batch_1.bin"], "the binary edition of CIFAR-10"),
+        (["test_batch.bin"], "the binary edition of CIFAR-10"),
+        (["cifar-10-binary.tar.gz"], "the binary edition of CIFAR-10"),
+        (["cifar-10-batches-mat/batches.meta.mat"], "the MATLAB edition of CIFAR-10"),
+        (["data_batch_1.mat"], "the MATLAB edition of CIFAR-10"),
+        (["cifar-100-python/train"], "CIFAR-100"),
+        (["train", "test", "meta", "file.txt~"], "CIFAR-100"),
+        (["train.bin", "test.bin", "fine_label_names.txt"], "CIFAR-100"),
+    ],
+)
+def test_another_edition_is_named(tmp_path, files, edition):
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    with pytest.raises(SourceError, match=rf"holds {edition}, which is not read, got .*https://"):
+        find_cifar10(tmp_path)
+    fake.write_folder(tmp_path)
+    assert find_cifar10(tmp_path) == tmp_path / "cifar-10-batches-py"
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from keras_loader_bench.bench.plan.sizes import parse_size
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
 from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.sources.keras_home import expand_user
 
 QUICK = Protocol(
     processes=1,
@@ -137,7 +138,7 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
 
 def _data_dir(config: pytest.Config) -> str | None:
     data_dir: str | None = config.getoption("data_dir")
-    if data_dir is not None and not Path(data_dir).exists():
+    if data_dir is not None and not expand_user(data_dir).exists():
         raise ValueError(
             f"`--data-dir {data_dir}` does not exist; name the folder cifar-10-batches-py or the "
             "file cifar-10-python.tar.gz."

@@ -8,7 +8,7 @@ import os
 
 from keras_loader_bench.bench.plan.options import BACKENDS
 from keras_loader_bench.loaders.registry import missing_package
-from keras_loader_bench.loaders.sources.cache import keras_home
+from keras_loader_bench.loaders.sources.keras_home import keras_home
 
 
 def configured_backend() -> str:

@@ -1,6 +1,6 @@
 """The cache of prepared sources, which are put there completely or not at all.
 
-Owns the folder below `KERAS_HOME`, writing in bounded memory, moving into place, and the messages
+Owns the folder in Keras' own one, writing in bounded memory, moving into place, and the messages
 about full disks and read-only folders.
 """
 
@@ -29,25 +29,22 @@ from keras_loader_bench.loaders.sources.image_source import (
     Split,
     describe,
 )
+from keras_loader_bench.loaders.sources.keras_home import keras_home, writable_home
 from keras_loader_bench.loaders.sources.stored_array import npy_header
 from keras_loader_bench.loaders.system.owned_folder import owned_folder, remove_abandoned
 
 Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 """Images uint8 `(k, *sample_shape)` and labels uint8 `(k,)`."""
 
+_FOLDER = "keras-loader-bench"
 _MIB = 2**20
 _TEMPORARY = ".tmp-"
 _MAX_ATTEMPTS = 10
 
 
-def keras_home() -> Path:
-    """Return Keras' own folder: `$KERAS_HOME` where set, else `~/.keras`; an absolute path."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser().absolute()
-
-
 def cache_folder() -> Path:
     """Return the folder in which this package keeps prepared sources and downloads."""
-    return keras_home() / "keras-loader-bench"
+    return writable_home() / _FOLDER
 
 
 def remove_leftovers() -> None:
@@ -59,15 +56,20 @@ def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | Non
     """Return the source that lies in a folder of the cache, if it can be trusted.
 
     Args:
-        target: the folder.
+        target: the folder. A KERAS_HOME that cannot be written to may have one of its name.
         inputs: what the source must have been made from.
 
     Returns:
         The source, verified byte for byte; `None` if there is none, where its bytes have
         changed, or where it was made from something else.
     """
+    places = dict.fromkeys((target, keras_home() / _FOLDER / target.name))
+    return next(filter(None, (_trusted(place, inputs) for place in places)), None)
+
+
+def _trusted(folder: Path, inputs: Mapping[str, str]) -> ImageSource | None:
     try:
-        source = ImageSource.open(target)
+        source = ImageSource.open(folder)
         source.verify()
     except (SourceError, OSError):
         return None
@@ -170,7 +172,7 @@ def _move_into_place(made: Path, target: Path, inputs: Mapping[str, str]) -> Non
         except OSError:
             if not target.exists() or attempt == _MAX_ATTEMPTS - 1:
                 raise
-        if find_source(target, inputs=inputs) is not None:
+        if _trusted(target, inputs) is not None:
             return
         # Unusable: out of the way, into our own temporary folder, which is deleted with it. It is
         # gone already where another process has just done the same.

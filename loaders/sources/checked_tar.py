@@ -1,4 +1,4 @@
-"""Unzips an archive and lets nothing through that a parser would spend time or memory on.
+"""Reads an archive, zipped or not, and lets nothing through that costs a parser time or memory.
 
 Every header is looked at before `tarfile` is: of a small archive, one that names 500,000 members or
 describes one in 200 MiB of text costs a minute otherwise.
@@ -10,6 +10,7 @@ import tarfile
 import zlib
 from typing import BinaryIO
 
+from keras_loader_bench.loaders.sources.cifar10_editions import edition_of_member
 from keras_loader_bench.loaders.sources.cifar10_files import MAX_FILE_BYTES
 
 MAX_ARCHIVE_BYTES = 256 * 2**20
@@ -43,6 +44,7 @@ _UNEXPECTED = (b" size=", b"GNU.sparse")
 
 _END = bytes(tarfile.BLOCKSIZE)
 _PIECE_BYTES = 2**16
+_MAGIC = b"\x1f\x8b"  # of gzip
 _GZIP = 31  # of `zlib.decompressobj`: with the header and the checksum of gzip
 
 
@@ -51,15 +53,17 @@ class RefusedError(ValueError):
 
 
 class CheckedTar:
-    """The unpacked bytes of a `.tar.gz`, for `tarfile` to read.
+    """The unpacked bytes of a `.tar.gz`, or those of a `.tar`, for `tarfile` to read.
 
     Args:
-        file: the compressed bytes.
+        file: the archive, at its start.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._unzip = zlib.decompressobj(_GZIP)
+        zipped = file.read(len(_MAGIC)) == _MAGIC
+        file.seek(0)
+        self._unzip = zlib.decompressobj(_GZIP) if zipped else None
         self._left = MAX_ARCHIVE_BYTES
         self._header = b""
         self._content_left = 0
@@ -74,20 +78,23 @@ class CheckedTar:
             EOFError: the file ends early.
             zlib.error: it is damaged.
         """
-        found = bytearray()
-        while len(found) < size and not self._unzip.eof:
-            piece = self._unzip.unconsumed_tail or self._file.read(_PIECE_BYTES)
-            if not piece:
-                raise EOFError("it ends early")
-            found += self._unzip.decompress(piece, size - len(found))
-        if len(found) < size and (self._unzip.unused_data or self._file.read(1)):
-            raise RefusedError("something follows its end")
-        self._left -= len(found)
+        data = self._file.read(size) if self._unzip is None else self._unzipped(self._unzip, size)
+        self._left -= len(data)
         if self._left < 0:
             raise RefusedError(f"it has more than {MAX_ARCHIVE_BYTES // 2**20} MiB unpacked")
-        data = bytes(found)
         self._follow(data)
         return data
+
+    def _unzipped(self, unzip: zlib._Decompress, size: int) -> bytes:
+        found = bytearray()
+        while len(found) < size and not unzip.eof:
+            piece = unzip.unconsumed_tail or self._file.read(_PIECE_BYTES)
+            if not piece:
+                raise EOFError("it ends early")
+            found += unzip.decompress(piece, size - len(found))
+        if len(found) < size and (unzip.unused_data or self._file.read(1)):
+            raise RefusedError("something follows its end")
+        return bytes(found)
 
     def _follow(self, data: bytes) -> None:
         """Check the headers in what comes next."""
@@ -110,6 +117,8 @@ class CheckedTar:
         if header == _END:
             return
         member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        if edition := edition_of_member(member.name):
+            raise RefusedError(f"it is {edition}")
         self._members += 1
         if self._members > MAX_MEMBERS:
             raise RefusedError(f"it has more than {MAX_MEMBERS} members")

@@ -1,4 +1,4 @@
-"""CIFAR-10 as an `ImageSource`: finds and converts it.
+"""CIFAR-10 as an `ImageSource`: converts it.
 
 The files are read by `cifar10_files`, archives by `cifar10_archive`; both give a source that lies
 in the cache under the digest of what it was made from.
@@ -15,7 +15,6 @@ from keras_loader_bench.loaders.sources.cache import (
     Chunk,
     cache_folder,
     find_source,
-    keras_home,
     temporary_folder,
     write_source,
 )
@@ -26,51 +25,20 @@ from keras_loader_bench.loaders.sources.cifar10_files import (
     IMAGE_SHAPE,
     MAX_FILE_BYTES,
     META_FILE,
-    PUBLISHED_MD5,
     ROWS_PER_BATCH,
     has_published_md5,
     parse_batch,
     parse_class_names,
     read_file,
 )
+from keras_loader_bench.loaders.sources.cifar10_find import copies_of_cifar10
 from keras_loader_bench.loaders.sources.image_source import (
     ImageSource,
     SourceError,
     Split,
     checked_split,
 )
-
-
-def find_cifar10(data_dir: Path | str | None = None) -> Path | None:
-    """Return a local CIFAR-10: a folder of batches, or an archive.
-
-    Args:
-        data_dir: a folder `cifar-10-batches-py`, a folder that contains it or the archive
-            `cifar-10-python.tar.gz`, or the archive itself. `None`: `./cifar-10-batches-py`, Keras'
-            own cache, and what `download_cifar10` has left.
-
-    Returns:
-        A folder or an archive that exists, not read yet; `None` if none is found.
-
-    Raises:
-        SourceError: `data_dir` is given and there is no CIFAR-10.
-    """
-    if data_dir is not None:
-        return _find_in(Path(data_dir).expanduser())
-    datasets = keras_home() / "datasets"
-    folders = (
-        Path(FOLDER),
-        datasets / f"{FOLDER}-target" / FOLDER,  # Keras 3: keras.datasets.cifar10.load_data
-        datasets / FOLDER,  # Keras 2
-    )
-    archives = (
-        cache_folder() / ARCHIVE_FILE,
-        datasets / f"{FOLDER}-target_archive",  # Keras 3
-        datasets / f"{FOLDER}.tar.gz",  # Keras 2
-    )
-    candidates = [folder for folder in folders if _has_batches(folder)]
-    candidates += [archive for archive in archives if archive.is_file()]
-    return candidates[0] if candidates else None
+from keras_loader_bench.loaders.sources.keras_home import keras_home
 
 
 def prepare_cifar10(
@@ -78,8 +46,11 @@ def prepare_cifar10(
 ) -> ImageSource:
     """Return one split of a local CIFAR-10; it is converted once and kept in the cache.
 
+    Of several copies, the first that can be read is taken: Keras leaves a part of a folder where it
+    is ended while it unpacks an archive.
+
     Args:
-        data_dir: see `find_cifar10`.
+        data_dir: see `copies_of_cifar10`.
         split: `train` or `test`.
         rows_per_batch: images that every batch must have.
 
@@ -92,12 +63,19 @@ def prepare_cifar10(
             written to.
     """
     split = checked_split(split)
-    found = find_cifar10(data_dir)
-    if found is None:
-        raise SourceError(
-            f"No CIFAR-10 was found: neither `./{FOLDER}` nor Keras' cache `{keras_home()}` has "
-            "it. Pass `data_dir` (--data-dir), or ask for the source `cifar10` to download it."
-        )
+    problem: SourceError | None = None
+    for copy in copies_of_cifar10(data_dir):
+        try:
+            return _prepare(copy, split, rows_per_batch)
+        except SourceError as error:
+            problem = problem or error
+    raise problem or SourceError(
+        f"No CIFAR-10 was found: neither `./{FOLDER}` nor Keras' cache `{keras_home()}` has it. "
+        "Pass `data_dir` (--data-dir), or ask for the source `cifar10` to download it."
+    )
+
+
+def _prepare(found: Path, split: Split, rows_per_batch: int) -> ImageSource:
     names = (*BATCH_FILES[split], META_FILE)
     inputs = _hash_inputs(found, names)
     key = _sha256(repr(sorted(inputs.items())).encode())[:16]
@@ -119,22 +97,6 @@ def prepare_cifar10(
             chunks=_chunks(folder, split, rows_per_batch, inputs),
             inputs=inputs,
         )
-
-
-def _find_in(data_dir: Path) -> Path:
-    candidates = (data_dir, data_dir / FOLDER, data_dir / ARCHIVE_FILE)
-    for candidate in candidates:
-        if candidate.is_file() or _has_batches(candidate):
-            return candidate
-    problem = "holds no CIFAR-10" if data_dir.exists() else "does not exist"
-    raise SourceError(
-        f"`data_dir` {problem}, got `{data_dir}`. Give a folder `{FOLDER}`, a folder that contains "
-        f"`{FOLDER}` or `{ARCHIVE_FILE}`, or the archive itself."
-    )
-
-
-def _has_batches(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in PUBLISHED_MD5)
 
 
 def _hash_inputs(found: Path, names: tuple[str, ...]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from keras_loader_bench.loaders.sources.image_source import SourceError
 from keras_loader_bench.loaders.system.text import shown
 
 ARCHIVE_FILE = "cifar-10-python.tar.gz"
+URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE_FILE}"
 
 _MEMBERS = frozenset(f"{FOLDER}/{name}" for name in (*PUBLISHED_MD5, "readme.html"))
 
@@ -44,7 +45,7 @@ def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
     """Write some of the archive's files into a folder; check every member up to the end.
 
     Args:
-        archive: the `.tar.gz`.
+        archive: the `.tar.gz`, or the `.tar` that some browsers make of it.
         names: the wanted files, without the archive's folder.
         folder: an existing folder.
 
@@ -88,7 +89,7 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
     except RefusedError as error:
         raise _refused(archive, str(error)) from error
     except Exception as error:  # zlib and tarfile raise many kinds
-        problem = f"it is truncated, damaged or no .tar.gz ({error})"
+        problem = f"it is truncated, damaged or no .tar or .tar.gz ({error})"
         raise _refused(archive, problem) from error
 
 
@@ -104,6 +105,5 @@ def _problem(member: tarfile.TarInfo) -> str | None:
 
 def _refused(archive: Path, problem: str) -> SourceError:
     return SourceError(
-        f"`{archive}` is not the archive of CIFAR-10: {shown(problem)}. Delete it and download "
-        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz again."
+        f"`{archive}` is not the archive of CIFAR-10: {shown(problem)}. Put {URL} in its place."
     )

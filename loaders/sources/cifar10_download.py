@@ -11,10 +11,8 @@ from pathlib import Path
 
 from keras_loader_bench.loaders.sources.cache import cache_folder, temporary_folder
 from keras_loader_bench.loaders.sources.checked_tar import MAX_ARCHIVE_BYTES
-from keras_loader_bench.loaders.sources.cifar10_archive import ARCHIVE_FILE, hash_archive
+from keras_loader_bench.loaders.sources.cifar10_archive import ARCHIVE_FILE, URL, hash_archive
 from keras_loader_bench.loaders.sources.image_source import SourceError
-
-URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 """As published in Keras' `datasets/cifar10.py` (`file_hash`)."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_loader_bench.loaders.sources.cache import remove_leftovers
-from keras_loader_bench.loaders.sources.cifar10 import find_cifar10, prepare_cifar10
+from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
 from keras_loader_bench.loaders.sources.cifar10_download import download_cifar10
+from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
 from keras_loader_bench.loaders.sources.image_source import (
     ImageSource,
     SourceError,
@@ -53,7 +54,7 @@ def prepare_source(
 
     Args:
         source: a key of `SOURCES`.
-        data_dir: see `find_cifar10`; not with `synthetic`.
+        data_dir: see `copies_of_cifar10`; not with `synthetic`.
         split: `train` or `test`.
         num_samples: rows, at least 1; as many as CIFAR-10 has unless given.
         seed: of the synthetic images.
@@ -76,16 +77,13 @@ def prepare_source(
 
 
 def _auto(request: SourceRequest) -> ImageSource:
-    found = find_cifar10(request.data_dir)
-    return _synthetic(request) if found is None else _rows_of(found, request)
+    return _cifar10(request) if find_cifar10(request.data_dir) else _synthetic(request)
 
 
 def _cifar10(request: SourceRequest) -> ImageSource:
-    return _rows_of(find_cifar10(request.data_dir) or download_cifar10(), request)
-
-
-def _rows_of(cifar10: Path, request: SourceRequest) -> ImageSource:
-    stored, rows = prepare_cifar10(cifar10, request.split), request.num_samples
+    if find_cifar10(request.data_dir) is None:
+        download_cifar10()
+    stored, rows = prepare_cifar10(request.data_dir, request.split), request.num_samples
     return repeat_source(stored, rows) if rows > stored.num_samples else stored.head(rows)
 
 
