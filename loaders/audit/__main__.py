@@ -41,7 +41,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "without arguments that returns one, or a generator",
     )
     parser.add_argument(
-        "--keras-backend", choices=BACKENDS, help="default: the backend that Keras is set to"
+        "--keras-backend",
+        choices=BACKENDS,
+        help="default: the backend that the module chooses, or else that Keras is set to",
     )
     parser.add_argument(
         "--no-shuffle",
@@ -65,13 +67,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if "" not in sys.path:  # as with `python -m`: import inputs from the current folder
         sys.path.insert(0, "")
-    backend = options.keras_backend or os.environ.get("KERAS_BACKEND")
     try:
         module, _ = split_name(options.target)
         check_module(module.partition(".")[0])  # without importing it here
     except TargetError as error:
         parser.error(clean(str(error)))
-    if backend in BACKENDS and (missing := missing_package((backend,))):
+    backend = options.keras_backend
+    if backend and (missing := missing_package((backend,))):
         parser.error(missing)
     return options
 
@@ -80,6 +82,7 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
     """Run the audit; return the text for the terminal and the exit status."""
     settings = {
         "target": options.target,
+        "backend": options.keras_backend,
         "steps": options.steps_per_epoch,
         "shuffle": not options.no_shuffle,
     }

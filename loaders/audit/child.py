@@ -1,11 +1,11 @@
 """The process of a run: loads the input, runs the passes and reports.
 
-Started by `loaders.audit.__main__`; whatever is raised is reported to it.
+Started by `loaders.audit.__main__`; whatever is raised is reported to it. Where no backend is asked
+for, the user's module is imported before Keras, because it may choose one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -14,24 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
-from keras_loader_bench.loaders.audit.target import TargetError, load_target
+from keras_loader_bench.loaders.audit.seeds import SEED, seed_before_keras
+from keras_loader_bench.loaders.audit.target import TargetError, check_backend, load_target
 from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
 from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
-
-SEED = 0
 
 HERE = Path(__file__).parent
 
 
 def _environment() -> dict[str, str]:
     """Import Keras and its backend, seed all generators, and return what is running."""
-    with contextlib.suppress(Exception):
-        import torch  # before TensorFlow, wherever that comes from: a process needs that order
     import keras
 
     keras.utils.set_random_seed(SEED)
-    if "torch" in sys.modules:
-        torch.manual_seed(SEED)
     backend = keras.backend.backend()
     version = getattr(sys.modules.get(backend), "__version__", "")
     return {"keras": keras.__version__, "backend": backend, "version": version}
@@ -67,17 +62,21 @@ def run(settings: dict[str, Any], report: Report) -> None:
         return True
 
     subject: Any = None
+    asked = settings["backend"]
+
+    def import_keras() -> None:
+        report("environment", **_environment())
 
     def load() -> None:
         nonlocal subject
         target = load_target(settings["target"])
         subject = AuditedInput(target, settings["steps"], settings["shuffle"], report)
+        if asked:
+            check_backend(target, asked)
 
-    if (
-        succeeds("keras", lambda: report("environment", **_environment()))
-        and succeeds("load", load)
-        and succeeds("by hand", subject.read_by_hand)
-    ):
+    first = {"keras": import_keras, "load": load} if asked else {"load": load, "keras": import_keras}
+    seed_before_keras()
+    if all(succeeds(stage, do) for stage, do in [*first.items(), ("by hand", lambda: subject.read_by_hand())]):
         for stage in ("fit", "evaluate", "predict"):
             succeeds(stage, getattr(subject, stage))
         report("end")

@@ -5,9 +5,11 @@ Kinds are recognised by class names, as Keras does, so that no framework is impo
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import itertools
+import os
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -107,6 +109,7 @@ def load_attribute(name: str) -> Any:
     module_name, attribute = split_name(name)
     check_module(module_name)
     value: Any = importlib.import_module(module_name)
+    _parse_absl_flags()
     for i, part in enumerate(attribute.split(".")):
         owner = ":".join(filter(None, [module_name, ".".join(attribute.split(".")[:i])]))
         if not hasattr(value, part):
@@ -140,6 +143,22 @@ def load_target(name: str) -> Target:
     return Target(name=name, make=lambda: _checked(name, value()))
 
 
+def check_backend(target: Target, asked: str) -> None:
+    """Compare the backend that was asked for with the one that an input chooses.
+
+    Raises:
+        TargetError: they differ.
+    """
+    keras = importlib.import_module("keras")  # anew: `keras.config.set_backend` replaces it
+    for chosen in (os.environ.get("KERAS_BACKEND"), keras.backend.backend()):
+        if chosen != asked:
+            raise TargetError(
+                f"`{target.name.partition(':')[0]}` sets Keras' backend to `{chosen}`, and "
+                f"--keras-backend asks for `{asked}`; leave the option out, or let the module use "
+                f'`os.environ.setdefault("KERAS_BACKEND", ...)`.'
+            )
+
+
 def length_of(value: Any, kind: str) -> Length:
     """Return how many batches one reading of an input has, where it says so."""
     if kind == "PyDataset":
@@ -166,6 +185,15 @@ def read_by_hand(value: Any, kind: str) -> Iterator[Any]:
     for i in range(length) if isinstance(length, int) else itertools.count():
         yield value[i]
     value.on_epoch_end()
+
+
+def _parse_absl_flags() -> None:
+    """Give absl's flags their defaults, as `absl.app.run` would: Grain's processes read them."""
+    with contextlib.suppress(ImportError):
+        from absl import flags
+
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
 
 
 def _check_no_arguments(name: str, function: Callable[..., Any]) -> None:
