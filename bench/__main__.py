@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from keras_loader_bench.bench.closed_pipe import exit_status
 
 COMMANDS = {
     "run": "measure loaders: `pytest bench/ --benchmark-only`, from any folder; options as there",
+    "input": "measure your own input: does training wait for it, and why?",
     "audit": "find out what `fit` really trains on, with any input",
     "report": "rebuild the report of a run from its run.json",
     "compare": "compare two runs, case by case",
@@ -39,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if command == "run":
         return _run(rest)
+    if command == "input":
+        return _input(rest)
     if command not in _MODULES:
         print(f"There is no command `{command}`.\n\n{_usage()}", file=sys.stderr)
         return 2
@@ -49,6 +53,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _usage() -> str:
     lines = [f"  {name:<9}{text}" for name, text in COMMANDS.items()]
     return "\n".join(["usage: keras-loader-bench COMMAND ...", "", *lines])
+
+
+def _input(arguments: list[str]) -> int:
+    """Measure inputs: their names come first, and then options as those of `run`."""
+    names = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
+    if not names:
+        print(
+            "usage: keras-loader-bench input MODULE:ATTRIBUTE ... [--model MODULE:ATTRIBUTE] "
+            "[options of `keras-loader-bench run`]\n\n"
+            "Measures whatever `fit` takes, such as train:make_data: a PyDataset, a tf.data "
+            "dataset, a torch DataLoader, a Grain dataset, or a function that makes one.",
+            file=sys.stdout if {"-h", "--help"} & {*arguments} else sys.stderr,
+        )
+        return 0 if {"-h", "--help"} & {*arguments} else 2
+    return _run(["--input", ",".join(names), *arguments[len(names) :]])
 
 
 def _run(options: list[str]) -> int:

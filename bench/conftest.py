@@ -31,6 +31,9 @@ if PACKAGE.is_dir():
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a run that was ended by SIGTERM, as a shell has it."""
 
+UNJUDGED = 3
+"""Exit status of a run with `--fail-if` where nothing failed and not all could be judged."""
+
 SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Session]()
 SIGTERM_CAME = pytest.StashKey[bool]()
@@ -208,8 +211,22 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         run.close("interrupted" if interrupted else "complete")
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = _gate(run) or session.exitstatus
     if terminated:
         session.exitstatus = TERMINATED
+
+
+def _gate(run: Session) -> int:
+    """Return the exit status of `--fail-if`; 0: nothing waits too long."""
+    most = run.settings.most_wait
+    if most is None:
+        return 0
+    from keras_loader_bench.bench.report.input_figures import inputs_of
+    from keras_loader_bench.bench.report.input_section import judged_wait
+
+    found = [judged_wait(each, most) for each in inputs_of(run.file.run)]
+    return 1 if True in found else UNJUDGED * (None in found)
 
 
 def pytest_terminal_summary(

@@ -36,7 +36,7 @@ def test_the_models_of_training_cases_are_those_that_can_be_asked_for():
 def test_a_seed_fixes_the_weights_and_imports_nothing():
     script = (
         "import sys; from keras_loader_bench.bench.child.framework import import_modules, set_seed;"
-        "import_modules(backend=sys.argv[1], loader='sequence'); before = set(sys.modules);"
+        "import_modules(backend=sys.argv[1], packages=[]); before = set(sys.modules);"
         "set_seed(0); assert set(sys.modules) == before;"
         "import keras; make = lambda: keras.layers.Dense(4);"
         "layers = [make() for _ in range(2)]; set_seed(0); layers += [make()];"

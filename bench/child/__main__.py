@@ -17,6 +17,8 @@ import sys
 from typing import Any
 
 from keras_loader_bench.bench.child.answers import Answers
+from keras_loader_bench.bench.child.case_process import CaseProcess
+from keras_loader_bench.bench.child.input_worker import InputWorker
 from keras_loader_bench.bench.child.worker import Worker
 from keras_loader_bench.bench.sensors.budget import is_refused_allocation
 from keras_loader_bench.loaders.system.process_tree import (
@@ -27,7 +29,7 @@ from keras_loader_bench.loaders.system.process_tree import (
 from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
 
 
-def serve(worker: Worker, requests: Any, answers: Answers) -> None:
+def serve(worker: CaseProcess, requests: Any, answers: Answers) -> None:
     """Answer requests until there are no more."""
     for line in requests:
         request = json.loads(line)
@@ -61,7 +63,8 @@ def run_case(settings: dict[str, Any]) -> None:
     if hasattr(faulthandler, "register"):
         faulthandler.register(signal.SIGUSR1, file=2)  # see `bench.parent.silence`
     answers.begin()
-    serve(Worker(**settings, on_batch=answers.step), requests, answers)
+    kind = Worker if "source" in settings else InputWorker
+    serve(kind(**settings, on_batch=answers.step), requests, answers)
 
 
 if __name__ == "__main__":

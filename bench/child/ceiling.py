@@ -33,4 +33,5 @@ class CeilingLoader(Loader):
         """Return arguments for as many samples, in as many batches, as the rows would give."""
         full, rest = divmod(len(rows), self.options.batch_size)
         last = tuple(part[:rest] for part in self._batch)
-        return current().repeat(self._batch, full, last, min(rest, 1), epochs=self.epochs)
+        runs = [(self._batch, full), (last, min(rest, 1))]
+        return current().repeat(runs, epochs=self.epochs)

@@ -3,7 +3,7 @@
 Imports are most of the time that a process takes to start, and every case is measured in several.
 A request has the settings of a case; see `loaders.system.guardian` for the rest.
 
-usage: python -m keras_loader_bench.bench.child.fork_server SOCKET RUN BACKEND LOADER
+usage: python -m keras_loader_bench.bench.child.fork_server SOCKET RUN BACKEND PACKAGE...
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def _open_devices() -> list[str]:
 
 
 def main() -> None:
-    """Import what a loader needs on a backend, and serve."""
-    descriptor, run, backend, loader = sys.argv[1:]
+    """Import a backend and what loaders need, and serve."""
+    descriptor, run, backend, *packages = sys.argv[1:]
     parent = connection(int(descriptor), run=int(run))
-    import_modules(backend=backend, loader=loader)
+    import_modules(backend=backend, packages=packages)
     if devices := _open_devices():
         sys.exit(f"Importing {backend} opened {', '.join(devices)}: it cannot be forked any more.")
     gc.collect()

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import importlib
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
-from keras_loader_bench.loaders.registry import imports_of
 
-
-def import_modules(*, backend: str, loader: str) -> None:
+def import_modules(*, backend: str, packages: Sequence[str]) -> None:
     """Import Keras, its backend and the packages of a loader; no device is touched.
 
     Args:
         backend: the Keras backend that the process was started for.
-        loader: a name of the registry, or `bench.plan.case.CEILING`.
+        packages: that a loader needs, by the names under which they are imported.
 
     Raises:
         RuntimeError: Keras runs on another backend.
     """
-    packages = imports_of(loader)
     if "torch" in packages:
         import torch  # noqa: F401  # a process with TensorFlow and torch needs this order
     import keras
@@ -49,7 +47,7 @@ def set_seed(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002  # the global generator, for code that uses it
 
 
-def import_framework(*, backend: str, loader: str) -> dict[str, str]:
+def import_framework(*, backend: str, packages: Sequence[str]) -> dict[str, str]:
     """Import what `import_modules` does, and find the device.
 
     Returns:
@@ -58,7 +56,7 @@ def import_framework(*, backend: str, loader: str) -> dict[str, str]:
     Raises:
         RuntimeError: Keras runs on another backend.
     """
-    import_modules(backend=backend, loader=loader)
+    import_modules(backend=backend, packages=packages)
     from keras_loader_bench.bench.child.device import (
         describe_backend,
         hide_accelerators_from_tensorflow,

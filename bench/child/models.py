@@ -84,14 +84,16 @@ class NullModel(keras.Model):
 
     def call(self, x: Any) -> Any:
         """Return one value of every sample: Keras wants to see the shape of an output."""
-        return keras.ops.reshape(x, (keras.ops.shape(x)[0], -1))[:, :1]
+        return keras.ops.zeros((keras.ops.shape(keras.tree.flatten(x)[0])[0], 1))
 
     def train_step(self, *args: Any) -> Any:
         """Count one batch, in the form that the backend's trainer has for a step."""
         return current().null_step(self, self._count, args)
 
-    def _count(self, x: Any, y: Any) -> dict[str, Any]:
-        self.counter.update_state(y, None)
+    def _count(self, batch: Any) -> dict[str, Any]:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        first, *_ = keras.tree.flatten(x if y is None else y)
+        self.counter.update_state(first, None)
         return {"samples": self.counter.result()}
 
 
@@ -108,13 +110,17 @@ def cnn(samples: Samples, **compile_options: Any) -> Any:
     Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
     each pair, Dense 128 ReLU, Dense softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
     """
+    return _classifier(cnn_layers(), samples, compile_options)
+
+
+def cnn_layers() -> list[Any]:
+    """Return the layers of `cnn` between its input and its softmax."""
     layers: list[Any] = []
     for filters in (32, 64, 128):
         for _ in range(2):
             layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
         layers.append(keras.layers.MaxPooling2D(2))
-    layers += [keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
-    return _classifier(layers, samples, compile_options)
+    return [*layers, keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
 
 
 def mlp(samples: Samples, **compile_options: Any) -> Any:

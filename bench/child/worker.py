@@ -5,56 +5,32 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
-from keras_loader_bench.bench.child.heap import trim_heap
-from keras_loader_bench.bench.sensors.budget import limit_allocations
 
 
-class Worker:
+class Worker(CaseProcess):
     """Holds the model, the ceiling and the loader of one case. Requests are its methods.
 
     Args:
         source: folder of the `ImageSource`.
         samples: how many of its rows exist for this case.
-        case: fields of the `Case`.
-        seed: of the orders.
-        on_batch: called for each batch of a model.
+        common: see `CaseProcess`.
     """
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        samples: int,
-        case: dict[str, Any],
-        seed: int,
-        on_batch: Callable[[], None] = lambda: None,
-    ) -> None:
-        from keras_loader_bench.bench.plan.case import Case
+    def __init__(self, *, source: str, samples: int, **common: Any) -> None:
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
+        super().__init__(**common)
         self._source = ImageSource.open(Path(source)).head(samples)
-        self._case = Case(**case)
-        self._seed = seed
-        self._on_batch = on_batch
         self._loader: Any = None
         self._round_rows: Any = None
         self._round_epochs = 1
         self._resident: float | None = None
-        self._on_accelerator = False
         self._emulated: Any = None
-
-    def import_framework(self) -> dict[str, str]:
-        """Import Keras, its backend and what the loader needs; see `bench.child.framework`."""
-        from keras_loader_bench.bench.child.framework import import_framework
-
-        description = import_framework(backend=self._case.backend, loader=self._case.loader)
-        self._on_accelerator = description["device"] != "cpu"
-        return description
 
     def make_model(self) -> None:
         """Make and compile the model, and what its steps wait for."""
@@ -64,7 +40,7 @@ class Worker:
         from keras_loader_bench.bench.child.models import Samples, make_model
 
         set_seed(self._seed)
-        samples = Samples.of(self._source, self._case.pixels)
+        samples = Samples.of(self._source, self._options().pixels)
         case = self._case
         names = ("precision", "jit_compile", "steps_per_execution")
         options = {name: getattr(case, name) for name in names}
@@ -143,18 +119,9 @@ class Worker:
         self._resident = prepare_pages(self._source, self._case.page_cache)
 
     def settle(self) -> None:
-        """Let go of the round's rows, of garbage and of what the C library keeps for later."""
+        """Let go of the round's rows too."""
         self._round_rows = None
-        gc.collect()
-        trim_heap()
-
-    def limit_memory(self, *, budget_bytes: int | None) -> dict[str, int] | None:
-        """Refuse this process more memory from now on; `None`: no longer."""
-        return limit_allocations(budget_bytes)
-
-    def cpu_of_round(self) -> float:
-        """Return the CPU seconds of this process and its descendants since `prepare_round`."""
-        return own_cpu_seconds() - self._cpu_before
+        super().settle()
 
     def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
         """Warm up; return the `samples` of an epoch of a round, and its `epochs`.
@@ -212,12 +179,6 @@ class Worker:
         fit(self._model, self._loader, rows, [*self._callbacks, times], epochs=epochs)
         return times.seconds
 
-    def device_memory(self) -> dict[str, Any]:
-        """Return what allocators took for the accelerator; see `bench.child.device`."""
-        from keras_loader_bench.bench.child.device import device_memory
-
-        return device_memory()
-
     def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
         """Let fresh models record what the loader gives them; see `bench.child.audit`."""
         from keras_loader_bench.bench.child.audit import audit_loader, audit_rows
@@ -240,9 +201,6 @@ class Worker:
         self._loader.close()
         self._loader = None
         self.settle()
-
-    def ping(self) -> None:
-        """Do nothing: what remains is the cost of a request."""
 
     def _options(self) -> Any:
         from keras_loader_bench.loaders.contract import LoaderOptions

@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.child_settings import child_settings, known_input
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.memory_case import sample_memory
 from keras_loader_bench.bench.parent.process import Child
@@ -186,12 +186,9 @@ class CaseRun(Measurement):
     def _child(self) -> Iterator[Child]:
         """Start the process of the case; its log is kept only if the case fails."""
         log = self._log_file()
-        settings = {
-            "source": str(self._source.folder.resolve()),
-            "samples": self.case.samples,
-            "case": asdict(self.case),
-            "seed": self.protocol.seed,
-        }
+        if self.case.is_input and self.record.input is None:
+            self.record.input = known_input(self._results.run, self.case)
+        settings = child_settings(self.record, self._source, seed=self.protocol.seed)
         keep = True
         try:
             with Child(

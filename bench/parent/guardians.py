@@ -15,7 +15,6 @@ from keras_loader_bench.bench.parent.start import (
     interpreter_arguments,
     start_interpreter,
 )
-from keras_loader_bench.loaders.registry import imports_of
 from keras_loader_bench.loaders.system.guarded import SUPPORTED, Guardian
 
 IMPORT_TIMEOUT_S = 120.0
@@ -39,11 +38,12 @@ class Guardians:
         self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
     ) -> Started:
         """Fork a process of a case; see `bench.parent.start.Start`."""
-        loader, backend = settings["case"]["loader"], environment["KERAS_BACKEND"]
-        key = (FORK_SERVER, *sorted(set(imports_of(loader)) - {backend}))
+        backend = environment["KERAS_BACKEND"]
+        packages = sorted({*settings.get("imports", ())} - {backend})
+        key = (FORK_SERVER, *packages)
 
         def make() -> Guardian | None:
-            names = (backend, loader)
+            names = (backend, *packages)
             return Guardian.make(
                 FORK_SERVER, *names, environment=environment, timeout_s=IMPORT_TIMEOUT_S
             )

@@ -8,13 +8,10 @@ from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.start import Start, start_interpreter
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.environment_record import BackendRecord
+from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
-from keras_loader_bench.bench.record.schema import (
-    INTERRUPTED,
-    BackendRecord,
-    CaseRecord,
-    RecordedFailure,
-)
+from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, RecordedFailure
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -25,7 +22,7 @@ class Measurement:
     Args:
         case: the case to measure.
         protocol: the protocol of the run.
-        source: the images, prepared and verified.
+        source: the images, prepared and verified; `None` for a user's input.
         results: receives the record, even if the case fails.
         progress: shows what is being done.
         planned: whether the case is planned; otherwise it is a probe for a breaking point.
@@ -38,7 +35,7 @@ class Measurement:
         case: Case,
         *,
         protocol: Protocol,
-        source: ImageSource,
+        source: ImageSource | None,
         results: RunFile,
         progress: Progress,
         planned: bool = True,
@@ -83,6 +80,29 @@ class Measurement:
                 f"{self.case.backend} sees no accelerator; install its GPU build and check "
                 "CUDA_VISIBLE_DEVICES, or give `--device auto`",
             )
+
+    @property
+    def about(self) -> InputRecord:
+        """What the user's input is.
+
+        Raises:
+            CaseError: nobody could look at it.
+        """
+        if self.record.input is None:
+            raise CaseError(
+                "failed",
+                "UnknownInput",
+                f"nothing is known of `{self.case.loader}`: its feed case has failed",
+            )
+        return self.record.input
+
+    def know_input(self, child: Child) -> None:
+        """Let the child look at a user's input, unless another case of the run has done so."""
+        if not self.case.is_input:
+            return
+        if self.record.input is None:
+            self.progress.step("look")
+            self.record.input = InputRecord(**child.call("look"))
 
     @property
     def on_accelerator(self) -> bool:

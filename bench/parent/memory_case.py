@@ -15,6 +15,9 @@ from keras_loader_bench.bench.sensors.watchdog import Watchdog
 _CEILING_SAMPLES = 10_000
 _MIB = 2**20
 
+_INPUT_SECONDS = 3.0
+"""A longer epoch of a user's input is read in part."""
+
 
 def sample_memory(run: Measurement, child: Child) -> None:
     """Sample the child's process tree while it makes its loader and trains.
@@ -62,8 +65,8 @@ def _until_baseline(
     child.call("make_model")
     sampler.phase("ceiling")
     child.call("make_ceiling")
-    samples = min(run.case.samples, _CEILING_SAMPLES)
-    child.call("prepare_round", loader="ceiling", epoch=0, samples=samples)
+    size = _input_plan(run, 1)[0] if run.case.is_input else _ceiling_size(run)
+    child.call("prepare_round", loader="ceiling", epoch=0, **size)
     child.call("round")
     # Not the rows either: the order of an epoch is part of what delivering it takes.
     child.call("settle")
@@ -96,15 +99,14 @@ def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None
     sampler.phase("loader")
     child.call("make_loader")
     sampler.read()
-    plan = run.protocol.memory_plan(run.case.samples)
+    plan = _plan(run)
     if not run.planned or run.process.number > 1:
         # A probe for a breaking point, or a process that only tells how much footprints vary: what
         # is left of an epoch when the next one begins counts. The first one also shows growth.
         plan = plan[:2]
-    for number, samples in enumerate(plan, start=1):
-        whole = samples == run.case.samples
-        sampler.phase(f"epoch {number}" if whole else f"round {number}")
-        child.call("prepare_round", loader="loader", epoch=number, samples=samples)
+    for number, (kind, size) in enumerate(plan, start=1):
+        sampler.phase(f"{kind} {number}")
+        child.call("prepare_round", loader="loader", epoch=number, **size)
         # Here both the order and the one before are mapped: the loader holds that until it is given
         # this one. At the end of the round there are fewer files than at this peak.
         sampler.look()
@@ -116,6 +118,29 @@ def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None
     sampler.phase("closed")
     child.call("close_loader")
     sampler.read()
+
+
+def _ceiling_size(run: Measurement) -> dict[str, int]:
+    return {"samples": min(run.case.samples, _CEILING_SAMPLES)}
+
+
+def _plan(run: Measurement) -> list[tuple[str, dict[str, int]]]:
+    """Return what each round is called, and its size."""
+    if run.case.is_input:
+        size = _input_plan(run)
+        whole = size[0] == {"batches": run.about.batches}
+        return [("epoch" if whole else "round", each) for each in size]
+    sizes = run.protocol.memory_plan(run.case.samples)
+    named = {run.case.samples: "epoch"}
+    return [(named.get(samples, "round"), {"samples": samples}) for samples in sizes]
+
+
+def _input_plan(run: Measurement, rounds: int | None = None) -> list[dict[str, int]]:
+    """Return the batches of each round of a user's input: an epoch, or what it gives in seconds."""
+    about = run.about
+    most = max(2, int(_INPUT_SECONDS / max(about.seconds_per_batch, 1e-6)))
+    batches = min(most, about.batches or most)
+    return [{"batches": batches}] * (rounds or run.protocol.memory_rounds)
 
 
 def _explained(

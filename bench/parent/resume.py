@@ -7,7 +7,8 @@ from pathlib import Path
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD
-from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, Environment, Run
+from keras_loader_bench.bench.record.environment_record import Environment
+from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, Run
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 _VOLATILE = ("backends", "load_average_1min", "suite", "swap_used_bytes")
@@ -64,13 +65,13 @@ def _is_result(result: CaseRecord) -> bool:
     return result.outcome == "ok" or result.failed_as_expected or result.died_of_budget
 
 
-def check_same(run: Run, environment: Environment, source: ImageSource) -> None:
+def check_same(run: Run, environment: Environment, source: ImageSource | None) -> None:
     """Refuse to resume a run if its new figures would not be comparable with its old ones.
 
     Args:
         run: what `read_unfinished` returned.
         environment: see `bench.sensors.environment.describe`.
-        source: the images.
+        source: the images; `None`: the run has none.
 
     Raises:
         ValueError: the machine, its software or the images changed; the message says what.
@@ -87,7 +88,7 @@ def check_same(run: Run, environment: Environment, source: ImageSource) -> None:
                 f"`--resume`: `{name}` was {before} and is {now}. "
                 "Figures of different environments stand in different runs: start a new one."
             )
-    for known in run.sources:
+    for known in run.sources if source else []:
         for name in ("name", "images_sha256", "labels_sha256"):
             if getattr(known, name) != getattr(source, name):
                 raise ValueError(

@@ -45,7 +45,8 @@ class Session:
             counts[case.bench] += 1 if skipped else settings.protocol.processes_of(case.bench)
         self.progress = Progress(counts, settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
-        self.source = self._prepare(_largest(settings, cases))
+        images = _largest(settings, cases)
+        self.source = self._prepare(images) if images else None
         environment = describe()
         if settings.resumed is None:
             self.file = RunFile(
@@ -59,7 +60,7 @@ class Session:
             check_same(settings.resumed, environment, self.source)
             kept = kept_records(settings.resumed)
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
-        if not self.file.run.sources:
+        if self.source and not self.file.run.sources:
             self.file.add_source(self.source)
         self.guardians = Guardians()
         self._runs = {case: self._case_run(case) for case in cases}
@@ -95,6 +96,9 @@ class Session:
         self._measured = True
         processes_of = self.settings.protocol.processes_of
         seed = self.settings.protocol.seed
+        for case in self._runs:
+            if case.is_input and case.bench == "feed":
+                self._runs[case].measure_process(1)  # it finds out what the others must know
         for number, case in passes(list(self._runs), processes_of=processes_of, seed=seed):
             self._runs[case].measure_process(number)
         self.guardians.close()  # those that have imported a framework take memory

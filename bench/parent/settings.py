@@ -14,6 +14,13 @@ from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_c
 from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
 from keras_loader_bench.bench.plan.default_backend import configured_backend
+from keras_loader_bench.bench.plan.inputs import (
+    INPUT_BENCHES,
+    INPUTS,
+    WITH_INPUT,
+    cases_of_inputs,
+    parse_wait,
+)
 from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
@@ -57,6 +64,9 @@ class Settings:
     folder: Path
     """The folder for the files of this run."""
 
+    most_wait: float | None = None
+    """Share of its time that training may wait for a user's input; `None`: any."""
+
     resumed: Run | None = None
     """The content of `run.json` so far, if a run is resumed."""
 
@@ -75,6 +85,12 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         return _resumed(config, names)
     get = config.getoption
     quick: bool = get("quick")
+    if get("input"):
+        return _of_inputs(config, names)
+    for flag in ("--model", "--steps", "--fail-if"):
+        if get(flag.removeprefix("--").replace("-", "_")) is not None:
+            remedy = " or use `--models`" if flag == "--model" else ""
+            raise ValueError(f"`{flag}` belongs to `--input`; name your input{remedy}.")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
     loaders = get("loaders") or ",".join(QUICK_LOADERS if quick else DEFAULT_LOADERS)
     if get("step_cpu") and not get("step_ms"):
@@ -90,18 +106,54 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
         for bench in ("feed", "train"):
             cases[bench] += _ceilings(cases[bench])
-    default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    folder: Path = get("results_dir") or default_folder
-    if (folder / "run.json").exists():
-        raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
     return Settings(
         cases=cases,
         searched=cases["memory"],
         source=get("source"),
         data_dir=_data_dir(config),
         protocol=protocol,
-        folder=folder,
+        folder=_new_folder(config),
     )
+
+
+def _of_inputs(config: pytest.Config, names: Collection[str]) -> Settings:
+    """Return the settings of a run that measures users' inputs."""
+    get = config.getoption
+    if wrong := [f"`{name}`" for name in _given(config, names) if name not in WITH_INPUT]:
+        raise ValueError(
+            f"`--input` measures your own input, which {', '.join(wrong)} cannot change; remove "
+            "what is no option of inputs."
+        )
+    values = _values(get)
+    values.setdefault("backend", [configured_backend()])
+    if model := get("model"):
+        values["model"] = [model]
+    inputs = _names(get("input"))
+    cases: dict[str, list[Case]] = {bench: [] for bench in BENCHES}
+    cases |= {bench: cases_of_inputs(bench, inputs, values) for bench in INPUT_BENCHES}
+    return Settings(
+        cases=cases,
+        searched=[],
+        source=get("source"),
+        data_dir=None,
+        protocol=_protocol(config, replace(INPUTS, quick=True) if get("quick") else INPUTS),
+        folder=_new_folder(config),
+        most_wait=parse_wait(get("fail_if")),
+    )
+
+
+def _new_folder(config: pytest.Config) -> Path:
+    default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    folder: Path = config.getoption("results_dir") or default_folder
+    if (folder / "run.json").exists():
+        raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
+    return folder
+
+
+def _given(config: pytest.Config, names: Collection[str]) -> list[str]:
+    """Return the options of the suite that stand on the command line."""
+    arguments = [str(each).partition("=")[0] for each in config.invocation_params.args]
+    return [each for each in arguments if each in set(names)]
 
 
 def _ceilings(cases: list[Case]) -> list[Case]:
@@ -116,11 +168,7 @@ _FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir"}
 def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
     """Return the settings of a resumed run."""
     folder: Path = config.getoption("resume")
-    given = [
-        f"`{name}`"
-        for argument in config.invocation_params.args
-        if (name := str(argument).partition("=")[0]) in set(names) - _FREE
-    ]
+    given = [f"`{name}`" for name in _given(config, names) if name not in _FREE]
     if given:
         raise ValueError(f"`--resume` uses the options of `{folder}`; remove {', '.join(given)}.")
     run = read_unfinished(folder)
@@ -185,5 +233,6 @@ def _values(get: Callable[[str], Any]) -> dict[str, list[Any]]:
         if each.kind is bool:
             values[name] = [given]
         elif given is not None:
-            values[name] = [given] if each.single else parse_values(each, given)
+            single = each.single and each.kind is str
+            values[name] = [given] if single else parse_values(each, given)
     return values

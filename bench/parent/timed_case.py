@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.plan.case import CEILING
-from keras_loader_bench.bench.record.process_record import DeviceMemory, Round
+from keras_loader_bench.bench.record.process_record import DeviceMemory, DirectRead, Round
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor
 from keras_loader_bench.bench.sensors.machine import cpu_seconds
 
@@ -34,24 +35,49 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> Non
     """
     run.progress.step("start")
     run.import_framework(child)
-    for request in ("make_model", "make_ceiling", "make_loader"):
-        child.call(request)
+    run.know_input(child)
+    _make(child)
     size = _size_of_round(run, child)
     _rounds(run, child, card if run.on_accelerator else None, size)
+    if run.case.is_input and run.case.bench == "feed":
+        found = child.call("read_alone", batches=size["batches"])
+        run.process.direct_reads.append(DirectRead(**found))
     if run.on_accelerator:
         run.process.device_memory = DeviceMemory(**child.call("device_memory"))
     if run.case.loader == CEILING:
         return
     # On a CPU the CNN's first step would hide the batch.
     if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):
-        first = _first_epoch(run) + run.protocol.rounds
-        run.process.time_to_first_batch_s = [
-            child.call("time_to_first_batch", epoch=first + repeat, samples=size["samples"])
-            for repeat in range(FIRST_BATCH_REPEATS)
-        ]
+        _edges(run, child, size)
+
+
+def _make(child: Child) -> None:
+    try:
+        child.call("make_model")
+    except CaseError as error:
+        if error.kind == "NoModelError":  # see `bench.child.input_models`
+            raise CaseError("skipped", error.kind, error.message) from error
+        raise
+    for request in ("make_ceiling", "make_loader"):
+        child.call(request)
+
+
+def _edges(run: Measurement, child: Child, size: dict[str, int]) -> None:
+    """Measure the time to the first batch, and the pause between epochs."""
+    first = _first_epoch(run) + run.protocol.rounds
+    one = {name: count for name, count in size.items() if name != "epochs"}
+    own = run.case.is_input
+    run.process.time_to_first_batch_s = [
+        child.call("time_to_first_batch", epoch=first + repeat, **one)
+        # An input may take seconds to begin.
+        for repeat in range(1 if own else FIRST_BATCH_REPEATS)
+    ]
+    if not own:
         run.process.epoch_boundary_s = child.call(
             "epoch_boundaries", epochs=BOUNDARY_EPOCHS, batches=BOUNDARY_BATCHES
         )
+    elif run.process.number == 1:  # it reads whole epochs
+        run.process.epoch_boundary_s = child.call("epoch_boundaries")
 
 
 def _first_epoch(run: Measurement) -> int:
@@ -65,6 +91,9 @@ def _size_of_round(run: Measurement, child: Child) -> dict[str, int]:
     The first process finds them; the others repeat its rounds.
     """
     for each in run.record.rounds:
+        if each.batches and each.epochs:
+            child.call("warm_up", batches=each.batches)
+            return {"batches": each.batches, "epochs": each.epochs}
         if each.samples and each.epochs:
             size = {"samples": each.samples // each.epochs, "epochs": each.epochs}
             child.call("warm_up", samples=size["samples"])

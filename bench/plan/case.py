@@ -15,6 +15,7 @@ CEILING = "ceiling"
 """In place of a loader's name: the ceiling, measured as if it were a loader."""
 
 _CEILING_ENTRY = LoaderEntry("bench.child.ceiling:CeilingLoader")
+_INPUT_ENTRY = LoaderEntry("bench.child.input_feed:InputFeed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,11 @@ class Case(CaseOptions):
     bench: str
 
     @property
+    def is_input(self) -> bool:
+        """Whether it measures a user's input, `module:attribute`, in place of a loader."""
+        return ":" in self.loader
+
+    @property
     def fitted_model(self) -> str:
         """The name of the model to fit."""
         return self.model if self.bench == "train" else "null"
@@ -31,6 +37,8 @@ class Case(CaseOptions):
     @property
     def entry(self) -> LoaderEntry:
         """What is known of its loader."""
+        if self.is_input:
+            return _INPUT_ENTRY
         return _CEILING_ENTRY if self.loader == CEILING else LOADERS[self.loader]
 
     @property
@@ -64,7 +72,9 @@ class Case(CaseOptions):
         parts = [self.bench]
         for name, each in CASE_OPTIONS.items():
             value = getattr(self, name)
-            if each.kind is bool or name == "samples" or value is None:
+            if each.kind is bool or name == "samples" or value is None or not each.is_given(value):
+                continue
+            if self.is_input and name in ("num_workers", *(["model"] * (self.bench != "train"))):
                 continue
             if each.always_in_id or value != each.default:
                 busy = "cpu" if name == "step_ms" and self.step_cpu else ""
@@ -72,4 +82,7 @@ class Case(CaseOptions):
         return "-".join(parts)
 
     def __str__(self) -> str:
-        return f"{self.without_samples}-{CASE_OPTIONS['samples'].in_id.format(self.samples)}"
+        size = CASE_OPTIONS["samples"]
+        if not size.is_given(self.samples):
+            return self.without_samples
+        return f"{self.without_samples}-{size.in_id.format(self.samples)}"

@@ -28,6 +28,25 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         else:
             add(each.flag, each.metavar, each.help, default=each.given)
     add(
+        "--input",
+        "NAMES",
+        "Measure your own inputs of `fit` instead of this suite's loaders: comma-separated names "
+        "such as train:make_data, a PyDataset, tf.data dataset, torch DataLoader, Grain dataset or "
+        "a function without arguments that makes one, or a generator.",
+    )
+    add(
+        "--model",
+        "NAME",
+        "With --input: your compiled model, or a function that makes it, such as train:make_model "
+        "(default: the suite's CNN, where batches are images).",
+    )
+    add(
+        "--fail-if",
+        "wait=20%",
+        "With --input: exit with 1 if training waits for data for so much of its time, beyond the "
+        "interval; with 3 if that cannot be told.",
+    )
+    add(
         "--source",
         "NAME",
         "auto: CIFAR-10 if it is found, else synthetic images; cifar10: CIFAR-10, downloaded if "

@@ -14,7 +14,7 @@ from keras_loader_bench.loaders import LOADERS
 
 _FIRST = ("backend", "samples")
 _OWN = {*_FIRST, "loader", "num_workers"}
-_ORDER = (*_FIRST, *(name for name in CASE_OPTIONS if name not in _OWN), "loader")
+ORDER = (*_FIRST, *(name for name in CASE_OPTIONS if name not in _OWN), "loader")
 """Options in order of iteration, slowest first, so that neighbouring cases differ in the loader."""
 
 _KINDS = {int: "whole numbers", float: "numbers of milliseconds"}
@@ -59,8 +59,8 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
         ValueError: a name is unknown or a number is out of range; the message lists what is valid.
     """
     for name, given in values.items():
-        _check(name, CASE_OPTIONS[name], given)
-    chosen = {name: values.get(name, [CASE_OPTIONS[name].default]) for name in _ORDER}
+        check_values(name, CASE_OPTIONS[name], given)
+    chosen = {name: values.get(name, [CASE_OPTIONS[name].default]) for name in ORDER}
     if bench == "emulated":
         chosen["step_ms"] = values.get("step_ms", [])
         most = max(chosen["steps_per_execution"])
@@ -76,7 +76,7 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
     if bench == "memory":
         chosen["page_cache"] = ["warm"]
     return [
-        Case(bench=bench, num_workers=workers, **dict(zip(_ORDER, combination, strict=True)))
+        Case(bench=bench, num_workers=workers, **dict(zip(ORDER, combination, strict=True)))
         for combination in product(*chosen.values())
         for workers in _workers(combination[-1], values.get("num_workers", [0]))
     ]
@@ -86,7 +86,12 @@ def _workers(loader: str, numbers: Sequence[int]) -> list[int]:
     return sorted(set(numbers)) if LOADERS[loader].has_workers else [0]
 
 
-def _check(name: str, each: Option, given: Sequence[Any]) -> None:
+def check_values(name: str, each: Option, given: Sequence[Any]) -> None:
+    """Refuse values of an option that are unknown, out of range or given twice.
+
+    Raises:
+        ValueError: the message lists what is valid.
+    """
     choices = sorted(LOADERS) if name == "loader" else each.choices
     for value in given:
         if choices and value not in choices:

@@ -51,8 +51,16 @@ class Option:
     audited: bool = True
     """Whether an audit may depend on it: it does not where the models of audits have none of it."""
 
+    own: Any = None
+    """The value in the cases of a user's input, which brings its own; ids and reports leave it out.
+    `None`: it is chosen for an input too, or has its default."""
+
     since: int = 1
     """The schema of `run.json` that introduced it; older files have the default."""
+
+    def is_given(self, value: Any) -> bool:
+        """Return whether a value was chosen, and is not the input's own."""
+        return self.own is None or value != self.own
 
 
 def option(default: Any = None, *, since: int = 1, **about: Any) -> Any:

@@ -15,12 +15,14 @@ from keras_loader_bench.bench.plan.option import option, options_of
 BACKENDS = ("jax", "tensorflow", "torch")
 """The Keras backends that the suite supports; each is named after the package it needs."""
 
-PixelForm = Literal["float32", "uint8"]
+PixelForm = Literal["float32", "uint8", "own"]
 Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["float32", "mixed_bfloat16"]
 JitCompile = Literal["auto", "on", "off"]
 PageCache = Literal["warm", "cold"]
-Model = Literal["cnn", "mlp"]
+
+INPUT_OPTIONS = ("backend", "device", "jit_compile", "steps", "model")
+"""Options that the cases of a user's input have; all others are those of this suite's loaders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +71,20 @@ class Options:
         given="64",
         in_id="b{}",
         phrase="batch size {}",
+        own=0,
     )
+    """0 for a user's input, which makes its own batches."""
+
     pixels: PixelForm = option(
         flag="--pixels",
         metavar="FORMS",
         help="float32, uint8 or both (default: float32).",
         noun="pixels",
-        choices=get_args(PixelForm),
+        choices=("float32", "uint8"),
         given="float32",
         in_id="{}",
         phrase="{}",
+        own="own",
     )
     device: Device = option(
         "auto",
@@ -157,21 +163,36 @@ class Options:
     """Whether the source stays in the page cache (`warm`) or is dropped from it before each round
     and each first batch (`cold`)."""
 
-    model: Model = option(
+    model: str = option(
         "cnn",
         since=6,
         audited=False,
         flag="--models",
         metavar="NAMES",
-        help=f"Comma-separated: {', '.join(get_args(Model))} (default: cnn): what training cases "
-        "fit. All others fit a model whose step costs nothing.",
+        help="Comma-separated: cnn, mlp (default: cnn): what training cases fit. All others fit a "
+        "model whose step costs nothing.",
         noun="model",
-        choices=get_args(Model),
+        choices=("cnn", "mlp"),
         given="cnn",
         in_id="{}",
         phrase="model {}",
     )
-    """What a `train` case fits. All others fit the null model, whose step costs nothing."""
+    """What a `train` case fits. All others fit the null model, whose step costs nothing. For an
+    input it may be a user's own, `module:attribute`."""
+
+    steps: int = option(
+        0,
+        since=8,
+        flag="--steps",
+        metavar="N",
+        help="With --input: batches per epoch; needed for an endless input (default: all).",
+        noun="number of batches per epoch",
+        kind=int,
+        least=0,
+        in_id="steps{}",
+        phrase="{} batches per epoch",
+    )
+    """Batches per epoch of a user's input; 0: all it has."""
 
     samples: int = option(
         flag="--samples",
@@ -183,8 +204,9 @@ class Options:
         least=1,
         in_id="n{}",
         phrase="{:,} samples",
+        own=0,
     )
-    """Number of samples in the source."""
+    """Number of samples in the source; 0 for a user's input."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,12 @@ class Round:
     epochs: int | None = None
     """Of the one `fit` that the round was."""
 
+    batches: int | None = None
+    """Of each epoch of the round, for a user's input."""
+
     samples: int | None = None
-    """Delivered by each of the two."""
+    """Delivered by each of the two; of a user's input those after the first batch of each `fit`, as
+    the seconds are."""
 
     seconds: float | None = None
     ceiling_seconds: float | None = None
@@ -50,6 +54,14 @@ class Round:
     energy_j: float | None = None
     energy_source: str | None = None
     """`counter` or `power`; see `bench.sensors.card_monitor`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectRead:
+    """A reading of a user's input without Keras, from its second batch on."""
+
+    samples: int
+    seconds: float
 
 
 class MemoryReading(NamedTuple):
@@ -195,6 +207,7 @@ class ProcessRecord:
     """`cpu`, or the accelerator by its driver's name; `None`: it did not get that far."""
 
     rounds: list[Round] = field(default_factory=list)
+    direct_reads: list[DirectRead] = field(default_factory=list)
     time_to_first_batch_s: list[float] = field(default_factory=list)
     epoch_boundary_s: list[float] = field(default_factory=list)
     memory: MemoryRecord | None = None

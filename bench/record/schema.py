@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 
 from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.environment_record import Environment
 from keras_loader_bench.bench.record.footprint import footprint_bytes
+from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord, Round
 from keras_loader_bench.loaders.audit.verdict import (
     PassResult as PassResult,  # reports read `record/` only
 )
 
-SCHEMA = 7
+SCHEMA = 8
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
 
 IDENTICAL = "identical"
@@ -54,6 +56,9 @@ class AuditRecord:
 
     samples: int | None = None
     first_difference: str | None = None
+    promise: str | None = None
+    """What two direct readings of a user's input had in common; see `loaders.audit.reading`."""
+
     case: str | None = None
     """The id of the case in whose process it ran; `None` in older files: that of its own."""
 
@@ -91,6 +96,9 @@ class CaseRecord:
     case: Case
     outcome: str
     """`ok`, `failed`, `crashed`, `timeout`, `skipped`, `interrupted`, `audit_failed`, ..."""
+
+    input: InputRecord | None = None
+    """What the user's input is that it measures."""
 
     packages: list[str] = field(default_factory=list)
     """What its loader needs beyond NumPy and Keras with its backend."""
@@ -147,73 +155,6 @@ class SourceRecord:
     edition: str | None = None
     images_sha256: str | None = None
     labels_sha256: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendRecord:
-    """A backend of a run."""
-
-    version: str | None = None
-    device: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardDescription:
-    """The card that a run could use."""
-
-    reason: str | None = None
-    """Why there is none."""
-
-    name: str | None = None
-    memory_bytes: int | None = None
-    driver: str | None = None
-    count: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuiteRecord:
-    """Which version of this suite measured."""
-
-    version: str | None = None
-    commit: str | None = None
-    """Of the checkout; `None`: it is none, or Git is not installed."""
-
-    changed: bool = False
-    """Whether files of the checkout differ from that commit."""
-
-
-@dataclass(kw_only=True)
-class Environment:
-    """What a run was measured on. No host name, no user, no path."""
-
-    os: str | None = None
-    cpu: str | None = None
-    cores: int | None = None
-    """That the run may use."""
-
-    machine_cores: int | None = None
-    """Of the whole machine, whose CPU time is watched; `None`: as many as `cores`."""
-
-    card: CardDescription | None = None
-    memory_bytes: int | None = None
-    python: str | None = None
-    suite: SuiteRecord | None = None
-    packages: dict[str, str] = field(default_factory=dict)
-    """Name of a distribution -> its version."""
-
-    cpu_quota_cores: float | None = None
-    load_average_1min: float | None = None
-    """Before the run."""
-
-    swap_used_bytes: int | None = None
-    """Before the run."""
-
-    backends: dict[str, BackendRecord] = field(default_factory=dict)
-
-    @property
-    def cores_in_all(self) -> int | None:
-        """Those of the whole machine, as far as they are known."""
-        return self.machine_cores or self.cores
 
 
 @dataclass(kw_only=True)

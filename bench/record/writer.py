@@ -16,13 +16,8 @@ from typing import Any, Self
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD, Protocol
 from keras_loader_bench.bench.record.drafts import remove_abandoned_drafts
-from keras_loader_bench.bench.record.schema import (
-    BackendRecord,
-    CaseRecord,
-    Environment,
-    Run,
-    SourceRecord,
-)
+from keras_loader_bench.bench.record.environment_record import BackendRecord, Environment
+from keras_loader_bench.bench.record.schema import CaseRecord, Run, SourceRecord
 from keras_loader_bench.loaders.registry import LoaderEntry
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 

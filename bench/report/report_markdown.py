@@ -7,7 +7,8 @@ from pathlib import Path
 
 import jinja2
 
-from keras_loader_bench.bench.record.schema import BackendRecord, Run
+from keras_loader_bench.bench.record.environment_record import BackendRecord
+from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import (
     audit_blocks,
@@ -25,6 +26,8 @@ from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_section import emulation_tables
 from keras_loader_bench.bench.report.endings import endings, missing_cases, skipped_cases
 from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.input_figures import inputs_of
+from keras_loader_bench.bench.report.input_section import comparisons, input_sentences
 from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.memory_section import memory_tables
 from keras_loader_bench.bench.report.plots import CAPTIONS
@@ -60,25 +63,28 @@ def report_markdown(
     """
     shown = not_skipped(rows)
     names = differing(shown)
+    inputs = inputs_of(run, cores=run.environment.cores_in_all)
     headings, table, marked = comparison_table(shown, names)
     return (
         environment(Path(__file__).parent)
         .get_template("report.md.j2")
         .render(
             run=run,
+            inputs=[input_sentences(found) for found in inputs],
+            input_comparisons=comparisons(inputs),
             recommendations=[
                 (recommendation_title(found), recommendation_text(found))
-                for found in recommend(rows)
+                for found in ([] if inputs else recommend(rows))
             ],
             warnings=run_warnings(run, shown),
             headings=headings,
             table=table,
             marked=marked,
-            identical=what_identical_means(shown),
+            identical=None if inputs else what_identical_means(shown),
             common=describe(shown[0], without=names) if shown else "",
             own=sorted({row.loader for row in shown} & set(run.own_loaders)),
             resolution=resolution_table(resolutions(run)),
-            findings=findings(shown, lines, run.environment.memory_bytes),
+            findings=[] if inputs else findings(shown, lines, run.environment.memory_bytes),
             memory=memory_tables(shown, lines),
             device=device_tables(shown),
             device_notes=device_notes(shown),

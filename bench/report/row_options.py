@@ -45,6 +45,6 @@ def describe(
     texts = (
         str(ROW_OPTIONS[name].phrase).format(getattr(row, name))
         for name in COMPARED
-        if name in names and name not in without
+        if name in names and name not in without and ROW_OPTIONS[name].is_given(getattr(row, name))
     )
     return ", ".join(texts)

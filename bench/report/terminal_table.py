@@ -14,6 +14,8 @@ from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_section import emulation_findings
 from keras_loader_bench.bench.report.endings import endings, skipped_cases
 from keras_loader_bench.bench.report.figures import Throughput
+from keras_loader_bench.bench.report.input_figures import InputFigures, inputs_of
+from keras_loader_bench.bench.report.input_section import comparisons, input_sentences
 from keras_loader_bench.bench.report.memory_figures import Memory
 from keras_loader_bench.bench.report.memory_section import scaling_findings
 from keras_loader_bench.bench.report.ranking import by_config
@@ -77,6 +79,8 @@ def terminal_table(run: Run, width: int = 100) -> str:
     Returns:
         Lines of printable ASCII, without a line break at the end.
     """
+    if inputs := inputs_of(run, cores=run.environment.cores_in_all):
+        return _inputs(run, inputs, width)
     rows = not_skipped(rows_from_run(run))
     lines = []
     for group in by_config(rows):
@@ -94,6 +98,19 @@ def terminal_table(run: Run, width: int = 100) -> str:
         lines += textwrap.wrap(cells.ascii_line(finding), width)
     lines += _endings(run)
     return "\n".join(_short(line.rstrip(), width) for line in lines)
+
+
+def _inputs(run: Run, inputs: Sequence[InputFigures], width: int) -> str:
+    lines = []
+    for found in inputs:
+        first, *sentences = map(cells.ascii_line, input_sentences(found))
+        lines += textwrap.wrap(first, width)
+        for sentence in sentences:
+            lines += textwrap.wrap(sentence, width, initial_indent="  ", subsequent_indent="    ")
+        lines.append("")
+    lines += map(cells.ascii_line, comparisons(inputs))
+    lines += _endings(run)
+    return "\n".join(_short(line.rstrip(), width) for line in lines).rstrip()
 
 
 def _median(case: Any, figure: str, write: Callable[[float], str]) -> str:

@@ -15,7 +15,11 @@ from pathlib import Path
 import psutil
 
 from keras_loader_bench.bench.plan.options import BACKENDS
-from keras_loader_bench.bench.record.schema import CardDescription, Environment, SuiteRecord
+from keras_loader_bench.bench.record.environment_record import (
+    CardDescription,
+    Environment,
+    SuiteRecord,
+)
 from keras_loader_bench.bench.sensors.card_monitor import describe_card
 from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
 from keras_loader_bench.loaders.registry import LOADERS, import_name, pip_name

@@ -7,7 +7,7 @@ functions of `Backend`. Imported after Keras.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import keras
@@ -15,6 +15,9 @@ import keras
 
 class Backend(Protocol):
     """What a backend's module has."""
+
+    FETCHES_BEFORE_STEP: bool
+    """Whether Keras has fetched the first batch before it calls `on_train_batch_begin`."""
 
     def version(self) -> str:
         """Return the version of the framework."""
@@ -36,26 +39,21 @@ class Backend(Protocol):
     def reset_peak_memory(self) -> None:
         """Let the peak of `memory` count from now on, where the framework can."""
 
-    def repeat(
-        self, batch: Any, full: int, last: Any, lasts: int, *, epochs: int
-    ) -> dict[str, Any]:
+    def repeat(self, runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
         """Return `fit`'s arguments for batches that are in memory, in the fastest form.
 
         Args:
-            batch: `(x, y)` of tensors.
-            full: how often it comes.
-            last: a smaller batch.
-            lasts: how often that one comes after it: 0 or 1.
+            runs: batches of tensors, as `fit` is given them, and how often each comes in a row.
             epochs: how many of such epochs the `fit` has.
         """
 
-    def null_step(self, model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+    def null_step(self, model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> Any:
         """Run a `train_step` that only counts its samples.
 
         Args:
             model: the model whose step it is.
-            count: counts `(x, y)` and returns the step's logs.
-            args: what Keras gives `train_step` on this backend.
+            count: counts the samples of a batch and returns the step's logs.
+            args: what Keras gives `train_step` on this backend; the last one is the batch.
 
         Returns:
             What Keras wants of `train_step` on this backend.

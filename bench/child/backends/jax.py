@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import keras
+
+FETCHES_BEFORE_STEP = False
+"""Batches come from a generator that is asked within the step."""
 
 
 def version() -> str:
@@ -41,27 +44,28 @@ def reset_peak_memory() -> None:
     """Do nothing: JAX cannot."""
 
 
-def repeat(batch: Any, full: int, last: Any, lasts: int, *, epochs: int) -> dict[str, Any]:
+def repeat(runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
     """Return a generator: the device's arrays pass through Keras as they are."""
 
     def batches() -> Iterator[Any]:
         for _ in range(epochs):  # Keras cannot begin a generator again
-            for _ in range(full):
-                yield batch
-            for _ in range(lasts):
-                yield last
+            for batch, times in runs:
+                for _ in range(times):
+                    yield batch
 
-    return {"x": batches(), "steps_per_epoch": full + lasts}
+    return {"x": batches(), "steps_per_epoch": sum(times for _, times in runs)}
 
 
-def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+def null_step(model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> Any:
     """Count in a stateless scope: the state comes before the batch, and the next one goes back."""
-    state, (x, y) = args
+    state, batch = args
     *rest, metrics = state
     mapping = list(zip(model.metrics_variables, metrics, strict=True))
     with keras.StatelessScope(state_mapping=mapping) as scope:
-        logs = count(x, y)
+        logs = count(batch)
     # JAX does not even move a batch to its device if no result depends on it.
-    logs["value"] = x.ravel()[0]
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    first, *others = (leaf.ravel()[0] for leaf in keras.tree.flatten(x))
+    logs["value"] = sum(others, first)
     counted = [scope.get_current_value(variable) for variable in model.metrics_variables]
     return logs, (*rest, counted)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+FETCHES_BEFORE_STEP = False
+"""The compiled function takes its batch from the iterator."""
 
 
 def version() -> str:
@@ -37,15 +41,14 @@ def reset_peak_memory() -> None:
     tf.config.experimental.reset_memory_stats("GPU:0")
 
 
-def repeat(batch: Any, full: int, last: Any, lasts: int, *, epochs: int) -> dict[str, Any]:
+def repeat(runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
     """Return a dataset that never leaves TensorFlow's runtime."""
-    # The last batch is appended even if there is none: the two shapes together leave the batch size
-    # open, as loaders do. A fixed one would train with another, perhaps faster graph than theirs.
-    ends = tf.data.Dataset.from_tensors(last).repeat(lasts)
-    return {"x": tf.data.Dataset.from_tensors(batch).repeat(full).concatenate(ends)}
+    # Batches that come no time are appended too: two shapes together leave the batch size open, as
+    # loaders do. A fixed one would train with another, perhaps faster graph than theirs.
+    parts = [tf.data.Dataset.from_tensors(batch).repeat(times) for batch, times in runs]
+    return {"x": functools.reduce(tf.data.Dataset.concatenate, parts)}
 
 
-def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+def null_step(model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> Any:
     """Count; the only argument is the batch."""
-    ((x, y),) = args
-    return count(x, y)
+    return count(*args)

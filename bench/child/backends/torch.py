@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import torch
 from torch.utils.data import DataLoader, IterableDataset
+
+FETCHES_BEFORE_STEP = True
+"""The trainer's loop takes a batch and then begins a step."""
 
 
 def version() -> str:
@@ -61,32 +64,29 @@ class Repeated(IterableDataset[Any]):
     """Batches that are there already.
 
     Args:
-        batch: comes `full` times.
-        full: how often.
-        last: a smaller batch that comes after it.
-        lasts: how often.
+        runs: batches, and how often each comes in a row.
     """
 
-    def __init__(self, batch: Any, full: int, last: Any, lasts: int) -> None:
-        self._batches = (batch, full), (last, lasts)
+    def __init__(self, runs: Sequence[tuple[Any, int]]) -> None:
+        self._runs = runs
 
     def __len__(self) -> int:
-        return sum(times for _, times in self._batches)
+        return sum(times for _, times in self._runs)
 
     def __iter__(self) -> Iterator[Any]:
-        for batch, times in self._batches:
+        for batch, times in self._runs:
             for _ in range(times):
                 yield batch
 
 
-def repeat(batch: Any, full: int, last: Any, lasts: int, *, epochs: int) -> dict[str, Any]:
+def repeat(runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
     """Return a `DataLoader`, which Keras uses as it is."""
     # A generator of its own, or every pass would draw from torch's global one.
     own = torch.Generator()
-    return {"x": DataLoader(Repeated(batch, full, last, lasts), batch_size=None, generator=own)}
+    return {"x": DataLoader(Repeated(runs), batch_size=None, generator=own)}
 
 
-def null_step(model: Any, count: Callable[[Any, Any], dict[str, Any]], args: Any) -> Any:
+def null_step(model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> Any:
     """Count; Keras' own step would move the batch to the device here."""
-    ((x, y),) = args
-    return count(keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y))
+    (batch,) = args
+    return count(keras.tree.map_structure(keras.ops.convert_to_tensor, batch))

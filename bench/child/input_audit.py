@@ -1,0 +1,53 @@
+"""Audits a user's input in the process of a case: what `keras-loader-bench audit` does, once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from keras_loader_bench.loaders.audit.passes import AuditedInput
+from keras_loader_bench.loaders.audit.target import load_target
+from keras_loader_bench.loaders.audit.verdict import PassResult
+
+_FIELDS = {field.name for field in dataclasses.fields(PassResult)}
+
+
+def audit_input(name: str, steps: int | None) -> dict[str, Any]:
+    """Read an input directly, and let fresh models record what Keras gives them of it.
+
+    Args:
+        name: `module:attribute`.
+        steps: batches per epoch; `None`: all that it has.
+
+    Returns:
+        The fields of `bench.record.schema.AuditRecord`. `identical` says that no pass lost,
+        repeated or changed anything; an input that shuffles may give its batches in any order.
+    """
+    events: list[dict[str, Any]] = []
+
+    def report(event: str, **fields: Any) -> None:
+        events.append({"event": event, **fields})
+
+    subject = AuditedInput(load_target(name), steps, True, report)
+    subject.read_by_hand()
+    for stage in ("fit", "evaluate", "predict"):
+        getattr(subject, stage)()
+    passes = [event for event in events if event["event"] == "pass"]
+    (reading,) = [event for event in events if event["event"] == "reading"]
+    wrong = [each for each in passes if each["verdict"] != "identical"]
+    return {
+        "verdict": wrong[0]["verdict"] if wrong else "identical",
+        "identical": not wrong,
+        "promise": reading["promise"],
+        "batches": reading["batches"],
+        "samples": reading["samples"],
+        "first_difference": f"{wrong[0]['name']}, {_difference(wrong[0])}" if wrong else None,
+        "passes": [{name: each[name] for name in _FIELDS if name in each} for each in passes],
+    }
+
+
+def _difference(event: dict[str, Any]) -> str:
+    missing, repeated = len(event["missing_batches"]), len(event["repeated_batches"])
+    if missing or repeated:
+        return f"{missing} of {event['expected_batches']} batches missing, {repeated} repeated"
+    return str(event["difference"] or event["verdict"].replace("_", " "))

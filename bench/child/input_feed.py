@@ -1,0 +1,209 @@
+"""A user's input in the process of a case: what it is, and `fit` over so many of its batches."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_loader_bench.bench.child.backends import current
+from keras_loader_bench.bench.child.steady_time import SteadyTime
+from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.audit.target import (
+    Length,
+    kind_of,
+    length_of,
+    load_target,
+    read_by_hand,
+)
+
+REPLAYED_BATCHES = 8
+"""The most batches that a ceiling repeats: one stands for all unless their sizes differ."""
+
+LOOK_SECONDS = 5.0
+"""How long an input is read to find out what it is."""
+
+
+class InputFeed:
+    """What `fit` is given: an input by its name, made anew where it can be read only once.
+
+    Args:
+        name: `module:attribute`, see `loaders.audit.target.load_target`.
+        steps: batches per epoch; 0: all that it has.
+        on_batch: called for each batch that is read without Keras.
+    """
+
+    def __init__(
+        self, name: str, *, steps: int = 0, on_batch: Callable[[], None] = lambda: None
+    ) -> None:
+        self._target = load_target(name)
+        self._steps = steps
+        self._on_batch = on_batch
+        value = self._target.make()
+        self.kind = str(kind_of(value))
+        self.type = type(value).__qualname__
+        self.length: Length = length_of(value, self.kind)
+        # A generator can be read once. Everything else is made once, as in a script.
+        self._value = None if self.kind == "generator" else value
+
+    def value(self) -> Any:
+        """Return the input."""
+        return self._target.make() if self._value is None else self._value
+
+    def batches(self) -> Any:
+        """Return an iterator over its batches, read without Keras."""
+        for batch in read_by_hand(self.value(), self.kind):
+            self._on_batch()
+            yield batch
+
+    def first_batches(self) -> list[Any]:
+        """Return what a ceiling repeats, as tensors on the backend's device.
+
+        Returns:
+            The first batch; the first `REPLAYED_BATCHES` where they are not all of one size.
+        """
+        with closing(self.batches()) as batches:
+            first = list(itertools.islice(batches, REPLAYED_BATCHES))
+        sizes = {str(form_of(batch)) for batch in first}
+        return [as_tensors(batch) for batch in (first[:1] if len(sizes) == 1 else first)]
+
+    def look(self) -> dict[str, Any]:
+        """Read the input without Keras, one epoch or for `LOOK_SECONDS`, and say what it is.
+
+        Returns:
+            The fields of `bench.record.input_record.InputRecord`.
+        """
+        sizes: list[int] = []
+        form: Any = None
+        arrays: dict[str, str] = {}
+        most = self._steps or None
+        begin = after_first = time.perf_counter()
+        ended = False
+        with closing(self.batches()) as batches:
+            for batch in itertools.islice(batches, most):
+                if not sizes:
+                    after_first = time.perf_counter()
+                    form, arrays = form_of(batch), described(batch)
+                sizes.append(samples_of(batch))
+                if time.perf_counter() - begin > LOOK_SECONDS:
+                    break
+            else:
+                ended = True
+        seconds = time.perf_counter() - after_first
+        known = self.length if isinstance(self.length, int) else None
+        batches_per_epoch = self._steps or known or (len(sizes) if ended else None)
+        return {
+            "kind": self.kind,
+            "type": self.type,
+            "form": form,
+            "arrays": arrays,
+            "batches": batches_per_epoch,
+            "samples": sum(sizes) if ended and len(sizes) == batches_per_epoch else None,
+            "batch_sizes": [min(sizes, default=0), max(sizes, default=0)],
+            "mean_batch_size": sum(sizes) / max(len(sizes), 1),
+            "seconds_per_batch": seconds / max(len(sizes) - 1, 1),
+            "endless": self.length == "infinite",
+        }
+
+    def read_alone(self, batches: int) -> tuple[int, int, float]:
+        """Read without Keras, as `for batch in input` does.
+
+        Returns:
+            Batches and samples after the first one, and the seconds that they took.
+        """
+        begin, sizes = 0.0, []
+        with closing(self.batches()) as each:
+            for number, batch in enumerate(itertools.islice(each, batches)):
+                if number:
+                    sizes.append(samples_of(batch))
+                else:
+                    begin = time.perf_counter()
+            seconds = time.perf_counter() - begin
+        return len(sizes), sum(sizes), seconds
+
+
+def fit_batches(
+    model: Any, fit_args: dict[str, Any], batches: int, callbacks: Sequence[Any] = ()
+) -> tuple[int, float]:
+    """Train for so many batches, and time all but the first.
+
+    Returns:
+        How many batches were timed, and the seconds that they took; with fewer than three batches
+        all, from the start of `fit`.
+
+    Raises:
+        RuntimeError: the input ended earlier.
+    """
+    steady = SteadyTime(batches)
+    begin = time.perf_counter()
+    model.fit(**fit_args, epochs=1, verbose=0, callbacks=[*callbacks, steady])
+    current().synchronize(model)
+    end = time.perf_counter()
+    if not steady.complete:
+        raise RuntimeError(
+            f"`fit` was to take {batches} batches and ended after {steady.steps}: the input has "
+            "fewer than it had at first. Give the number of batches per epoch with `--steps N`."
+        )
+    if batches < 3 or steady.begin is None:
+        return batches, end - begin
+    return steady.timed, (end if steady.end is None else steady.end) - steady.begin
+
+
+def samples_of(batch: Any) -> int:
+    """Return how many samples a batch has."""
+    with suppress(AttributeError, IndexError, TypeError):
+        first, *_ = keras.tree.flatten(batch)
+        return int(first.shape[0])
+    return 1
+
+
+def as_tensors(batch: Any) -> Any:
+    """Return a batch as tensors of the backend, on its device."""
+
+    def convert(leaf: Any) -> Any:
+        if leaf is None or keras.ops.is_tensor(leaf):
+            return leaf
+        return keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(leaf))
+
+    return keras.tree.map_structure(convert, batch)
+
+
+def form_of(batch: Any) -> Any:
+    """Return dtype and shape of each array of a batch, in its structure, as JSON has it."""
+    if isinstance(batch, dict):
+        return {str(name): form_of(each) for name, each in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        return [form_of(each) for each in batch]
+    if batch is None:
+        return None
+    made = batch if hasattr(batch, "shape") and hasattr(batch, "dtype") else np.asarray(batch)
+    dtype = getattr(made.dtype, "name", None) or str(made.dtype).rpartition(".")[2]
+    return {"dtype": dtype, "shape": [int(n) for n in made.shape]}
+
+
+def zeros_like(form: Any) -> Any:
+    """Return a batch of zeros of a form that `form_of` returned."""
+    if form is None:
+        return None
+    if isinstance(form, dict) and form.keys() == {"dtype", "shape"}:
+        return keras.ops.zeros(form["shape"], dtype=form["dtype"])
+    if isinstance(form, dict):
+        return {name: zeros_like(each) for name, each in form.items()}
+    return tuple(zeros_like(each) for each in form)
+
+
+def described(batch: Any) -> dict[str, str]:
+    """Return name -> dtype and shape of a sample of each array of a batch."""
+    return {
+        name: f"{array.dtype} {tuple(array.shape[1:])}" for name, array in as_arrays(batch).items()
+    }
+
+
+def empty_like(batch: Any) -> Any:
+    """Return a batch of tensors without its samples."""
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:0], batch)

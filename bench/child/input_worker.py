@@ -1,0 +1,213 @@
+"""Executes the requests to a case that measures a user's input."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any
+
+from keras_loader_bench.bench.child.case_process import CaseProcess
+from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
+
+LEAST_BATCHES = 12
+"""In a round, where an epoch has so many: of fewer, a mean says little."""
+
+AUDIT_SECONDS = 4.0
+"""About how long a pass of the audit may read; a longer epoch is audited in part."""
+
+WHOLE_EPOCH_SECONDS = 10.0
+"""An epoch that takes longer is not repeated to time the pause between two."""
+
+
+class InputWorker(CaseProcess):
+    """Holds the model, the ceiling and the input of one case. Requests are its methods.
+
+    Args:
+        about: fields of the `InputRecord` of the input; `None`: nobody has looked at it yet.
+        common: see `CaseProcess`.
+    """
+
+    def __init__(self, *, about: dict[str, Any] | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self._about = about
+        self._loaded: Any = None
+        self._model: Any = None
+        self._closed: list[Any] = []
+
+    @property
+    def _feed(self) -> Any:
+        """The input; imported and made when it is first needed."""
+        from keras_loader_bench.bench.child.input_feed import InputFeed
+
+        if self._loaded is None:
+            case = self._case
+            self._loaded = InputFeed(case.loader, steps=case.steps, on_batch=self._on_batch)
+        return self._loaded
+
+    def look(self) -> dict[str, Any]:
+        """Find out what the input is; see `InputFeed.look`. Later requests need it."""
+        self._about = self._feed.look()
+        return self._about
+
+    def make_model(self) -> None:
+        """Make the model that rounds fit."""
+        from keras_loader_bench.bench.child.epoch_timing import EachBatch
+        from keras_loader_bench.bench.child.framework import set_seed
+        from keras_loader_bench.bench.child.input_models import input_model
+
+        set_seed(self._seed)
+        self._model = input_model(self._case.fitted_model, self._form)
+        self._callbacks = [EachBatch(self._on_batch)]
+
+    def make_ceiling(self) -> None:
+        """Make the ceiling and fit two of its batches, which builds and traces the model.
+
+        The ceiling of a memory case has zeros for batches: whatever the import of the input takes
+        must not be in the baseline.
+        """
+        from keras_loader_bench.bench.child.input_feed import zeros_like
+
+        memory = self._case.bench == "memory"
+        self._replayed = [zeros_like(self._form)] if memory else self._feed.first_batches()
+        self._fit_ceiling(2)
+        gc.collect()
+        gc.freeze()  # as in `Worker.make_ceiling`
+
+    def make_loader(self) -> None:
+        """Import and make the input; the peak of device memory counts from now on."""
+        from keras_loader_bench.bench.child.device import reset_peak_memory
+
+        reset_peak_memory()
+        self._feed.value()
+
+    def prepare_round(self, *, loader: str, epoch: int, batches: int, epochs: int = 1) -> None:
+        """Do what a round needs and what its clock must not see.
+
+        Args:
+            loader: `ceiling` or `loader`.
+            epoch: number of the round; inputs have their own order.
+            batches: of each `fit`.
+            epochs: how many such calls of `fit` the round has.
+        """
+        self._round = loader, batches, epochs
+        gc.collect()
+        self._cpu_before = own_cpu_seconds()
+
+    def round(self) -> dict[str, Any]:
+        """Fit the prepared round.
+
+        Returns:
+            `seconds` of all batches but the first of each `fit`, and `samples` of these batches;
+            `batches` and `epochs` as they were prepared.
+        """
+        loader, batches, epochs = self._round
+        fit = self._fit_ceiling if loader == "ceiling" else self._fit_input
+        timed = [fit(batches) for _ in range(epochs)]
+        return {
+            "samples": round(sum(count for count, _ in timed) * self._known["mean_batch_size"]),
+            "seconds": sum(seconds for _, seconds in timed),
+            "batches": batches,
+            "epochs": epochs,
+        }
+
+    def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
+        """Warm up; return the `batches` of each `fit` of a round, and its `epochs`.
+
+        A round lasts about `seconds`. It has `LEAST_BATCHES` if an epoch has so many, and is
+        several calls of `fit` where an epoch is shorter.
+        """
+        wanted = accelerator_seconds if self._on_accelerator else seconds
+        most = self._known["batches"] or 10**9
+        batches = min(LEAST_BATCHES, most)
+        self._fit_input(min(3, most))  # traces: its time says nothing
+        count, elapsed = self._fit_input(batches)
+        each = max(elapsed / count, 1e-6)
+        batches = min(max(round(wanted / each), LEAST_BATCHES), most)
+        epochs = max(1, min(round(wanted / (each * batches)), 20))
+        self._fit_ceiling(min(3, batches))
+        return {"batches": batches, "epochs": epochs}
+
+    def warm_up(self, *, batches: int) -> None:
+        """Fit some batches with input and ceiling."""
+        self._fit_input(min(3, batches))
+        self._fit_ceiling(min(3, batches))
+
+    def read_alone(self, *, batches: int) -> dict[str, Any]:
+        """Read without Keras; return `samples` after the first batch, and their `seconds`."""
+        _, samples, seconds = self._feed.read_alone(batches)
+        return {"samples": samples, "seconds": seconds}
+
+    def time_to_first_batch(self, *, epoch: int, batches: int) -> float:
+        """Return the seconds from the start of `fit` to the end of its first step."""
+        from keras_loader_bench.bench.child.epoch_timing import FirstStep
+
+        value, step = self._feed.value(), FirstStep()
+        gc.collect()
+        start = time.perf_counter()
+        self._fit(value, batches, [step])
+        assert step.end is not None, "a round has at least one batch"
+        return step.end - start
+
+    def epoch_boundaries(self) -> list[float]:
+        """Return the seconds between two epochs of one `fit`; none where an epoch takes long."""
+        from keras_loader_bench.bench.child.epoch_timing import Boundaries
+
+        batches = self._known["batches"]
+        if batches is None or self._feed.kind == "generator" or self._case.steps:
+            return []
+        if batches * self._known["seconds_per_batch"] > WHOLE_EPOCH_SECONDS:
+            return []
+        times = Boundaries()
+        self._fit(self._feed.value(), None, [times], epochs=2)
+        return times.seconds
+
+    def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
+        """Let fresh models record what `fit`, `evaluate` and `predict` give them."""
+        from keras_loader_bench.bench.child.input_audit import audit_input
+
+        batches, each = self._known["batches"], self._known["seconds_per_batch"]
+        most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(each, 1e-6)))
+        steps = self._case.steps or None
+        if batches is None or batches > most:
+            steps = min(most, (batches or most) // 2, steps or most)
+        return audit_input(self._case.loader, steps)
+
+    def close_loader(self) -> None:
+        """Let go of the input."""
+        self._loaded = None
+        self.settle()
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        if self._about is None:
+            self.look()
+        assert self._about is not None
+        return self._about
+
+    @property
+    def _form(self) -> Any:
+        return self._known["form"]
+
+    def _fit(
+        self, value: Any, batches: int | None, callbacks: list[Any], *, epochs: int = 1
+    ) -> None:
+        steps = {} if batches is None else {"steps_per_epoch": batches}
+        callbacks = [*self._callbacks, *callbacks]
+        self._model.fit(value, **steps, epochs=epochs, verbose=0, callbacks=callbacks)
+
+    def _fit_input(self, batches: int) -> tuple[int, float]:
+        from keras_loader_bench.bench.child.input_feed import fit_batches
+
+        whole = batches == self._known["batches"] and not self._case.steps
+        arguments = {"x": self._feed.value(), **({} if whole else {"steps_per_epoch": batches})}
+        return fit_batches(self._model, arguments, batches, self._callbacks)
+
+    def _fit_ceiling(self, batches: int) -> tuple[int, float]:
+        from keras_loader_bench.bench.child.backends import current
+        from keras_loader_bench.bench.child.input_feed import empty_like, fit_batches
+
+        each, rest = divmod(batches, len(self._replayed))
+        runs = [(batch, each + (i < rest)) for i, batch in enumerate(self._replayed)]
+        # A size that does not come leaves the batch size open, as inputs do.
+        arguments = current().repeat([*runs, (empty_like(self._replayed[0]), 0)], epochs=1)
+        return fit_batches(self._model, arguments, batches, self._callbacks)

@@ -1,0 +1,48 @@
+"""What the process of a case is told when it begins; see `bench.child.__main__`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.record.input_record import InputRecord
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
+from keras_loader_bench.loaders.registry import imports_of, missing_package
+from keras_loader_bench.loaders.sources.image_source import ImageSource
+
+
+def child_settings(record: CaseRecord, source: ImageSource | None, *, seed: int) -> dict[str, Any]:
+    """Return the keyword arguments of `bench.child.worker.Worker`, or of `InputWorker`.
+
+    Args:
+        record: of the case.
+        source: the images; `None` for a user's input.
+        seed: of orders and models.
+    """
+    case = record.case
+    common = {"case": asdict(case), "seed": seed}
+    if source is None or case.is_input:
+        # What an input imports is not known; torch must come before TensorFlow.
+        torch = () if missing_package(("torch",)) else ("torch",)
+        return {**common, "about": record.input and asdict(record.input), "imports": torch}
+    return {
+        **common,
+        "source": str(source.folder.resolve()),
+        "samples": case.samples,
+        "imports": imports_of(case.loader),
+    }
+
+
+def known_input(run: Run, case: Case) -> InputRecord | None:
+    """Return what another case of the run has found out about a case's input; `None`: nothing."""
+    return next(
+        (
+            each.input
+            for each in run.cases
+            if each.input
+            and (each.case.loader, each.case.backend, each.case.steps)
+            == (case.loader, case.backend, case.steps)
+        ),
+        None,
+    )

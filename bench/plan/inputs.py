@@ -1,0 +1,78 @@
+"""The cases of users' inputs: what is measured of them, how, and with which options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.matrix import ORDER, check_values
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS, INPUT_OPTIONS
+from keras_loader_bench.bench.plan.protocol import Protocol
+
+INPUTS = Protocol(processes=3, round_seconds=0.8, memory_processes=1)
+"""How users' inputs are measured. A step of a user's model takes longer than one of the suite's."""
+
+WITH_INPUT = {
+    *("--input", "--model", "--fail-if", "--quick", "--dry-run", "--no-report", "--results-dir"),
+    *("--processes", "--rounds", "--round-seconds", "--new-interpreters", "--seed"),
+    *("--case-timeout", "--silence-timeout"),
+    *(CASE_OPTIONS[name].flag for name in INPUT_OPTIONS if name != "model"),
+}
+"""Options that may be combined with `--input`."""
+
+_INPUT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+INPUT_BENCHES = ("feed", "train", "memory")
+"""The benchmarks of a user's input."""
+
+
+def cases_of_inputs(
+    bench: str, inputs: Sequence[str], values: Mapping[str, Sequence[Any]]
+) -> list[Case]:
+    """Return the cases of one benchmark for users' inputs.
+
+    Args:
+        bench: one of `INPUT_BENCHES`.
+        inputs: `module:attribute` of each.
+        values: as in `cases_of`; of these, the ones in `INPUT_OPTIONS` count.
+
+    Raises:
+        ValueError: as in `cases_of`, or a name has another form.
+    """
+    own = {name: [each.own] for name, each in CASE_OPTIONS.items() if each.own is not None}
+    chosen = {name: [each.default] for name, each in CASE_OPTIONS.items()} | own
+    chosen |= {name: list(values[name]) for name in INPUT_OPTIONS if name in values}
+    for name in INPUT_OPTIONS:
+        if name != "model":
+            check_values(name, CASE_OPTIONS[name], chosen[name])
+    chosen["loader"] = list(inputs)
+    for name in inputs:
+        if not _INPUT.fullmatch(name):
+            raise ValueError(
+                f"`--input` names `module:attribute`, such as `train:make_data`, got `{name}`."
+            )
+        if inputs.count(name) > 1:
+            raise ValueError(f"The input `{name}` is given twice; remove one.")
+    names = [*ORDER, "num_workers"]
+    combinations = product(*(chosen[name] for name in names))
+    return [Case(bench=bench, **dict(zip(names, each, strict=True))) for each in combinations]
+
+
+def parse_wait(text: str | None) -> float | None:
+    """Return the share of `wait=20%`; `None`: there is no limit.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"wait=(\d+(?:\.\d+)?)%", text)
+    if not match or not float(match[1]) < 100:
+        raise ValueError(
+            f"`--fail-if` must be `wait=` and a percentage below 100, such as wait=20%, got "
+            f"`{text}`."
+        )
+    return float(match[1]) / 100

@@ -1,0 +1,163 @@
+"""Says what was found about a user's input, in sentences that follow from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.input_figures import InputFigures
+from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.statistics import Estimate
+
+LIMITS = 0.05
+"""A wait below this share of the time is none that a faster input would end."""
+
+BENCH_NAMES = {"feed": "Feeding", "train": "Training", "memory": "Memory"}
+
+
+def input_sentences(found: InputFigures) -> list[str]:
+    """Return what is known of an input, a sentence or two per line, the heading first."""
+    lines = [heading(found), *_speed(found), *_memory(found), _audit(found)]
+    lines += [f"{BENCH_NAMES[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
+    lines += [
+        f"{BENCH_NAMES[bench]} was not measured: {cells.plain(message)}."
+        for bench, message in found.skipped.items()
+    ]
+    return [line for line in lines if line]
+
+
+def heading(found: InputFigures) -> str:
+    """Write what an input is: its class, kind, and the form of its batches."""
+    about = found.about
+    if about is None:
+        return f"{found.name} on {found.backend}: could not be read."
+    what = about.type if about.type == about.kind else f"{about.type}, a {about.kind}"
+    least, most = about.batch_sizes
+    size = f"{most}" if least == most else f"{least} to {most}"
+    arrays = ", ".join(f"{name} {form}" for name, form in about.arrays.items())
+    return f"{found.name} on {found.backend}: {what}; batches of {size}: {arrays}"
+
+
+def comparisons(inputs: Sequence[InputFigures]) -> list[str]:
+    """Say for inputs of one backend which delivers more, where that is beyond doubt."""
+    lines = []
+    for backend in dict.fromkeys(each.backend for each in inputs):
+        known = [
+            (each, rate)
+            for each in inputs
+            if each.backend == backend and (rate := each.delivered) is not None
+        ]
+        known.sort(key=lambda pair: -pair[1].median)
+        for (one, fast), (other, slow) in pairwise(known):
+            verb = "trains" if one.train and other.train else "is delivered"
+            if fast.apart_from(slow):
+                times = cells.significant(fast.median / slow.median)
+                lines.append(
+                    f"On {backend}, {one.name} {verb} {times} times as fast as {other.name}."
+                )
+            else:
+                lines.append(
+                    f"On {backend}, {one.name} and {other.name} do not differ beyond the noise."
+                )
+    return lines
+
+
+def _speed(found: InputFigures) -> list[str]:
+    lines = []
+    feed = found.feed.rate if found.feed else None
+    if found.alone and feed and not found.alone.apart_from(feed):
+        lines.append(
+            f"Your input delivers {_rate(feed)}, alone and through fit with a step that is free."
+        )
+    else:
+        if found.alone:
+            lines.append(f"Your input delivers {_rate(found.alone)} when it is read alone.")
+        if feed:
+            lines.append(f"Through fit with a step that is free it delivers {_rate(feed)}.")
+    if found.ceiling and found.train and found.train.rate:
+        whose = "Your model" if ":" in found.model else f"The suite's {found.model.upper()}"
+        lines.append(f"{whose} takes {_rate(found.ceiling)} with your batches already in memory.")
+        wait = found.wait
+        text = f"Training runs at {_rate(found.train.rate)}"
+        lines.append(f"{text}: {_waits(wait)}." if wait else f"{text}.")
+    return lines
+
+
+def _waits(wait: Estimate) -> str:
+    share = f"the model waits {_percent(wait)} of the time for data"
+    if wait.high is not None and wait.high < LIMITS:
+        return f"{share}, so a faster input would not help"
+    return share
+
+
+def _memory(found: InputFigures) -> list[str]:
+    texts = []
+    memory = found.memory
+    if memory is not None and memory.footprint_bytes is not None:
+        grown = _growth(memory, "an epoch" if found.whole_epochs else "a round")
+        texts.append(
+            f"Memory: {cells.mebibytes(memory.footprint_bytes)} MiB over the baseline{grown}."
+        )
+    feed = found.feed
+    if feed and feed.time_to_first_batch_s:
+        first = f"First batch after {_seconds(feed.time_to_first_batch_s)}"
+        if feed.epoch_boundary_s:
+            first += f", {_seconds(feed.epoch_boundary_s)} between epochs"
+        texts.append(f"{first}.")
+    return [" ".join(texts)] if texts else []
+
+
+def _growth(memory: Memory, per: str) -> str:
+    growth = memory.growth
+    if growth is None or growth.low is None or growth.low <= 0:
+        return ""
+    return f", growing {cells.significant(growth.value / 2**20)} MiB {per}"
+
+
+def _audit(found: InputFigures) -> str:
+    audit = found.audit
+    if audit is None:
+        return "What fit is given was not audited."
+    if not audit.identical:
+        return (
+            f"fit is not given what the input yields: {cells.plain(audit.first_difference or '')}."
+        )
+    about = found.about
+    whole = about is None or about.batches is None or audit.batches == about.batches
+    of = f"{audit.samples:,} samples, {audit.batches:,} batches"
+    part = of if whole else f"audited: {of} of each pass"
+    if audit.promise == "other_contents":
+        return (
+            "No two readings have the same samples, so only their number and form were audited: "
+            f"as many came in fit, evaluate and predict ({part})."
+        )
+    return f"Every sample once an epoch, in fit, evaluate and predict ({part})."
+
+
+def _rate(estimate: Estimate) -> str:
+    return _with_unit(estimate, cells.rate, " samples/s")
+
+
+def _percent(estimate: Estimate) -> str:
+    return _with_unit(estimate, lambda share: f"{share:.0%}", "")
+
+
+def _seconds(estimate: Estimate) -> str:
+    return f"{cells.significant(estimate.median)} s"
+
+
+def _with_unit(estimate: Estimate, write: Callable[[float], str], unit: str) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{write(estimate.median)}{unit} ({estimate.shortage})"
+    return f"{write(estimate.median)}{unit} ({write(estimate.low)} - {write(estimate.high)})"
+
+
+def judged_wait(found: InputFigures, most: float) -> bool | None:
+    """Return whether training waits for more than a share of its time; `None`: that is unknown."""
+    wait = found.wait
+    if wait is None or wait.low is None or wait.high is None:
+        return None
+    if wait.low > most:
+        return True
+    return False if wait.high <= most else None
