@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
+from keras_loader_bench.bench.parent.plugins import check_plugins
 from keras_loader_bench.bench.parent.progress import plan_text
 from keras_loader_bench.bench.parent.recorded_clock import CLOCK
 from keras_loader_bench.bench.parent.session import Session
 from keras_loader_bench.bench.parent.settings import Settings, read_options
+from keras_loader_bench.bench.parent.sigterm import (
+    TERMINATED,
+    end_in_order_on_sigterm,
+    sigterm_came,
+)
 from keras_loader_bench.bench.plan.case import BENCHES, Case
 from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders.sources.image_source import SourceError
@@ -28,15 +31,13 @@ if PACKAGE.is_dir():
     paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
 
-TERMINATED = 128 + signal.SIGTERM
-"""Exit status of a run that was ended by SIGTERM, as a shell has it."""
-
 UNJUDGED = 3
 """Exit status of a run with `--fail-if` where nothing failed and not all could be judged."""
 
 SETTINGS = pytest.StashKey[Settings]()
 RUN = pytest.StashKey[Session]()
-SIGTERM_CAME = pytest.StashKey[bool]()
+UNWRITTEN = pytest.StashKey[str]()
+"""Why `run.json` or the report could not be written."""
 
 OPTIONS: list[str] = []
 """Names of the suite's options."""
@@ -52,46 +53,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything starts."""
     try:
         config.stash[SETTINGS] = read_options(config, OPTIONS)
-    except ValueError as error:
+        check_plugins(config)
+    except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from None
-    _check_benchmark_options(config)
     # Warnings are errors in the tests of this project, but must not end a measurement.
     config.addinivalue_line("filterwarnings", "default")
-    _end_in_order_on_sigterm(config)
+    end_in_order_on_sigterm(config)
     # pytest-benchmark's own table is wider than a terminal and does not group loaders.
     config.option.benchmark_quiet = True
-
-
-def _end_in_order_on_sigterm(config: pytest.Config) -> None:
-    """Let SIGTERM, which schedulers and CI send, do what Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        config.stash[SIGTERM_CAME] = True
-        raise KeyboardInterrupt("SIGTERM")
-
-    with contextlib.suppress(ValueError):  # pytest does not run on the main thread
-        before = signal.signal(signal.SIGTERM, interrupt)
-        restore: Callable[[], Any] = partial(
-            signal.signal, signal.SIGTERM, before or signal.SIG_DFL
-        )
-        config.add_cleanup(restore)
-
-
-def _check_benchmark_options(config: pytest.Config) -> None:
-    """Refuse what pytest-benchmark offers and would be wrong here."""
-    # Rounds are calibrated to last equally long, so the seconds of two runs say nothing.
-    if config.getoption("benchmark_compare") or config.getoption("benchmark_compare_fail"):
-        raise pytest.UsageError(
-            "`--benchmark-compare` compares the seconds of rounds, which deliver different numbers "
-            "of samples; use `keras-loader-bench compare BEFORE AFTER` with two run folders."
-        )
-    if config.getoption("dry_run"):
-        # There will be nothing to save.
-        config.option.benchmark_save = config.option.benchmark_autosave = None
-    elif config.getoption("benchmark_disable") and not config.option.collectonly:
-        raise pytest.UsageError(
-            "`--benchmark-disable` leaves nothing to measure; use `--dry-run` to list the cases."
-        )
 
 
 @pytest.hookimpl(trylast=True)  # after the pytest_configure that makes the terminal reporter
@@ -198,17 +167,24 @@ def search(cases: list[Case], pytestconfig: pytest.Config) -> Callable[[Any], No
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Close `run.json`. With `--dry-run` or `--resume`, having nothing to run is no failure."""
+    """Close `run.json` and write the report.
+
+    With `--dry-run` or `--resume`, having nothing to run is no failure.
+    """
     config = session.config
-    if terminated := config.stash.get(SIGTERM_CAME, False):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the report is still to be written
+    terminated = sigterm_came(config)
     nothing_to_do = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
     if nothing_to_do and (config.getoption("dry_run") or config.getoption("resume")):
         session.exitstatus = pytest.ExitCode.OK
     run = session.config.stash.get(RUN, None)
     if run is not None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
-        run.close("interrupted" if interrupted else "complete")
+        try:
+            run.close("interrupted" if interrupted else "complete")
+            _write_report(config)
+        except OSError as error:
+            config.stash[UNWRITTEN] = str(error)
+            session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if exitstatus == pytest.ExitCode.OK:
@@ -229,27 +205,36 @@ def _gate(run: Session) -> int:
     return 1 if True in found else UNJUDGED * (None in found)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Write the report and print the table."""
-    run = config.stash.get(RUN, None)
-    if run is None or not run.file.run.cases:
-        return
-    if config.getoption("no_report"):
-        folder = run.settings.folder
-        terminalreporter.section("loaders compared")
-        terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")
+def _write_report(config: pytest.Config) -> None:
+    run = config.stash[RUN]
+    if config.getoption("no_report") or not run.file.run.cases:
         return
     # Imported here: `--no-report` must work without the packages that reports need.
     from keras_loader_bench.bench.report import write_report
     from keras_loader_bench.bench.report.github_summary import append_step_summary
-    from keras_loader_bench.bench.report.terminal_table import terminal_table
 
     write_report(run.settings.folder)
     append_step_summary((run.settings.folder / "report.md").read_text("utf-8"), os.environ)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the table, and where the report is or why there is none."""
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
     terminalreporter.section("loaders compared")
-    terminalreporter.write_line(terminal_table(run.file.run))
+    if run.file.run.cases and not config.getoption("no_report"):
+        from keras_loader_bench.bench.report.terminal_table import terminal_table
+
+        terminalreporter.write_line(terminal_table(run.file.run))
     if run.all_skipped:
         terminalreporter.write_line("Nothing was measured: every case was skipped.", red=True)
-    terminalreporter.write_line(f"Report: {run.settings.folder / 'report.md'}")
+    folder, problem = run.settings.folder, config.stash.get(UNWRITTEN, None)
+    if problem:
+        terminalreporter.write_line(problem, red=True)
+    if problem or config.getoption("no_report"):
+        terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")
+    elif run.file.run.cases:
+        terminalreporter.write_line(f"Report: {folder / 'report.md'}")

@@ -125,6 +125,9 @@ def pytest_bench(asking):
         ),
         (("--benchmark-compare",), "use `keras-loader-bench compare BEFORE AFTER`"),
         (("--benchmark-disable",), "leaves nothing to measure; use `--dry-run`"),
+        (("-n", "2"), "Cases are measured one at a time"),
+        (("-n", "2", "--benchmark-only"), "Cases are measured one at a time"),
+        (("-n", "2", "--collect-only"), "Cases are measured one at a time"),
         (("--rounds", "0"), "`rounds` must be positive, got 0"),
         (("--round-seconds", "nan"), "`round_seconds` must be positive, got nan"),
         (("--seed", "-1"), "`seed` must not be negative, got -1"),
@@ -140,6 +143,13 @@ def test_bad_options_are_refused_before_anything_starts(pytest_bench, options, m
     assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr + done.stdout
     assert not results.exists()
+
+
+def test_a_test_of_several_processes_may_start_a_run(pytest_bench, monkeypatch):
+    """pytest-benchmark would take it for one of these processes, and measure nothing."""
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    done = pytest_bench("--benchmark-only", "--collect-only", "-q", "-k", "feed and sequence")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_pytest_that_is_asked_says_what_one_of_its_own_says(pytest_bench):

@@ -107,6 +107,7 @@ def test_the_command_writes_a_page_with_the_change(template, tmp_path, capsys):
     assert capsys.readouterr().err == f"skipped, not a run: {tmp_path / 'README.md'}\n"
     assert output.read_text() == page
     assert main([str(tmp_path / "README.md")]) == 2
+    assert "error: No run is among these. Name folders" in capsys.readouterr().err
     assert main([*folders, "--output", str(tmp_path / "no" / "x.html")]) == 2
     assert main([str(tmp_path / "nowhere")]) == 2
-    assert capsys.readouterr().err.count("error: ") == 3
+    assert capsys.readouterr().err.count("error: ") == 2

@@ -61,6 +61,13 @@ def test_a_run_that_cannot_be_read_costs_one_line_and_no_file(tmp_path, content,
     assert list(tmp_path.iterdir()) == before
 
 
+def test_a_file_in_place_of_a_folder_is_no_run(tmp_path):
+    """`report results/*` names `results/README.md` too."""
+    (tmp_path / "README.md").touch()
+    with pytest.raises(RunFileError, match=r"README.md/run.json` does not exist. Name a folder"):
+        read_run(tmp_path / "README.md")
+
+
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [

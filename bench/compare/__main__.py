@@ -15,6 +15,7 @@ from keras_loader_bench.bench.compare.compare_markdown import comparison_markdow
 from keras_loader_bench.bench.compare.compare_plot import ratio_figure
 from keras_loader_bench.bench.compare.pairs import pair_cases
 from keras_loader_bench.bench.compare.self_test_markdown import self_test_markdown
+from keras_loader_bench.bench.record.drafts import write_whole
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.github_summary import append_step_summary
@@ -74,7 +75,7 @@ def _deliver(text: str, options: argparse.Namespace, changes: Sequence[Change]) 
     append_step_summary(text, os.environ)
     for path in options.output:
         written = _page(text, changes) if path.suffix == ".html" else text
-        path.write_text(written, encoding="utf-8", newline="\n")
+        write_whole(path, written)
 
 
 def _parser() -> argparse.ArgumentParser:

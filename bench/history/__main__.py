@@ -11,6 +11,7 @@ from keras_loader_bench.bench.closed_pipe import exit_status
 from keras_loader_bench.bench.history.history_markdown import CAPTION, history_markdown
 from keras_loader_bench.bench.history.history_plot import history_figure
 from keras_loader_bench.bench.history.series import NamedRun, read_history
+from keras_loader_bench.bench.record.drafts import write_whole
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.page import Plot, html_page
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figure = history_figure(history)
         plots = {"history.png": Plot(png=png_bytes(figure), caption=CAPTION)} if figure else {}
         text = history_markdown(history, plot=next(iter(plots), None))
-        options.output.write_text(html_page(text, plots), encoding="utf-8", newline="\n")
+        write_whole(options.output, html_page(text, plots))
     except (RunFileError, OSError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
@@ -54,13 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _runs(paths: Sequence[Path]) -> list[Path]:
-    """Skip paths that are not runs, such as `results/README.md`, unless there are no others."""
+    """Skip paths that are not runs, such as `results/README.md`.
+
+    Raises:
+        RunFileError: there are no others.
+    """
     named = list(dict.fromkeys(paths))
     other = {path for path in named if path.exists() and not (path / "run.json").exists()}
-    if len(other) == len(named):
-        return named
     for path in sorted(other):
         print(f"skipped, not a run: {path}", file=sys.stderr)
+    if len(other) == len(named):
+        raise RunFileError(
+            "No run is among these. Name folders that hold a run.json, or make one with "
+            "`keras-loader-bench run`."
+        )
     return [path for path in named if path not in other]
 
 

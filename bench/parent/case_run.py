@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pytest
+
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.child_settings import child_settings, known_input
 from keras_loader_bench.bench.parent.measurement import Measurement
@@ -18,6 +20,7 @@ from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
+from keras_loader_bench.bench.record.drafts import WriteError
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import CardRecord, ProcessRecord
 from keras_loader_bench.bench.record.schema import INTERRUPTED, AuditRecord, ErrorRecord
@@ -141,8 +144,15 @@ class CaseRun(Measurement):
             self.record.duration_s = round(self.record.duration_s + self.process.duration_s, 3)
             if swapped is not None and (after := swapped_bytes()) is not None:
                 self.process.swapped_bytes = after - swapped
-            self._results.save(self.record, planned=self.planned)
+            self._save()
             self.progress.end(self.process.outcome)
+
+    def _save(self) -> None:
+        """Write the record; a run that cannot keep its figures ends."""
+        try:
+            self._results.save(self.record, planned=self.planned)
+        except WriteError as error:
+            pytest.exit(str(error))
 
     def _fail(self, error: CaseError) -> None:
         self.error = error

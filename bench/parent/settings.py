@@ -25,6 +25,7 @@ from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import parse_size
+from keras_loader_bench.bench.record.drafts import writing_to
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
 from keras_loader_bench.loaders import LOADERS
@@ -80,6 +81,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
 
     Raises:
         ValueError: an option is unknown or out of range; the message lists what is valid.
+        WriteError: nobody can see into the results folder.
     """
     if config.getoption("resume"):
         return _resumed(config, names)
@@ -145,7 +147,9 @@ def _of_inputs(config: pytest.Config, names: Collection[str]) -> Settings:
 def _new_folder(config: pytest.Config) -> Path:
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder: Path = config.getoption("results_dir") or default_folder
-    if (folder / "run.json").exists():
+    with writing_to(folder):
+        there = (folder / "run.json").exists()
+    if there:
         raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
     return folder
 

@@ -29,10 +29,12 @@ def read_run(folder: Path) -> Run:
     path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         remedy = "Name a folder of results/, or make one with `pytest bench/ --benchmark-only`."
         raise RunFileError(f"`{path}` does not exist. {remedy}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RunFileError(f"`{path}` cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
         remedy = "Restore it or run the benchmark again."
         raise RunFileError(f"`{path}` cannot be read as JSON: {error}. {remedy}") from error
     try:

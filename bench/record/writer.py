@@ -15,7 +15,11 @@ from typing import Any, Self
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD, Protocol
-from keras_loader_bench.bench.record.drafts import remove_abandoned_drafts
+from keras_loader_bench.bench.record.drafts import (
+    remove_abandoned_drafts,
+    write_whole,
+    writing_to,
+)
 from keras_loader_bench.bench.record.environment_record import BackendRecord, Environment
 from keras_loader_bench.bench.record.schema import CaseRecord, Run, SourceRecord
 from keras_loader_bench.loaders.registry import LoaderEntry
@@ -34,6 +38,7 @@ class RunFile:
 
     Raises:
         ValueError: the folder holds another run already.
+        WriteError: it cannot be written to; like every method that writes.
     """
 
     def __init__(
@@ -46,11 +51,13 @@ class RunFile:
         loaders: Mapping[str, LoaderEntry],
     ) -> None:
         self.path = folder / "run.json"
-        if self.path.exists():
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            there = self.path.exists()
+        if there:
             raise ValueError(
                 f"`{folder}` already holds a run; name another --results-dir or remove this one."
             )
-        folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned_drafts(folder.parent)
         planned = list(plan)
         self.run = Run(
@@ -114,10 +121,8 @@ class RunFile:
         self._write()
 
     def _write(self) -> None:
-        temporary = self.path.with_suffix(".json.tmp")
         text = json.dumps(_plain(asdict(self.run)), separators=(",", ":"))
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(self.path)
+        write_whole(self.path, text + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -46,7 +46,7 @@ def write_report(run_folder: Path | str) -> list[Path]:
 
     Raises:
         RunFileError: `run.json` is missing, invalid or of a newer schema.
-        OSError: the folder cannot be written to.
+        WriteError: the folder cannot be written to.
     """
     folder = Path(run_folder)
     run = read_run(folder)
@@ -74,6 +74,6 @@ def write_report(run_folder: Path | str) -> list[Path]:
         written = []
         for path in sorted(draft.iterdir()):
             written.append(path.replace(folder / path.name))
-    for name in _OPTIONAL_FILES - {path.name for path in written}:
-        (folder / name).unlink(missing_ok=True)
+        for name in _OPTIONAL_FILES - {path.name for path in written}:
+            (folder / name).unlink(missing_ok=True)
     return written

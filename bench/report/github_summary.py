@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from keras_loader_bench.bench.record.drafts import writing_to
+
 VARIABLE = "GITHUB_STEP_SUMMARY"
 """Names the file whose Markdown is shown."""
 
@@ -28,7 +30,7 @@ def append_step_summary(markdown: str, environ: Mapping[str, str]) -> None:
         environ: of this process.
 
     Raises:
-        OSError: the file cannot be written to.
+        WriteError: the file cannot be written to.
     """
     if not environ.get(VARIABLE):
         return
@@ -40,5 +42,5 @@ def append_step_summary(markdown: str, environ: Mapping[str, str]) -> None:
         kept = data[: max(0, room - len(_CUT.encode()))]
         data = kept[: kept.rfind(b"\n") + 1] + _CUT.encode()
     if len(data) <= room:
-        with path.open("ab") as file:
+        with writing_to(path), path.open("ab") as file:
             file.write(data)

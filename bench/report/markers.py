@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from keras_loader_bench.bench.record.drafts import write_whole
 from keras_loader_bench.bench.record.reader import read_run
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report.cells import plain
@@ -47,7 +48,7 @@ def refresh(path: Path, run_folder: Path | None = None) -> bool:
     old = path.read_text(encoding="utf-8")
     new = refreshed(old, path.parent, run_folder)
     if new != old:
-        path.write_text(new, encoding="utf-8", newline="\n")
+        write_whole(path, new)
     return new != old
 
 
