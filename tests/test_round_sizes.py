@@ -1,0 +1,122 @@
+"""Rounds are as long as they should be, also where something disturbed a calibration."""
+
+import io
+from collections import Counter
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from keras_loader_bench.bench.parent.measurement import Measurement
+from keras_loader_bench.bench.parent.progress import Progress
+from keras_loader_bench.bench.parent.timed_case import time_rounds
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.record.process_record import ProcessRecord
+
+PROTOCOL = Protocol(rounds=3)
+CASE = Case(
+    bench="emulated",  # which has no figures but those of rounds
+    step_ms=1.0,
+    backend="jax",
+    loader="numpy",
+    batch_size=10,
+    pixels="uint8",
+    samples=50_000,
+)
+
+
+class FakeChild:
+    """A process that delivers so many samples per second.
+
+    Args:
+        rate: of its rounds.
+        while_calibrating: of each of its calibrations.
+        most: samples of an epoch.
+    """
+
+    def __init__(self, rate, while_calibrating=(), most=CASE.samples):
+        self.rate, self.most = rate, most
+        self.while_calibrating = list(while_calibrating)
+        self.calls = Counter()
+
+    def call(self, method, **arguments):
+        self.calls[method] += 1
+        return getattr(self, method, lambda **_: 0.0)(**arguments)
+
+    def import_framework(self):
+        return {"device": "cpu"}
+
+    def calibrate(self, *, seconds, accelerator_seconds):
+        rate = self.while_calibrating.pop(0)
+        return {"samples": min(int(rate * seconds), self.most), "epochs": 1}
+
+    def prepare_round(self, *, loader, epoch, samples, epochs):
+        self.samples = samples
+
+    def round(self):
+        return {"samples": self.samples, "epochs": 1, "seconds": self.samples / self.rate}
+
+
+class Results:
+    def add_backend(self, name, backend):
+        pass
+
+
+@pytest.fixture
+def measured(source):
+    """Returns a function that measures one more process of a case: the sizes of its rounds."""
+    numbers = count(1)
+    run = Measurement(
+        CASE,
+        protocol=PROTOCOL,
+        source=source,
+        results=Results(),
+        progress=Progress(Counter(emulated=5), PROTOCOL, stream=io.StringIO()),
+    )
+
+    def measured(child):
+        run.case = replace(CASE, samples=child.most)
+        run.process = ProcessRecord(number=next(numbers))
+        run.record.processes.append(run.process)
+        run.progress.begin(run.case, run.process.number)
+        time_rounds(run, child, None)
+        return [each.samples for each in run.process.rounds]
+
+    return measured
+
+
+def test_the_rounds_of_a_quiet_process_are_repeated_by_the_others(measured):
+    first = FakeChild(15_700, [15_700])
+    assert measured(first) == [6280] * 3
+    for rate in (15_700, 10_000, 25_000):
+        later = FakeChild(rate)
+        assert measured(later) == [6280] * 3
+        assert later.calls["calibrate"] == 0
+        assert later.calls["round"] == 2 * 3
+        assert later.calls["warm_up"] == 1
+
+
+def test_a_disturbed_calibration_is_repeated_where_the_rounds_are_short(measured):
+    assert measured(FakeChild(15_700, [711, 15_700])) == [6280] * 3
+
+
+def test_a_process_that_was_disturbed_from_its_begin_to_its_end_sets_no_sizes(measured):
+    assert measured(FakeChild(711, [711])) == [284] * 3
+    assert measured(FakeChild(15_700, [15_700])) == [6280] * 3
+    assert measured(FakeChild(15_700)) == [6280] * 3, "of the last process, not of the first"
+
+
+def test_a_disturbed_process_makes_no_round_shorter(measured):
+    assert measured(FakeChild(15_700, [15_700])) == [6280] * 3
+    assert measured(FakeChild(711)) == [6280] * 3
+    # Short once more, as something helped: what a calibration finds then is smaller still.
+    assert measured(FakeChild(60_000, [700])) == [6280] * 3
+
+
+def test_a_round_of_a_whole_epoch_is_as_long_as_it_can_be(measured):
+    first = FakeChild(15_700, [15_700], most=500)
+    assert measured(first) == [500] * 3
+    later = FakeChild(15_700, most=500)
+    assert measured(later) == [500] * 3
+    assert later.calls["calibrate"] == 0
