@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 
-from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
+from keras_loader_bench.loaders.audit.parent import AuditRun, run
+from keras_loader_bench.loaders.audit.progress import Progress
 from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.terminal import clean, render
 from keras_loader_bench.loaders.registry import missing_package
 
 BACKENDS = ("jax", "tensorflow", "torch")
+
+PATIENCE = 10
+"""Which part of the time limit an input without a length is read for."""
 
 DESCRIPTION = (
     "Check whether `fit`, `evaluate` and `predict` get every batch that an input yields. The "
@@ -37,8 +40,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "target",
         metavar="module:attribute",
-        help="a PyDataset, tf.data dataset, torch DataLoader or Grain dataset, or a function "
-        "without arguments that returns one, or a generator",
+        help="a PyDataset, tf.data dataset, torch DataLoader, Grain dataset or arrays `(x, y)`, or "
+        "a function without arguments that returns one, or a generator",
     )
     parser.add_argument(
         "--keras-backend",
@@ -58,13 +61,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="batches per epoch; needed for an endless input",
     )
     parser.add_argument(
+        "--batches",
+        type=_positive_int,
+        metavar="N",
+        help="look at the first N batches of each pass only: for a large or endless input that "
+        "has the same order in every epoch",
+    )
+    parser.add_argument(
         "--timeout",
         type=_positive_seconds,
         default=600.0,
         metavar="SECONDS",
-        help="time limit of a run; default: %(default)g",
+        help="time limit of each stage (loading, both direct readings, `fit`, `evaluate`, "
+        "`predict`), longer where the direct readings were slow; an input that does not say how "
+        f"long it is counts as endless after 1/{PATIENCE} of it; default: %(default)g",
     )
     options = parser.parse_args(arguments)
+    if options.batches and options.steps_per_epoch:
+        parser.error("--batches looks at the start of each pass, so --steps-per-epoch is not used.")
     if "" not in sys.path:  # as with `python -m`: import inputs from the current folder
         sys.path.insert(0, "")
     try:
@@ -84,6 +98,8 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
         "target": options.target,
         "backend": options.keras_backend,
         "steps": options.steps_per_epoch,
+        "batches": options.batches,
+        "patience_s": options.timeout / PATIENCE,
         "shuffle": not options.no_shuffle,
     }
     environment = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
@@ -91,42 +107,19 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
         environment["KERAS_BACKEND"] = options.keras_backend
     runs: list[AuditRun] = []
     for number in (1, 2):
-        with _Progress(f"run {number} of 2") as progress:
+        with Progress(f"run {number} of 2") as progress:
             runs.append(
                 run(
                     "keras_loader_bench.loaders.audit.child",
                     settings,
                     environment=environment,
                     timeout_s=options.timeout,
-                    on_event=progress.show,
+                    watch=progress.watch,
                 )
             )
         if not runs[-1].event("end") or runs[-1].event("raised"):
             break  # a second run would fail in the same way
     return render(options.target, runs, options.timeout)
-
-
-class _Progress:
-    """Shows the progress of a run in one line, on a terminal only."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._shown = sys.stderr.isatty()
-        self._began = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    def show(self, event: Event) -> None:
-        """Show the stage that has begun."""
-        if self._shown and event["event"] == "stage":
-            seconds = time.monotonic() - self._began
-            line = f"\r\033[K{self._name}, {seconds:.0f} s: {event['name']} ..."
-            print(line, end="", file=sys.stderr, flush=True)
 
 
 def _positive_int(text: str) -> int:

@@ -34,9 +34,10 @@ def _environment() -> dict[str, str]:
 
 def run(settings: dict[str, Any], report: Report) -> None:
     """Do one run, and report it."""
+    subject: Any = None
 
     def succeeds(stage: str, do: Callable[[], Any]) -> bool:
-        report("stage", name=stage)
+        report("stage", name=stage, may_take_s=subject.may_take_s if subject else 0)
         try:
             do()
         except TargetError as error:
@@ -61,7 +62,6 @@ def run(settings: dict[str, Any], report: Report) -> None:
             return False
         return True
 
-    subject: Any = None
     asked = settings["backend"]
 
     def import_keras() -> None:
@@ -70,13 +70,17 @@ def run(settings: dict[str, Any], report: Report) -> None:
     def load() -> None:
         nonlocal subject
         target = load_target(settings["target"])
-        subject = AuditedInput(target, settings["steps"], settings["shuffle"], report)
+        options = {name: settings[name] for name in ("steps", "batches", "shuffle", "patience_s")}
+        subject = AuditedInput(target, report, **options)
         if asked:
             check_backend(target, asked)
 
-    first = {"keras": import_keras, "load": load} if asked else {"load": load, "keras": import_keras}
+    stages = [("keras", import_keras), ("load", load)]
+    if not asked:
+        stages.reverse()
     seed_before_keras()
-    if all(succeeds(stage, do) for stage, do in [*first.items(), ("by hand", lambda: subject.read_by_hand())]):
+    stages.append(("by hand", lambda: subject.read_by_hand()))
+    if all(succeeds(stage, do) for stage, do in stages):
         for stage in ("fit", "evaluate", "predict"):
             succeeds(stage, getattr(subject, stage))
         report("end")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from keras_loader_bench.loaders.audit.parent import AuditRun, Event
+from keras_loader_bench.loaders.audit.parent import AuditRun, Event, limit_s
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure
 from keras_loader_bench.loaders.system.process_tree import signal_name
 
@@ -48,11 +48,21 @@ def notes(run: AuditRun) -> Iterator[str]:
         yield (
             f"the input itself repeats: read directly, batch {again} equals batch {first}{rest}."
         )
-    if about.get("fits", 1) > 1:
+    if about.get("first"):
+        yield (
+            f"only the first {about['steps']:,} batches of each pass were audited (--batches), and "
+            "each epoch is a separate `fit`."
+        )
+    elif about.get("fits", 1) > 1:
         yield "a generator can be read only once, so each epoch is a separate `fit` with a new one."
     if reading.get("promise") == "shuffled":
         yield (
             "the input shuffles, so the audit checks how often each sample comes, not the order."
+        )
+    elif about.get("kind") == "arrays":
+        how = "shuffles them by default; use --no-shuffle to check the order too"
+        yield "Keras itself makes the batches of arrays, of 32 samples by default" + (
+            f", and {how}." if about["shuffle"] else "."
         )
     elif reading.get("promise") == "ordered" and about.get("shuffle"):
         yield (
@@ -145,7 +155,7 @@ def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Findin
     where = " in the second run" if second else ""
     told = set()
     for event in run.all("raised"):
-        name = _stage(event["stage"])
+        name = stage_name(event["stage"])
         message = f": {event['message']}" if event["message"] else ""
         text = f"{event['type']}{message}"
         verbatim = "" if text in told else event["traceback"]
@@ -153,11 +163,13 @@ def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Findin
         yield Finding(text=f"{name} raised{where} {text}", verbatim=verbatim)
     if run.event("end") or run.event("refused"):
         return
-    stage = _stage((run.event("stage") or {"name": "keras"})["name"])
+    event = run.event("stage") or {"name": "keras"}
+    stage = stage_name(event["name"])
     if run.timed_out:
         yield Finding(
-            text=f"{stage} did not finish within {timeout_s:g} s{where}; use a larger --timeout if "
-            f"it is only slow.{_endless(run)}"
+            text=f"{stage} did not finish within {limit_s(event, timeout_s):.0f} s{where}; use a "
+            "larger --timeout if it is only slow, or --batches N to look at the first batches."
+            f"{_hanging(run)}"
         )
     elif not run.event("raised"):
         yield Finding(
@@ -166,13 +178,27 @@ def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Findin
         )
 
 
-def _endless(run: AuditRun) -> str:
+def _hanging(run: AuditRun) -> str:
     about = run.event("input") or {}
     if about.get("length") == "unknown" and not run.event("reading"):
         return " An endless input needs --steps-per-epoch N."
     if about.get("use_multiprocessing"):
-        return " With `use_multiprocessing`, Keras waits forever for a worker that died."
+        return (
+            " With `use_multiprocessing`, Keras waits forever for a worker that died: read on "
+            f"threads, `{bridged(about)}` after removing `use_multiprocessing`."
+        )
+    if workers := about.get("started_anew"):
+        return (
+            f" The DataLoader starts its {workers} processes anew for each pass, and each imports "
+            "the modules of its data set again: keep heavy imports out of these, or use "
+            "persistent_workers=True."
+        )
     return ""
+
+
+def bridged(about: Event) -> str:
+    """Return the line that feeds an input through the bridge."""
+    return f"model.fit(bridge({about['expression']}), ...)"
 
 
 def _printed(log: str) -> str:
@@ -181,7 +207,8 @@ def _printed(log: str) -> str:
     return "\n".join(line for line in log.splitlines() if not chatter.match(line))
 
 
-def _stage(name: str) -> str:
+def stage_name(name: str) -> str:
+    """Return what a stage is called in a sentence."""
     return STAGES.get(name, f"`{name}`")
 
 

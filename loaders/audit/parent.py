@@ -1,6 +1,6 @@
 """Runs one audit in a separate process and collects its events.
 
-A run and its processes never outlive the parent or the time limit.
+A run and its processes never outlive the parent or the time limits of the run's stages.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def run(
     *,
     environment: Mapping[str, str],
     timeout_s: float,
-    on_event: Callable[[Event], None] = lambda event: None,
+    watch: Callable[[Event | None], None] = lambda event: None,
 ) -> AuditRun:
     """Start a module in a process of its own, and return when that has ended.
 
@@ -64,8 +64,9 @@ def run(
         module: started with the settings as JSON; its standard output is for events.
         settings: what the run is to do.
         environment: variables that are set for it besides those of this process.
-        timeout_s: seconds after which it is ended.
-        on_event: called with each event when it is read.
+        timeout_s: seconds after which it is ended, counted anew when a stage begins; the event of
+            a stage may ask for more, in `may_take_s`.
+        watch: called with each event when it is read, and with `None` several times a second.
     """
     arguments = [sys.executable, "-m", module, json.dumps(settings)]
     with (
@@ -80,20 +81,24 @@ def run(
     ):
         log, lines = BoundedLog(log_file.fileno()), _Lines(events_file.fileno())
         events: list[Event] = []
+        deadline = time.monotonic() + timeout_s
 
         def read() -> None:
+            nonlocal deadline
             for line in lines.new():
                 event = json_object(line) or {}  # not what was printed before the run could begin
                 if "event" in event:
                     events.append(event)
-                    on_event(event)
+                    watch(event)
+                if event.get("event") == "stage":
+                    deadline = time.monotonic() + limit_s(event, timeout_s)
 
-        deadline = time.monotonic() + timeout_s
         ended = False
         while not ended and time.monotonic() < deadline:
             ended = process.ended(POLL_S)
             log.trim()
             read()
+            watch(None)
         if not ended:
             kill_tree(process.pid)
         exit_status = process.wait()
@@ -106,6 +111,11 @@ def run(
         exit_status=exit_status,
         log="\n".join(shown(line) for line in printed[-LOG_LINES:]),
     )
+
+
+def limit_s(stage: Event, timeout_s: float) -> float:
+    """Return how many seconds a stage may take."""
+    return max(timeout_s, float(stage.get("may_take_s", 0)))
 
 
 class _Lines:

@@ -6,26 +6,27 @@ Keras must have been imported.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from keras_loader_bench.loaders.audit.counting import BatchCounter
+from keras_loader_bench.loaders.audit.epochs import Epochs, plan
 from keras_loader_bench.loaders.audit.judge import Judged, judge
+from keras_loader_bench.loaders.audit.kinds import read_by_hand
 from keras_loader_bench.loaders.audit.reading import KEPT_BYTES, PROMISES, Promise, Reading, promise
 from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder
-from keras_loader_bench.loaders.audit.target import (
-    Length,
-    Target,
-    TargetError,
-    kind_of,
-    length_of,
-    read_by_hand,
-)
+from keras_loader_bench.loaders.audit.subject import Subject
+from keras_loader_bench.loaders.audit.target import Target, TargetError
 
 MAX_BATCHES = 100_000
 MAX_SAMPLES = 10_000_000
-"""Limits of a direct reading if the input has no length."""
+"""Limits of a direct reading if the input has no length; `patience_s` is another."""
+
+TIMES_BY_HAND = 10
+"""How many times as long as both direct readings a pass may take before it counts as hanging."""
 
 Report = Callable[..., None]
 
@@ -35,60 +36,70 @@ class AuditedInput:
 
     Args:
         target: the input, or what makes it.
-        steps: batches of an epoch; `None`: all that the input has.
-        shuffle: what is passed to `fit` where the input heeds it.
         report: called with every event.
+        steps: batches of an epoch; `None`: all that the input has.
+        batches: how many of each pass are looked at; `None`: all.
+        shuffle: what is passed to `fit` where the input heeds it.
+        patience_s: seconds after which an input without a length counts as endless.
     """
 
-    def __init__(self, target: Target, steps: int | None, shuffle: bool, report: Report) -> None:
+    def __init__(
+        self,
+        target: Target,
+        report: Report,
+        *,
+        steps: int | None = None,
+        batches: int | None = None,
+        shuffle: bool = True,
+        patience_s: float = float("inf"),
+    ) -> None:
         self.target = target
         self.report = report
-        value = target.make()
-        self.kind = str(kind_of(value))
-        # A generator is made anew for each reading and pass, everything else once, as in a script.
-        self._value = None if self.kind == "generator" else value
-        self.length: Length = length_of(value, self.kind)
-        self.steps = steps
-        if self.length == "infinite" and steps is None:
+        self.subject = Subject(target)
+        self._asked = {"steps": steps, "shuffle": shuffle}
+        self._patience_s = patience_s
+        self._counter = BatchCounter(report)
+        self.epochs = self._plan(batches)
+        if self.subject.length == "infinite" and self.epochs.read is None:
             raise TargetError(
-                f"`{target.name}` is an endless {self.kind}; give the number of batches per epoch "
-                "with --steps-per-epoch N."
+                f"`{target.name}` is an endless {self.subject.kind}; give the number of batches "
+                "per epoch with --steps-per-epoch N."
             )
-        # The only kind of input that `fit` shuffles; with steps it could be any of its batches.
-        self.shuffle = shuffle and self.kind == "PyDataset" and steps is None
-        self.fits = 2 if self.kind == "generator" and steps is None else 1
-
+        self.may_take_s = 0.0
+        """Seconds after which a pass counts as hanging, by how long reading directly took."""
         first = Reading(keep_bytes=KEPT_BYTES)
         self.readings = (first, Reading())
-        self.parts = [slice(None)] * 2
-        """What of a reading the two epochs should be given."""
-        if steps is not None:  # an epoch then goes on where the one before has ended
-            self.parts = [slice(0, steps), slice(steps, 2 * steps)]
         self.promises: list[Promise] = []
-        keywords = {name: getattr(value, name, None) for name in ("workers", "use_multiprocessing")}
-        report(
-            "input",
-            kind=self.kind,
-            type=type(value).__qualname__,
-            shuffle=self.shuffle,
-            steps=self.steps,
-            fits=self.fits,
-            length=self.length,
-            **(keywords if self.kind == "PyDataset" else {}),
-        )
+        self._report_input()
 
-    def value(self) -> Any:
-        """Return the input."""
-        return self.target.make() if self._value is None else self._value
+    def _plan(self, batches: int | None) -> Epochs:
+        subject = self.subject
+        return plan(subject.kind, subject.length, batches=batches, **self._asked)  # type: ignore[arg-type]
+
+    def _report_input(self) -> None:
+        epochs = self.epochs
+        self.report(
+            "input",
+            **self.subject.about(),
+            shuffle=epochs.shuffle,
+            steps=epochs.steps,
+            fits=epochs.fits,
+            first=epochs.first,
+        )
 
     def read_by_hand(self) -> None:
         """Read the input twice: what every pass is judged by."""
+        began = time.monotonic()
         for reading in self.readings:
             self._read(reading)
+        self.may_take_s = TIMES_BY_HAND * (time.monotonic() - began)
         one, other = (reading.batches() for reading in self.readings)
         if not one:
             raise TargetError(f"`{self.target.name}` yielded no batch when it was read directly.")
-        self.promises = [promise(one[part], other[part]) for part in self.parts]
+        if self.epochs.first and len(one) < (self.epochs.read or 0):  # all of it was read
+            self.epochs = self._plan(None)
+            self._report_input()
+        self.promises = [promise(one[part], other[part]) for part in self.epochs.parts]
         samples = [digest for batch in one for digest in batch.samples]
         places: dict[str, int] = {}
         doubles = [
@@ -101,7 +112,7 @@ class AuditedInput:
             batches=len(one),
             samples=len(samples),
             sizes=[len(batch.samples) for batch in one],
-            doubles=doubles if self.steps is None else [],
+            doubles=doubles if self.epochs.steps is None else [],
             promise=max(self.promises, key=PROMISES.index),
             digests=_digests(one),
             content=_content(one),
@@ -110,44 +121,54 @@ class AuditedInput:
     def _read(self, reading: Reading) -> None:
         from keras_loader_bench.loaders.audit.recording import as_arrays  # imports Keras
 
-        wanted = None if self.steps is None else 2 * self.steps
+        wanted = self.epochs.read
         samples = 0
-        for number, batch in enumerate(read_by_hand(self.value(), self.kind), start=1):
+        began = time.monotonic()
+        number = 0
+        for batch in read_by_hand(self.subject.value(), self.subject.kind):
+            number += 1
             reading.add(as_arrays(batch))
+            self._counter.count()
             samples += len(reading.batches()[-1].samples)
             if number == wanted:
                 return
-            endless = self.length == "unknown" and wanted is None
-            if endless and (number >= MAX_BATCHES or samples >= MAX_SAMPLES):
-                raise TargetError(
-                    f"`{self.target.name}` did not end within {number:,} batches; give the number "
-                    "of batches per epoch with --steps-per-epoch N."
-                )
-        if wanted is not None:
+            if wanted is None and self.subject.length == "unknown":
+                self._check_end(number, samples, time.monotonic() - began)
+        if wanted is not None and not self.epochs.first:
             raise TargetError(
-                f"--steps-per-epoch {self.steps} takes {wanted} batches for two epochs, and "
-                f"`{self.target.name}` ended after {len(reading.batches())}; leave the option out "
-                "to audit all of it."
+                f"--steps-per-epoch {self.epochs.steps} takes {wanted} batches for two epochs, and "
+                f"`{self.target.name}` ended after {number}; leave the option out to audit all of "
+                "it."
+            )
+
+    def _check_end(self, batches: int, samples: int, seconds: float) -> None:
+        """Refuse an input without a length that has gone on for too long."""
+        if batches >= MAX_BATCHES or samples >= MAX_SAMPLES or seconds > self._patience_s:
+            raise TargetError(
+                f"`{self.target.name}` does not say how long it is, and did not end within "
+                f"{batches:,} batches ({seconds:.0f} s); if it is endless, give the number of "
+                "batches per epoch with --steps-per-epoch N; if it is long, look at the first "
+                "batches with --batches N, or use a larger --timeout."
             )
 
     def fit(self) -> None:
         """Fit a fresh model for two epochs."""
         from keras_loader_bench.loaders.audit.recording import record_fit
 
-        epochs = [Recorder(self.readings[0].samples()) for _ in self.parts]
-        records = [_as_compiled(epoch.record) for epoch in epochs]
+        epochs = [Recorder(self.readings[0].samples()) for _ in self.epochs.parts]
+        records = [self._recorded(epoch) for epoch in epochs]
         done = 0
         try:
-            for i in range(self.fits):
-                args = {"x": self.value(), **self._steps()}
-                record_fit(args, records[i :: self.fits], shuffle=self.shuffle)
+            for i in range(self.epochs.fits):
+                mine = records[i :: self.epochs.fits]
+                record_fit(self._arguments(), mine, shuffle=self.epochs.shuffle)
             done = len(epochs)
         finally:
             # Of an epoch that an exception ended, nothing is said.
             for i, epoch in enumerate(epochs):
                 if i < done or any(later.batches for later in epochs[i + 1 :]):
                     name = f"fit, epoch {i + 1}"
-                    judged = self._judge(name, epoch, i, shuffled_batches=self.shuffle)
+                    judged = self._judge(name, epoch, i, **self._shuffled())
                     self._report(judged, epoch.batches)
 
     def evaluate(self) -> None:
@@ -155,7 +176,7 @@ class AuditedInput:
         from keras_loader_bench.loaders.audit.recording import record_evaluate
 
         got = Recorder(self.readings[0].samples())
-        record_evaluate({"x": self.value(), **self._steps()}, _as_compiled(got.record))
+        record_evaluate(self._arguments(), self._recorded(got))
         self._report(self._judge("evaluate", got, 0), got.batches)
 
     def predict(self) -> None:
@@ -163,16 +184,28 @@ class AuditedInput:
         from keras_loader_bench.loaders.audit.recording import record_predict
 
         got = Recorder(self.readings[0].samples(targets=False))
-        in_order = record_predict({"x": self.value(), **self._steps()}, _as_compiled(got.record))
+        in_order = record_predict(self._arguments(), self._recorded(got))
         judged = self._judge("predict", got, 0, targets=False)
         self._report(judged, got.batches, outputs_in_order=in_order)
 
-    def _steps(self) -> dict[str, int]:
-        return {} if self.steps is None else {"steps_per_epoch": self.steps}
+    def _arguments(self) -> dict[str, Any]:
+        steps = self.epochs.steps
+        return self.subject.fit_arguments() | ({} if steps is None else {"steps_per_epoch": steps})
+
+    def _recorded(self, to: Recorder) -> Callable[[Arrays], None]:
+        self._counter.begin()
+        return self._counter.counted(_as_compiled(to.record))
+
+    def _shuffled(self) -> dict[str, Any]:
+        """Return how `fit` shuffles: the samples of arrays, the batches of a PyDataset."""
+        if not self.epochs.shuffle:
+            return {}
+        samples = self.subject.kind == "arrays"
+        return {"promised": "shuffled"} if samples else {"shuffled_batches": True}
 
     def _judge(self, name: str, got: Recorder, part: int, **how: Any) -> Judged:
-        promised: Promise = self.promises[part]
-        return judge(name, self.readings, got, promised=promised, part=self.parts[part], **how)
+        how = {"promised": self.promises[part], "part": self.epochs.parts[part]} | how
+        return judge(name, self.readings, got, **how)
 
     def _report(self, judged: Judged, got: list[BatchRecord], **more: Any) -> None:
         digests = {"digests": _digests(got), "content": _content(got)}

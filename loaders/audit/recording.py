@@ -169,7 +169,11 @@ def record_predict(
         Whether `predict` returned the outputs of its steps, in their order.
     """
     model = recording_model(record, steps_per_execution)
-    args = {name: value for name, value in _with_steps(fit_args).items() if name != "y"}
+    args = {
+        name: value
+        for name, value in _with_steps(fit_args).items()
+        if name not in ("y", "sample_weight")
+    }
     outputs = model.predict(**args, verbose=0)
     return np.array_equal(np.concatenate(model.outputs_of_steps), outputs)
 

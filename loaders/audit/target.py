@@ -1,38 +1,22 @@
-"""Imports the input to audit, and finds out its kind and how to read it directly.
-
-Kinds are recognised by class names, as Keras does, so that no framework is imported to tell.
-"""
+"""Imports the input to audit."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import inspect
-import itertools
 import os
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Length = int | Literal["infinite", "unknown"]
-"""Batches of an input."""
-
-KINDS = {
-    # name of a base class, start of its module -> what it is called
-    ("PyDataset", "keras."): "PyDataset",
-    ("DatasetV2", "tensorflow.python."): "tf.data dataset",
-    ("DataLoader", "torch.utils.data"): "torch DataLoader",
-    ("DataLoader", "grain."): "grain DataLoader",
-    ("MapDataset", "grain."): "grain dataset",
-    ("IterDataset", "grain."): "grain dataset",
-}
+from keras_loader_bench.loaders.audit.kinds import kind_of
 
 _WANTED = (
-    "a PyDataset, a tf.data dataset, a torch DataLoader, a Grain dataset, or a function without "
-    "arguments that makes one of these or a generator"
+    "a PyDataset, a tf.data dataset, a torch DataLoader, a Grain dataset, arrays `(x, y)`, or a "
+    "function without arguments that makes one of these or a generator"
 )
 
 
@@ -49,6 +33,14 @@ class Target:
 
     make: Callable[[], Any]
     """Returns the input; of a generator a new one each time."""
+
+    made: bool
+    """Whether a function makes it."""
+
+    @property
+    def expression(self) -> str:
+        """What a script in the input's module would write for it."""
+        return self.name.partition(":")[2] + ("()" if self.made else "")
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -83,17 +75,6 @@ def check_module(name: str) -> None:
             f"There is no module `{name}`, neither in {Path.cwd()} nor installed; start the audit "
             "in the folder that has it."
         )
-
-
-def kind_of(value: Any) -> str | None:
-    """Return what kind of input something is; `None`: `fit` takes no such input."""
-    if isinstance(value, types.GeneratorType):
-        return "generator"
-    for parent in type(value).__mro__:
-        for (name, module), kind in KINDS.items():
-            if parent.__name__ == name and parent.__module__.startswith(module):
-                return kind
-    return None
 
 
 def load_attribute(name: str) -> Any:
@@ -136,11 +117,11 @@ def load_target(name: str) -> Target:
             "times; name the function that makes it."
         )
     if kind:
-        return Target(name=name, make=lambda: value)
+        return Target(name=name, make=lambda: value, made=False)
     if not callable(value):
         raise TargetError(f"`{name}` is of type `{_type(value)}`; an audit needs {_WANTED}.")
     _check_no_arguments(name, value)
-    return Target(name=name, make=lambda: _checked(name, value()))
+    return Target(name=name, make=lambda: _checked(name, value()), made=True)
 
 
 def check_backend(target: Target, asked: str) -> None:
@@ -157,34 +138,6 @@ def check_backend(target: Target, asked: str) -> None:
                 f"--keras-backend asks for `{asked}`; leave the option out, or let the module use "
                 f'`os.environ.setdefault("KERAS_BACKEND", ...)`.'
             )
-
-
-def length_of(value: Any, kind: str) -> Length:
-    """Return how many batches one reading of an input has, where it says so."""
-    if kind == "PyDataset":
-        return "infinite" if value.num_batches is None else int(value.num_batches)
-    if kind == "tf.data dataset":
-        cardinality = int(value.cardinality())
-        return {-1: "infinite", -2: "unknown"}.get(cardinality, cardinality)  # type: ignore[return-value]
-    if kind == "torch DataLoader":
-        try:
-            return len(value)
-        except TypeError:
-            return "unknown"
-    return "unknown"
-
-
-def read_by_hand(value: Any, kind: str) -> Iterator[Any]:
-    """Yield the batches of an input without Keras, one after the other."""
-    if kind != "PyDataset":
-        yield from value
-        return
-    # As Keras does around an epoch: an input that shuffles there is to be seen doing it.
-    value.on_epoch_begin()
-    length = length_of(value, kind)
-    for i in range(length) if isinstance(length, int) else itertools.count():
-        yield value[i]
-    value.on_epoch_end()
 
 
 def _parse_absl_flags() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from keras_loader_bench.loaders.audit.epochs import SHUFFLED
 from keras_loader_bench.loaders.audit.explain import (
     STAGES,
     Finding,
+    bridged,
     differing,
     findings,
     known_failure,
@@ -37,8 +39,9 @@ FAULTLESS = {
 """Words for a pass without problems, by what could be checked."""
 
 REMEDY = (
-    "Remedy: use `workers=1` without `use_multiprocessing`, Keras' default. If reading is slow, "
-    "use `fit(bridge(dataset), shuffle=False)` with `keras_loader_bench.loaders.bridge`."
+    "Remedy: `from keras_loader_bench.loaders import bridge` and `{line}`{without}. Its `workers` "
+    "threads deliver every batch once and in order. Without the bridge, use `workers=1`, Keras' "
+    "default."
 )
 
 
@@ -63,7 +66,7 @@ def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str
         return clean(f"error: {text.replace(STAGES['load'], f'loading `{target}`', 1)}"), 2
     blocks = [_heading(target, first), _table(runs), *map(_finding, problems)]
     if known := known_failure(first):
-        blocks += [wrap(f"This is known: {known.reason} {known.link}"), wrap(REMEDY)]
+        blocks += [wrap(f"This is known: {known.reason} {known.link}"), wrap(_remedy(first))]
     blocks += [wrap(f"Note: {note}") for note in notes(first)]
     count = len(problems)
     blocks.append(f"{count} problem{'s' if count > 1 else ''}" if count else _faultless(first))
@@ -82,13 +85,23 @@ def wrap(text: str) -> str:
 
 
 def _faultless(run: AuditRun) -> str:
+    about = run.event("input") or {}
+    part = f"first {about['steps']:,} batches of the " if about["first"] else ""
     passes = run.all("pass")
     but = ", except for the dtype" if any(event["dtypes"] for event in passes) else ""
     if all(event["promise"] == "ordered" for event in passes):
-        return f"identical{but}: every pass got the batches of the direct read, in order"
+        return (
+            f"identical{but}: every pass got the {part or 'batches of the '}direct read, in order"
+        )
     if any(event["promise"] == "drops_last" for event in passes):
         but += ", except for less than a batch"
-    return f"complete{but}: every pass got the samples of the direct read"
+    return f"complete{but}: every pass got the samples of the {part}direct read"
+
+
+def _remedy(run: AuditRun) -> str:
+    about = run.event("input") or {}
+    without = ", without `use_multiprocessing`" if about["use_multiprocessing"] else ""
+    return REMEDY.format(line=bridged(about), without=without)
 
 
 def _finding(finding: Finding) -> str:
@@ -103,16 +116,18 @@ def _finding(finding: Finding) -> str:
 def _heading(target: str, run: AuditRun) -> str:
     about, reading = run.event("input") or {}, run.event("reading")
     kind = about["kind"]
-    what = f"a {kind}" if about["type"] == kind else f"{about['type']}, a {kind}"
+    what = kind if kind == "arrays" else f"a {kind}"
+    if about["type"] != kind and kind != "arrays":
+        what = f"{about['type']}, {what}"
     if about.get("workers") is not None:
         processes = ", use_multiprocessing=True" if about["use_multiprocessing"] else ""
         what += f" with workers={about['workers']}{processes}"
     size = f"; {_size(reading)}" if reading else ""
     environment = run.event("environment") or {}
     backend = NAMES.get(environment["backend"], environment["backend"])
-    arguments = ["x", "epochs=1" if about["fits"] > 1 else "epochs=2"]
+    arguments = [*about["arguments"], "epochs=1" if about["fits"] > 1 else "epochs=2"]
     arguments += [f"steps_per_epoch={about['steps']}"] if about["steps"] else []
-    arguments += [f"shuffle={about['shuffle']}"] if kind == "PyDataset" else []
+    arguments += [f"shuffle={about['shuffle']}"] if kind in SHUFFLED else []
     return "\n".join(
         [
             wrap(f"{target}: {what}{size}"),

@@ -165,7 +165,19 @@ def endless_generator():
         yield batch(i)
 
 
+def generator_of_dictionaries():
+    for i in range(10):
+        x, y = batch(i)
+        yield {"wide": x, "deep": {"label": y}}, y, np.ones(len(y), "float32")
+
+
 made_generator = generator()
+rows = np.arange(100, dtype="float32")[:, None]
+just_x = np.repeat(rows, 6, axis=1)
+arrays = (just_x, rows.astype("int32"))
+weighted_arrays = {"x": {"a": rows, "b": just_x}, "y": rows, "sample_weight": rows[:, 0]}
+wide_arrays = (just_x.astype("float64"), rows[:, 0].astype("int64"))
+uneven_arrays = (just_x, rows[:90])
 nothing = 7
 
 

@@ -1,0 +1,69 @@
+"""The input of a run: its kind, its length and how it is passed to `fit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_loader_bench.loaders.audit.arrays import BATCH_SIZE, fit_arguments, num_samples
+from keras_loader_bench.loaders.audit.kinds import Kind, Length, kind_of, length_of
+from keras_loader_bench.loaders.audit.target import Target, TargetError
+
+
+class Subject:
+    """An input that is read and passed to `fit` several times.
+
+    Args:
+        target: the input, or what makes it. A generator is made anew each time, everything else
+            once, as in a script.
+
+    Raises:
+        TargetError: `fit` does not take it.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        value = target.make()
+        self.kind: Kind = kind_of(value) or "generator"
+        self._value = None if self.kind == "generator" else value
+        self._type = type(value).__qualname__
+        if self.kind == "arrays" and len(counts := num_samples(value)) > 1:
+            raise TargetError(
+                f"The arrays of `{target.name}` must have the same number of samples, got "
+                f"{sorted(counts)}; name what one call of `fit` is given."
+            )
+        try:
+            self.length: Length = length_of(value, self.kind)
+        except ValueError as error:
+            raise TargetError(str(error)) from None
+
+    def value(self) -> Any:
+        """Return the input."""
+        return self._target.make() if self._value is None else self._value
+
+    def fit_arguments(self) -> dict[str, Any]:
+        """Return the arguments of `fit` that say what it trains on."""
+        if self.kind == "arrays":  # told, because Keras else makes larger batches of few steps
+            return {**(fit_arguments(self._value) or {}), "batch_size": BATCH_SIZE}
+        return {"x": self.value()}
+
+    def about(self) -> dict[str, Any]:
+        """Return what a report says of it."""
+        value: Any = self._value
+        about: dict[str, Any] = {
+            "kind": self.kind,
+            "type": self._type,
+            "length": self.length,
+            "expression": self._target.expression,
+            "arguments": ["x"],
+        }
+        if self.kind == "PyDataset":
+            about |= {
+                name: getattr(value, name, None) for name in ("workers", "use_multiprocessing")
+            }
+        elif self.kind == "arrays":
+            about["arguments"] = [*(fit_arguments(value) or {}), f"batch_size={BATCH_SIZE}"]
+        elif self.kind == "torch DataLoader" and not value.persistent_workers:
+            context = value.multiprocessing_context
+            method = getattr(context, "get_start_method", lambda: "")()
+            about["started_anew"] = value.num_workers if method in ("spawn", "forkserver") else 0
+        return about
