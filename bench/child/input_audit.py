@@ -28,7 +28,7 @@ def audit_input(name: str, steps: int | None) -> dict[str, Any]:
     def report(event: str, **fields: Any) -> None:
         events.append({"event": event, **fields})
 
-    subject = AuditedInput(load_target(name), steps, True, report)
+    subject = AuditedInput(load_target(name), report, steps=steps)
     subject.read_by_hand()
     for stage in ("fit", "evaluate", "predict"):
         getattr(subject, stage)()

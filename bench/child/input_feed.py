@@ -13,14 +13,10 @@ import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.steady_time import SteadyTime
+from keras_loader_bench.loaders.audit.kinds import Kind, Length, read_by_hand
 from keras_loader_bench.loaders.audit.recording import as_arrays
-from keras_loader_bench.loaders.audit.target import (
-    Length,
-    kind_of,
-    length_of,
-    load_target,
-    read_by_hand,
-)
+from keras_loader_bench.loaders.audit.subject import Subject
+from keras_loader_bench.loaders.audit.target import load_target
 
 REPLAYED_BATCHES = 8
 """The most batches that a ceiling repeats: one stands for all unless their sizes differ."""
@@ -41,23 +37,20 @@ class InputFeed:
     def __init__(
         self, name: str, *, steps: int = 0, on_batch: Callable[[], None] = lambda: None
     ) -> None:
-        self._target = load_target(name)
+        self._subject = Subject(load_target(name))
         self._steps = steps
         self._on_batch = on_batch
-        value = self._target.make()
-        self.kind = str(kind_of(value))
-        self.type = type(value).__qualname__
-        self.length: Length = length_of(value, self.kind)
-        # A generator can be read once. Everything else is made once, as in a script.
-        self._value = None if self.kind == "generator" else value
+        self.kind: Kind = self._subject.kind
+        self.type = self._subject.type
+        self.length: Length = self._subject.length
 
-    def value(self) -> Any:
-        """Return the input."""
-        return self._target.make() if self._value is None else self._value
+    def fit_arguments(self) -> dict[str, Any]:
+        """Return the arguments of `fit` that say what it trains on."""
+        return self._subject.fit_arguments()
 
     def batches(self) -> Any:
         """Return an iterator over its batches, read without Keras."""
-        for batch in read_by_hand(self.value(), self.kind):
+        for batch in read_by_hand(self._subject.value(), self.kind):
             self._on_batch()
             yield batch
 

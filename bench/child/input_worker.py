@@ -78,7 +78,7 @@ class InputWorker(CaseProcess):
         from keras_loader_bench.bench.child.device import reset_peak_memory
 
         reset_peak_memory()
-        self._feed.value()
+        self._feed.fit_arguments()
 
     def prepare_round(self, *, loader: str, epoch: int, batches: int, epochs: int = 1) -> None:
         """Do what a round needs and what its clock must not see.
@@ -141,10 +141,10 @@ class InputWorker(CaseProcess):
         """Return the seconds from the start of `fit` to the end of its first step."""
         from keras_loader_bench.bench.child.epoch_timing import FirstStep
 
-        value, step = self._feed.value(), FirstStep()
+        arguments, step = self._feed.fit_arguments(), FirstStep()
         gc.collect()
         start = time.perf_counter()
-        self._fit(value, batches, [step])
+        self._fit(arguments, batches, [step])
         assert step.end is not None, "a round has at least one batch"
         return step.end - start
 
@@ -158,7 +158,7 @@ class InputWorker(CaseProcess):
         if batches * self._known["seconds_per_batch"] > WHOLE_EPOCH_SECONDS:
             return []
         times = Boundaries()
-        self._fit(self._feed.value(), None, [times], epochs=2)
+        self._fit(self._feed.fit_arguments(), None, [times], epochs=2)
         return times.seconds
 
     def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
@@ -189,17 +189,23 @@ class InputWorker(CaseProcess):
         return self._known["form"]
 
     def _fit(
-        self, value: Any, batches: int | None, callbacks: list[Any], *, epochs: int = 1
+        self,
+        arguments: dict[str, Any],
+        batches: int | None,
+        callbacks: list[Any],
+        *,
+        epochs: int = 1,
     ) -> None:
         steps = {} if batches is None else {"steps_per_epoch": batches}
         callbacks = [*self._callbacks, *callbacks]
-        self._model.fit(value, **steps, epochs=epochs, verbose=0, callbacks=callbacks)
+        self._model.fit(**arguments, **steps, epochs=epochs, verbose=0, callbacks=callbacks)
 
     def _fit_input(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.input_feed import fit_batches
 
         whole = batches == self._known["batches"] and not self._case.steps
-        arguments = {"x": self._feed.value(), **({} if whole else {"steps_per_epoch": batches})}
+        steps = {} if whole else {"steps_per_epoch": batches}
+        arguments = {**self._feed.fit_arguments(), **steps}
         return fit_batches(self._model, arguments, batches, self._callbacks)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:

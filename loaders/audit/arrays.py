@@ -52,7 +52,8 @@ def batches_of(value: Any) -> Iterator[Any]:
     for start in range(0, max(num_samples(value)), BATCH_SIZE):
         rows = slice(start, start + BATCH_SIZE)
         batch = _map(partial(_rows, rows=rows, floatx=keras.config.floatx()), arguments)
-        yield tuple(batch.get(name) for name in FIELDS)
+        fields = FIELDS if "sample_weight" in batch else FIELDS[: len(batch)]
+        yield tuple(batch.get(name) for name in fields)
 
 
 def _rows(array: Any, rows: slice, floatx: str) -> Any:

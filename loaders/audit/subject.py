@@ -25,7 +25,7 @@ class Subject:
         value = target.make()
         self.kind: Kind = kind_of(value) or "generator"
         self._value = None if self.kind == "generator" else value
-        self._type = type(value).__qualname__
+        self.type = self.kind if self.kind == "arrays" else type(value).__qualname__
         if self.kind == "arrays" and len(counts := num_samples(value)) > 1:
             raise TargetError(
                 f"The arrays of `{target.name}` must have the same number of samples, got "
@@ -51,7 +51,7 @@ class Subject:
         value: Any = self._value
         about: dict[str, Any] = {
             "kind": self.kind,
-            "type": self._type,
+            "type": self.type,
             "length": self.length,
             "expression": self._target.expression,
             "arguments": ["x"],

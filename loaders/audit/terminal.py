@@ -116,9 +116,8 @@ def _finding(finding: Finding) -> str:
 def _heading(target: str, run: AuditRun) -> str:
     about, reading = run.event("input") or {}, run.event("reading")
     kind = about["kind"]
-    what = kind if kind == "arrays" else f"a {kind}"
-    if about["type"] != kind and kind != "arrays":
-        what = f"{about['type']}, {what}"
+    article = "" if kind == "arrays" else "a "
+    what = article + kind if about["type"] == kind else f"{about['type']}, a {kind}"
     if about.get("workers") is not None:
         processes = ", use_multiprocessing=True" if about["use_multiprocessing"] else ""
         what += f" with workers={about['workers']}{processes}"

@@ -176,7 +176,7 @@ rows = np.arange(100, dtype="float32")[:, None]
 just_x = np.repeat(rows, 6, axis=1)
 arrays = (just_x, rows.astype("int32"))
 weighted_arrays = {"x": {"a": rows, "b": just_x}, "y": rows, "sample_weight": rows[:, 0]}
-wide_arrays = (just_x.astype("float64"), rows[:, 0].astype("int64"))
+wide_arrays = (just_x.astype("float64"), rows[:, 0].astype("int32"))
 uneven_arrays = (just_x, rows[:90])
 nothing = 7
 
