@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 
+from keras_loader_bench.loaders.bridges.passes import ENDLESS, foreseen_order, order_of
 from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead
+from keras_loader_bench.loaders.bridges.returned import checked_batch, num_batches_of
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 
 
@@ -19,20 +23,29 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
 
     - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once per batch, some batches ahead.
     - torch: a `DataLoader` of tensors that share the batch's memory or lie on the accelerator.
-    - JAX: the dataset, which is read without a copy as it is, or one that reads it ahead.
+    - JAX: a `PyDataset` that reads the dataset's batches without a copy.
 
-    `dataset.workers` threads call `dataset[i]`, as with Keras, but every batch is delivered once
-    and in order. It can be iterated any number of times. Each pass calls `on_epoch_begin`, and
-    `on_epoch_end` when its last batch was read, or when the next pass begins if it was broken off.
+    `dataset.workers` threads call `dataset[i]`, as with Keras, but every batch is delivered once.
+    It can be iterated any number of times. Each pass calls `on_epoch_begin`, and `on_epoch_end`
+    when its last batch was read, or when the next pass begins if it was broken off.
+
+    The order is the one that the dataset would have: `fit` shuffles the batches of each epoch
+    unless it is told `shuffle=False`, by the same generator, which `keras.utils.set_random_seed`
+    seeds; `evaluate`, `predict` and a loop get them in order. (Keras warns that it does not shuffle
+    a `tf.data.Dataset` or a `DataLoader`. The bridge does. What `map` and the like make of a
+    `tf.data.Dataset` comes in order.) On torch, Keras refuses `class_weight` for a `DataLoader`:
+    let the dataset return `(x, y, sample_weight)`.
 
     Args:
-        dataset: its batches are `x`, `(x, y)` or `(x, y, sample_weight)` of NumPy arrays, or of
-            structures of them. A `LazySequence` delivers through a graph that calls no Python.
+        dataset: its batches are `x`, `(x, y)` or `(x, y, sample_weight)` of arrays, or of
+            structures of them; `y` and `sample_weight` may be `None`. A `LazySequence` delivers
+            through a graph that calls no Python.
         output_signature: TensorFlow only: the `tf.TensorSpec` of a batch, in the batch's structure.
-            By default that of the first and the last batch, with `None` where they differ.
+            By default that of the first two batches and of the last one, with `None` where they
+            differ, and for the number of samples.
 
     Raises:
-        ValueError: the dataset has no batches, or uses processes.
+        ValueError: the dataset has no batches, or none that `fit` takes, or uses processes.
     """
     if not isinstance(dataset, keras.utils.PyDataset):
         raise ValueError(f"`dataset` must be a `keras.utils.PyDataset`, got {type(dataset)}.")
@@ -41,7 +54,7 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
             "`dataset.use_multiprocessing` must be False, got True: the bridge reads on threads, "
             "`workers=N` asks for them."
         )
-    if dataset.num_batches == 0:
+    if num_batches_of(dataset) == 0:
         raise ValueError("`dataset` must have at least one batch, got none.")
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -54,49 +67,67 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
         from keras_loader_bench.loaders.bridges.torch_bridge import torch_data_loader
 
         return torch_data_loader(dataset)
-    return dataset if dataset.workers <= 1 else InOrder(dataset)
+    return dataset if isinstance(dataset, LazySequence) else Bridged(dataset)
 
 
-class Passes:
-    """The passes over a dataset: what Keras would call, in the order in which it should."""
+class Bridged(keras.utils.PyDataset):
+    """A dataset whose batches are read ahead on `workers` threads, each as often as asked for.
 
-    def __init__(self, dataset: keras.utils.PyDataset) -> None:
-        self._dataset = dataset
-        self._under_way = False
-
-    def begin(self) -> int | None:
-        """Begin a pass, and end one that was broken off; return how many batches it has."""
-        if self._under_way:
-            self.end()
-        self._under_way = True
-        self._dataset.on_epoch_begin()
-        num_batches: int | None = self._dataset.num_batches
-        return num_batches
-
-    def end(self) -> None:
-        """Say that the last batch was read."""
-        self._under_way = False
-        self._dataset.on_epoch_end()
-
-
-class InOrder(keras.utils.PyDataset):
-    """A dataset whose batches are read ahead on `workers` threads, each once and in order."""
+    Keras asks for them in order or shuffled, and does not say in which order it shuffled. But it
+    shuffles right after it has asked for their number, by a generator that can be copied: the
+    order is foreseen. If it is not, each batch is read when it is asked for.
+    """
 
     def __init__(self, dataset: keras.utils.PyDataset) -> None:
         super().__init__()
         self._dataset = dataset
         self._batches: ReadAhead | None = None
+        self._order: Sequence[int] = ENDLESS
+        self._place = -1
+        """Of the batch that was asked for last, in the order."""
+        self._random_state: Any = None
+        """When the number of batches was asked for; `None`: it was made use of."""
 
     @property
     def num_batches(self) -> int | None:
         """Batches of a pass; `None`: it has no end."""
-        num_batches: int | None = self._dataset.num_batches
+        if self._dataset.workers > 1:
+            self._random_state = random.getstate()
+        return num_batches_of(self._dataset)
+
+    def __len__(self) -> int:
+        num_batches = self.num_batches
+        if num_batches is None:
+            raise TypeError("The dataset has no end, and so no length.")
         return num_batches
 
+    def __iter__(self) -> Iterator[Any]:
+        self.on_epoch_begin()
+        yield from super().__iter__()
+        self.on_epoch_end()
+
     def __getitem__(self, index: int) -> Any:
+        if self._dataset.workers <= 1:
+            return checked_batch(self._dataset[index], index)
+        self._place += 1
+        if self._place >= len(self._order) or self._order[self._place] != index:
+            self._place = self._foresee(index)
         if self._batches is None:
-            self._batches = read_ahead(self._dataset)
-        return self._batches[index]
+            self._batches = read_ahead(self._dataset, self._order)
+        return self._batches[self._place]
+
+    def _foresee(self, index: int) -> int:
+        """Find out the order from a batch on; return its place in it."""
+        num_batches = num_batches_of(self._dataset)
+        order = order_of(num_batches, shuffle=False)
+        state, self._random_state = self._random_state, None
+        if num_batches and state is not None:
+            shuffled = foreseen_order(num_batches, state)
+            order = shuffled if shuffled[0] == index else order
+        if order != self._order:
+            self._forget()
+            self._order = order
+        return order.index(index) if index in order else index
 
     def on_epoch_begin(self) -> None:
         """Tell the dataset, and read anew what it may have changed."""
@@ -114,13 +145,12 @@ class InOrder(keras.utils.PyDataset):
         self._batches = None
 
 
-def read_ahead(dataset: keras.utils.PyDataset) -> ReadAhead:
+def read_ahead(dataset: keras.utils.PyDataset, order: Sequence[int]) -> ReadAhead:
     """Return the batches of one pass, read ahead where `dataset.workers` is above 1."""
     workers: int = dataset.workers
-    num_batches = dataset.num_batches
     return ReadAhead(
-        dataset.__getitem__,
-        2**62 if num_batches is None else num_batches,
+        lambda place: checked_batch(dataset[order[place]], order[place]),
+        len(order),
         num_workers=workers if workers > 1 else 0,
         prefetch_batches=dataset.max_queue_size,
     )

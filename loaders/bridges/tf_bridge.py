@@ -17,7 +17,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_loader_bench.loaders.bridges.mapped_tensors import MappedSource
-from keras_loader_bench.loaders.bridges.py_dataset_bridge import Passes
+from keras_loader_bench.loaders.bridges.passes import ENDLESS, Passes, shuffled_batches
+from keras_loader_bench.loaders.bridges.returned import num_batches_of
+from keras_loader_bench.loaders.bridges.tf_passes import PassesOfFit
+from keras_loader_bench.loaders.bridges.tf_signature import Signature, signature_of
 from keras_loader_bench.loaders.contract import Pixels, Rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 from keras_loader_bench.loaders.system.cores import usable_cores
@@ -39,6 +42,7 @@ def rows_dataset(
     pixels: Pixels,
     num_workers: int | None,
     prefetch_batches: int,
+    shuffle: bool = False,
 ) -> Any:
     """Return a `tf.data.Dataset` of a mapped source that calls Python once per pass, for the rows.
 
@@ -56,6 +60,7 @@ def rows_dataset(
             many as may be ahead.
         prefetch_batches: batches that may be ahead. TensorFlow, left to decide, goes further ahead
             the longer a pass takes.
+        shuffle: whether each pass has the batches in another order; see `shuffled_batches`.
     """
     stored = MappedSource(source)
     in_parallel = num_workers or max(1, min(usable_cores() // 2, prefetch_batches))
@@ -67,6 +72,8 @@ def rows_dataset(
                 f"A pass must have as many rows as when the dataset was made, {num_samples}, got "
                 f"{len(rows)}. Make the dataset again after their number has changed."
             )
+        if shuffle:
+            rows = shuffled_batches(rows, batch_size)
         stored.begin(rows, batch_size)
         return rows
 
@@ -120,47 +127,51 @@ def tf_dataset(dataset: keras.utils.PyDataset, output_signature: Any = None) -> 
     """Return the `tf.data.Dataset` of any dataset; see `loaders.bridge`.
 
     Raises:
-        ValueError: the first and the last batch have another structure or dtype.
+        ValueError: the batches that are looked at are none that `fit` takes, or no two of a kind.
     """
-    num_batches = dataset.num_batches
-    signature = output_signature
-    if signature is None:
-        last = 1 if num_batches is None else num_batches - 1
-        signature = _common_signature(dataset[0], dataset[last])
-    specs = tf.nest.flatten(signature)
+    num_batches = num_batches_of(dataset)
+    if output_signature is None:
+        # The first two, as Keras does, and the last one, which is the one that most often differs.
+        looked_at = {0, 1} if num_batches is None else {0, min(1, num_batches - 1), num_batches - 1}
+        signature = signature_of({index: dataset[index] for index in sorted(looked_at)})
+    else:
+        signature = Signature(output_signature)
     passes = Passes(dataset)
     workers = dataset.workers if dataset.workers > 1 else None
 
-    def read(index: Any) -> list[Any]:
-        batch = _as_tuple(dataset[int(index)])
-        tf.nest.assert_same_structure(batch, signature)
-        return [np.asarray(array) for array in tf.nest.flatten(batch)]
+    def read(number: Any, index: Any) -> list[Any]:
+        arrays = signature.arrays(dataset[int(index)], int(index))
+        passes.has_read(int(number))
+        return arrays
 
-    def begin() -> Any:
-        length = passes.begin()
-        return np.int64(np.iinfo(np.int64).max if length is None else length)
+    def batch_of(number: Any, index: Any) -> Any:
+        return signature.batch(_python(read, [number, index], signature.dtypes))
 
-    def end() -> Any:
-        passes.end()
-        return np.int64(0)
+    def make(shuffle: bool) -> Any:
+        def begin() -> Any:
+            number, order = passes.begin(shuffle=shuffle)
+            return np.int64(number), np.asarray([] if num_batches is None else order, np.int64)
 
-    def batch_of(index: Any) -> Any:
-        arrays = _python(read, [index], [spec.dtype for spec in specs])
-        checked = [tf.ensure_shape(a, spec.shape) for a, spec in zip(arrays, specs, strict=True)]
-        return tf.nest.pack_sequence_as(signature, checked)
+        def indices_of_pass(_: Any) -> Any:
+            number, order = _python(begin, [], [tf.int64, tf.int64])
+            order.set_shape([None])
+            indices = tf.data.Dataset.from_tensor_slices(order)
+            if num_batches is None:
+                indices = tf.data.Dataset.range(len(ENDLESS))
+            return tf.data.Dataset.zip((tf.data.Dataset.from_tensors(number).repeat(), indices))
 
-    one = tf.data.Dataset.range(1)
-    indices = one.flat_map(lambda _: tf.data.Dataset.range(_python(begin, [], tf.int64)))
-    # No batches: it is there to be asked when all batches have been read.
-    none = one.flat_map(lambda _: tf.data.Dataset.range(_python(end, [], tf.int64)))
-    result = indices.map(batch_of, num_parallel_calls=workers)
-    result = result.concatenate(none.map(batch_of))
-    if num_batches is not None:
-        result = result.apply(tf.data.experimental.assert_cardinality(num_batches))
+        return (
+            tf.data.Dataset.range(1)
+            .flat_map(indices_of_pass)
+            .map(batch_of, num_parallel_calls=workers)
+            .prefetch(dataset.max_queue_size if workers else AHEAD)
+            .with_options(options)
+        )
+
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    return result.prefetch(dataset.max_queue_size if workers else AHEAD).with_options(options)
+    return PassesOfFit(make, lambda: num_batches_of(dataset))
 
 
 def _python(function: Callable[..., Any], inputs: list[Any], dtypes: Any) -> Any:
@@ -184,25 +195,3 @@ def _python(function: Callable[..., Any], inputs: list[Any], dtypes: Any) -> Any
             ) from error
 
     return tf.numpy_function(call, inputs, dtypes)
-
-
-def _as_tuple(batch: Any) -> Any:
-    """Return a batch in the form that Keras gives it: a list is a tuple, an array one of one."""
-    if isinstance(batch, list):
-        return tuple(batch)
-    return batch if isinstance(batch, (tuple, dict)) else (batch,)
-
-
-def _common_signature(first: Any, last: Any) -> Any:
-    def common(one: Any, other: Any) -> Any:
-        one, other = np.asarray(one), np.asarray(other)
-        if one.dtype != other.dtype or one.ndim != other.ndim:
-            raise ValueError(
-                f"All batches must have the same dtypes and numbers of dimensions, the first has "
-                f"{one.dtype} {one.shape} and the last {other.dtype} {other.shape}."
-            )
-        sizes = zip(one.shape, other.shape, strict=True)
-        shape = [a if a == b else None for a, b in sizes]
-        return tf.TensorSpec(shape, tf.as_dtype(one.dtype))
-
-    return tf.nest.map_structure(common, _as_tuple(first), _as_tuple(last))

@@ -14,8 +14,13 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from keras_loader_bench.loaders.bridges.py_dataset_bridge import Passes, read_ahead
+from keras_loader_bench.loaders.bridges.passes import Passes, fit_shuffles
+from keras_loader_bench.loaders.bridges.py_dataset_bridge import read_ahead
+from keras_loader_bench.loaders.bridges.returned import fields, num_batches_of
 from keras_loader_bench.loaders.sequence.buffers import new_memory
+
+SHARED = {np.dtype(kind) for kind in "?bhilqBefdFD"}
+"""Dtypes of which Keras makes the tensor that torch makes without a copy."""
 
 
 class Bridged(IterableDataset[Any]):
@@ -27,30 +32,54 @@ class Bridged(IterableDataset[Any]):
         self._device = device
 
     def __iter__(self) -> Iterator[Any]:
-        num_batches = self._passes.begin()
-        batches = read_ahead(self._dataset)
-        index = 0
+        number, order = self._passes.begin(shuffle=fit_shuffles())
+        batches = read_ahead(self._dataset, order)
         try:
-            while num_batches is None or index < num_batches:
-                batch = batches[index]
-                index += 1
-                if index == num_batches:  # now: nobody may ask for one more
-                    self._passes.end()
-                yield keras.tree.map_structure(self._tensor, batch, none_is_leaf=False)
+            for place, index in enumerate(order):
+                batch = batches[place]
+                self._passes.has_read(number)  # now: nobody may ask for one more
+                yield self._tensors(batch, index)
         finally:
             batches.close()
 
+    def _tensors(self, batch: Any, index: int) -> Any:
+        try:
+            return keras.tree.map_structure(self._tensor, batch, none_is_leaf=False)
+        except Exception:
+            for name, value in fields(batch):
+                self._check(name, value, index)
+            raise
+
+    def _check(self, name: str, value: Any, index: int) -> None:
+        try:
+            keras.tree.map_structure(self._tensor, value, none_is_leaf=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"Batch {index}: `{name}` is a `{type(value).__name__}`, of which Keras makes "
+                f"no tensor on torch ({error}); return an array of numbers from `__getitem__`."
+            ) from error
+
     def _tensor(self, array: Any) -> torch.Tensor:
-        tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-        # It is copied before this returns, so that the memory may be used again.
-        return tensor.to(self._device)
+        if isinstance(array, torch.Tensor):
+            return array.to(self._device)
+        if (
+            isinstance(array, np.ndarray)
+            and array.dtype in SHARED
+            and array.flags.writeable
+            and min(array.strides, default=0) >= 0
+        ):
+            # It is copied before this returns, so that the memory may be used again.
+            return torch.from_numpy(array).to(self._device)
+        tensor: torch.Tensor = keras.ops.convert_to_tensor(array)  # it copies, as for a PyDataset
+        return tensor
 
 
 class BridgedWithLength(Bridged):
     """A dataset that has an end: Keras asks its length before the first pass."""
 
     def __len__(self) -> int:
-        num_batches: int = self._dataset.num_batches
+        num_batches = num_batches_of(self._dataset)
+        assert num_batches is not None
         return num_batches
 
 
@@ -70,7 +99,7 @@ def pinned_memory(num_bytes: int) -> npt.NDArray[np.uint8]:
 
 def torch_data_loader(dataset: keras.utils.PyDataset) -> DataLoader[Any]:
     """Return the `DataLoader` of a dataset; see `loaders.bridge`."""
-    form = Bridged if dataset.num_batches is None else BridgedWithLength
+    form = Bridged if num_batches_of(dataset) is None else BridgedWithLength
     device = keras.ops.convert_to_tensor(0).device
     if device.type == "cuda" and hasattr(dataset, "use_memory"):
         dataset.use_memory(pinned_memory)

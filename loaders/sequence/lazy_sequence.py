@@ -5,6 +5,7 @@ Must not know: how rows are ordered.
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
@@ -157,17 +158,20 @@ class LazySequence(keras.utils.PyDataset):
 
         Its graph gathers the rows from the memory map and scales them. Where a subclass has a
         `__getitem__` of its own, that is called for every batch. The rows are those that the
-        sequence has when a pass begins; their number may not change. Give `fit` also
-        `steps_per_epoch=len(sequence)`: Keras then iterates once an epoch instead of twice.
+        sequence has when a pass begins; their number may not change. `fit` shuffles their batches
+        unless it is told `shuffle=False`. Give it also `steps_per_epoch=len(sequence)`: Keras then
+        iterates once an epoch instead of twice.
         """
         from keras_loader_bench.loaders.bridges.tf_bridge import rows_dataset, tf_dataset
+        from keras_loader_bench.loaders.bridges.tf_passes import PassesOfFit
 
         if type(self).__getitem__ is not LazySequence.__getitem__:
             return tf_dataset(self)
         rows = self._rows
         made_for = len(rows), rows.dtype, self._num_workers
         if self._tf_dataset[0] != made_for:
-            dataset = rows_dataset(
+            make = functools.partial(
+                rows_dataset,
                 self.source,
                 self._rows_of_next_pass,
                 num_samples=len(rows),
@@ -177,6 +181,8 @@ class LazySequence(keras.utils.PyDataset):
                 num_workers=self._num_workers,
                 prefetch_batches=self._prefetch_batches,
             )
+            num_batches = -(-len(rows) // self.batch_size)
+            dataset = PassesOfFit(lambda shuffle: make(shuffle=shuffle), lambda: num_batches)
             self._tf_dataset = made_for, dataset
         return self._tf_dataset[1]
 
