@@ -289,6 +289,8 @@ def test_a_traceback_is_shown_once_from_the_users_code_on(audited):
         ("inputs:Endless", None, "is an endless PyDataset; give the number of batches per epoch"),
         ("tf_inputs:endless", None, "is an endless tf.data dataset; give the number of batches"),
         ("grain_inputs:endless", None, "is an endless grain dataset; give the number of batches"),
+        ("inputs:FloatLength", None, "`FloatLength.__len__` must return the number of batches as"),
+        ("inputs:MethodForAProperty", None, "`MethodForAProperty.num_batches` is a method, but"),
         ("inputs:uneven_arrays", None, "must have the same number of samples, got [90, 100]"),
         ("inputs:healthy", 6, "takes 12 batches for two epochs, and `inputs:healthy` ended after"),
         ("inputs:fails", None, "error: loading `inputs:fails` raised RuntimeError: no data today"),

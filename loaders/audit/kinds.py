@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from keras_loader_bench.loaders.audit.arrays import batches_of, fit_arguments, num_batches
+from keras_loader_bench.loaders.bridges.returned import num_batches_of
 
 Kind = Literal[
     "PyDataset",
@@ -57,7 +58,8 @@ def length_of(value: Any, kind: Kind) -> Length:
         ValueError: a PyDataset says what is no number of batches.
     """
     if kind == "PyDataset":
-        return "infinite" if value.num_batches is None else int(value.num_batches)
+        batches = num_batches_of(value)
+        return "infinite" if batches is None else batches
     if kind == "tf.data dataset":
         cardinality = int(value.cardinality())
         return {-1: "infinite", -2: "unknown"}.get(cardinality, cardinality)  # type: ignore[return-value]

@@ -148,6 +148,16 @@ class Raises(Numbers):
         raise KeyError("never")
 
 
+class FloatLength(Numbers):
+    def __len__(self):
+        return np.ceil(39 / 4)
+
+
+class MethodForAProperty(Numbers):
+    def num_batches(self):
+        return 10
+
+
 class Endless(keras.utils.PyDataset):
     num_batches = None
 
