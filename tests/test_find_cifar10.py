@@ -27,6 +27,16 @@ def test_a_given_folder_is_found(folder):
     assert find_cifar10(archive) == find_cifar10(archive.parent) == archive
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["cifar-10-python (1).tar.gz", "cifar-10-python.tgz", "cifar-10-batches-py-target_archive"],
+)
+def test_an_archive_is_known_by_any_name_that_programs_give_it(tmp_path, name):
+    (tmp_path / "cifar-10-python.tar.gz.part").touch()
+    (tmp_path / name).touch()
+    assert find_cifar10(tmp_path) == tmp_path / name
+
+
 @pytest.mark.parametrize(("leaf", "problem"), [("nowhere", "does not exist"), ("", "holds no")])
 def test_a_given_folder_without_cifar10_is_an_error(tmp_path, leaf, problem):
     message = f"`data_dir` {problem}.*{tmp_path / leaf}.*cifar-10-batches-py.*tar.gz"
