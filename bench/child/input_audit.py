@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from keras_loader_bench.loaders.audit.passes import AuditedInput
@@ -12,12 +13,21 @@ from keras_loader_bench.loaders.audit.verdict import PassResult
 _FIELDS = {field.name for field in dataclasses.fields(PassResult)}
 
 
-def audit_input(name: str, steps: int | None) -> dict[str, Any]:
+def audit_input(
+    name: str,
+    *,
+    steps: int | None = None,
+    batches: int | None = None,
+    fed: Callable[[], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Read an input directly, and let fresh models record what Keras gives them of it.
 
     Args:
         name: `module:attribute`.
         steps: batches per epoch; `None`: all that it has.
+        batches: how many of each pass are looked at; `None`: all.
+        fed: returns the arguments of `fit` for what it is given in its place, whose batches should
+            be the same; `None`: the input itself.
 
     Returns:
         The fields of `bench.record.schema.AuditRecord`. `identical` says that no pass lost,
@@ -30,6 +40,8 @@ def audit_input(name: str, steps: int | None) -> dict[str, Any]:
 
     subject = AuditedInput(load_target(name), report, steps=steps)
     subject.read_by_hand()
+    if fed is not None:
+        subject.feed(fed)
     for stage in ("fit", "evaluate", "predict"):
         getattr(subject, stage)()
     passes = [event for event in events if event["event"] == "pass"]

@@ -13,10 +13,11 @@ import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.steady_time import SteadyTime
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.loaders.audit.kinds import Kind, Length, read_by_hand
 from keras_loader_bench.loaders.audit.recording import as_arrays
 from keras_loader_bench.loaders.audit.subject import Subject
-from keras_loader_bench.loaders.audit.target import load_target
+from keras_loader_bench.loaders.audit.target import Target, check_backend, load_target
 
 REPLAYED_BATCHES = 8
 """The most batches that a ceiling repeats: one stands for all unless their sizes differ."""
@@ -31,22 +32,46 @@ class InputFeed:
     Args:
         name: `module:attribute`, see `loaders.audit.target.load_target`.
         steps: batches per epoch; 0: all that it has.
+        remedy: what is tried to make it faster; see `bench.plan.remedies`.
         on_batch: called for each batch that is read without Keras.
     """
 
     def __init__(
-        self, name: str, *, steps: int = 0, on_batch: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        *,
+        steps: int = 0,
+        remedy: str = NONE,
+        on_batch: Callable[[], None] = lambda: None,
     ) -> None:
-        self._subject = Subject(load_target(name))
+        target = load_target(name)
+        check_backend(target, keras.backend.backend())
+        self._subject = Subject(target)
         self._steps = steps
         self._on_batch = on_batch
-        self.kind: Kind = self._subject.kind
         self.type = self._subject.type
+        # `fit` shuffles the batches of a PyDataset, bridged or not, and the rows of arrays.
+        self._shuffle = self._subject.kind in ("PyDataset", "arrays")
+        if remedy != NONE:
+            from keras_loader_bench.bench.child.remedies import apply_remedy
+
+            value, kind = self._subject.value(), self._subject.kind
+            value = apply_remedy(remedy, value, kind, on_batch=on_batch)
+            self._subject = Subject(Target(name=name, make=lambda: value, made=True))
+        self.kind: Kind = self._subject.kind
         self.length: Length = self._subject.length
 
-    def fit_arguments(self) -> dict[str, Any]:
+    def value(self) -> Any:
+        """Return the input."""
+        return self._subject.value()
+
+    def data_arguments(self) -> dict[str, Any]:
         """Return the arguments of `fit` that say what it trains on."""
         return self._subject.fit_arguments()
+
+    def fit_arguments(self) -> dict[str, Any]:
+        """Return the same, with Keras' default order."""
+        return {**self.data_arguments(), "shuffle": self._shuffle}
 
     def batches(self) -> Any:
         """Return an iterator over its batches, read without Keras."""
@@ -64,6 +89,11 @@ class InputFeed:
             first = list(itertools.islice(batches, REPLAYED_BATCHES))
         sizes = {str(form_of(batch)) for batch in first}
         return [as_tensors(batch) for batch in (first[:1] if len(sizes) == 1 else first)]
+
+    def first_on_host(self) -> Any:
+        """Return the first batch as it is read without Keras."""
+        with closing(self.batches()) as batches:
+            return next(batches)
 
     def look(self) -> dict[str, Any]:
         """Read the input without Keras, one epoch or for `LOOK_SECONDS`, and say what it is.

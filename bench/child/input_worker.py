@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
+from keras_loader_bench.bench.plan.remedies import NONE
 
 LEAST_BATCHES = 12
 """In a round, where an epoch has so many: of fewer, a mean says little."""
@@ -41,7 +42,9 @@ class InputWorker(CaseProcess):
 
         if self._loaded is None:
             case = self._case
-            self._loaded = InputFeed(case.loader, steps=case.steps, on_batch=self._on_batch)
+            self._loaded = InputFeed(
+                case.loader, steps=case.steps, remedy=case.remedy, on_batch=self._on_batch
+            )
         return self._loaded
 
     def look(self) -> dict[str, Any]:
@@ -137,6 +140,12 @@ class InputWorker(CaseProcess):
         _, samples, seconds = self._feed.read_alone(batches)
         return {"samples": samples, "seconds": seconds}
 
+    def parts(self, *, batches: int) -> dict[str, float]:
+        """Return where the seconds of a batch go; see `bench.child.input_parts`."""
+        from keras_loader_bench.bench.child.input_parts import parts_of
+
+        return parts_of(self._feed, self._model, batches, self._replayed)
+
     def time_to_first_batch(self, *, epoch: int, batches: int) -> float:
         """Return the seconds from the start of `fit` to the end of its first step."""
         from keras_loader_bench.bench.child.epoch_timing import FirstStep
@@ -144,7 +153,7 @@ class InputWorker(CaseProcess):
         arguments, step = self._feed.fit_arguments(), FirstStep()
         gc.collect()
         start = time.perf_counter()
-        self._fit(arguments, batches, [step])
+        self._fit(arguments, [step], steps_per_epoch=batches)
         assert step.end is not None, "a round has at least one batch"
         return step.end - start
 
@@ -158,19 +167,22 @@ class InputWorker(CaseProcess):
         if batches * self._known["seconds_per_batch"] > WHOLE_EPOCH_SECONDS:
             return []
         times = Boundaries()
-        self._fit(self._feed.fit_arguments(), None, [times], epochs=2)
+        self._fit(self._feed.fit_arguments(), [times], epochs=2)
         return times.seconds
 
     def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
         """Let fresh models record what `fit`, `evaluate` and `predict` give them."""
         from keras_loader_bench.bench.child.input_audit import audit_input
 
-        batches, each = self._known["batches"], self._known["seconds_per_batch"]
+        each = self._known["seconds_per_batch"]
         most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(each, 1e-6)))
-        steps = self._case.steps or None
-        if batches is None or batches > most:
-            steps = min(most, (batches or most) // 2, steps or most)
-        return audit_input(self._case.loader, steps)
+        batches = self._known["batches"]
+        return audit_input(
+            self._case.loader,
+            steps=self._case.steps or None,
+            batches=most if batches is None or batches > most else None,
+            fed=self._feed.data_arguments if self._case.remedy != NONE else None,
+        )
 
     def close_loader(self) -> None:
         """Let go of the input."""
@@ -188,17 +200,9 @@ class InputWorker(CaseProcess):
     def _form(self) -> Any:
         return self._known["form"]
 
-    def _fit(
-        self,
-        arguments: dict[str, Any],
-        batches: int | None,
-        callbacks: list[Any],
-        *,
-        epochs: int = 1,
-    ) -> None:
-        steps = {} if batches is None else {"steps_per_epoch": batches}
+    def _fit(self, fit_args: dict[str, Any], callbacks: list[Any], **how: int) -> None:
         callbacks = [*self._callbacks, *callbacks]
-        self._model.fit(**arguments, **steps, epochs=epochs, verbose=0, callbacks=callbacks)
+        self._model.fit(**fit_args, **how, verbose=0, callbacks=callbacks)
 
     def _fit_input(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.input_feed import fit_batches
@@ -216,4 +220,5 @@ class InputWorker(CaseProcess):
         runs = [(batch, each + (i < rest)) for i, batch in enumerate(self._replayed)]
         # A size that does not come leaves the batch size open, as inputs do.
         arguments = current().repeat([*runs, (empty_like(self._replayed[0]), 0)], epochs=1)
+        arguments["shuffle"] = False
         return fit_batches(self._model, arguments, batches, self._callbacks)

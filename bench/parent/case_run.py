@@ -13,13 +13,18 @@ from typing import Any
 import pytest
 
 from keras_loader_bench.bench.parent.case_error import CaseError
-from keras_loader_bench.bench.parent.child_settings import child_settings, known_input
+from keras_loader_bench.bench.parent.child_settings import (
+    child_settings,
+    known_input,
+    known_promise,
+)
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.memory_case import sample_memory
 from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
+from keras_loader_bench.bench.plan.remedies import NONE, not_applicable
 from keras_loader_bench.bench.record.drafts import WriteError
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import CardRecord, ProcessRecord
@@ -62,10 +67,24 @@ class CaseRun(Measurement):
         with self._recorded():
             if reason := self.case.missing:
                 raise CaseError("skipped", "MissingPackage", reason)
-            if reason := self.case.unsupported:
+            if reason := self.case.unsupported or self._not_applicable():
                 raise CaseError("skipped", "Unsupported", reason)
             self.record.processes.append(self.process)
             self._measure()
+
+    def _not_applicable(self) -> str | None:
+        """Return why the case's remedy is not tried; `None`: it is, or the case has none."""
+        if self.case.remedy == NONE:
+            return None
+        about = self.record.input = known_input(self._results.run, self.case)
+        if about is None:
+            return f"nothing is known of `{self.case.loader}`: its feed case has failed"
+        return not_applicable(
+            self.case.remedy,
+            kind=about.kind,
+            batches=about.batches,
+            promise=known_promise(self._results.run, self.case),
+        )
 
     def report(self, benchmark: Any, clock: RecordedClock) -> None:
         """Give pytest-benchmark what was measured.

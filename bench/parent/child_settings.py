@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.loaders.registry import imports_of, missing_package
@@ -36,13 +37,17 @@ def child_settings(record: CaseRecord, source: ImageSource | None, *, seed: int)
 
 def known_input(run: Run, case: Case) -> InputRecord | None:
     """Return what another case of the run has found out about a case's input; `None`: nothing."""
-    return next(
-        (
-            each.input
-            for each in run.cases
-            if each.input
-            and (each.case.loader, each.case.backend, each.case.steps)
-            == (case.loader, case.backend, case.steps)
-        ),
-        None,
+    found = (each.input for each in run.cases if _same(each.case, case))
+    return next(filter(None, found), None)
+
+
+def known_promise(run: Run, case: Case) -> str | None:
+    """Return what the audit of the input as it is says of two readings; `None`: nothing."""
+    audits = (
+        each.audit for each in run.cases if _same(each.case, case) and each.case.remedy == NONE
     )
+    return next((audit.promise for audit in audits if audit), None)
+
+
+def _same(one: Case, other: Case) -> bool:
+    return all(getattr(one, n) == getattr(other, n) for n in ("loader", "backend", "steps"))

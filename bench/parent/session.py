@@ -17,6 +17,7 @@ from keras_loader_bench.bench.parent.resume import check_same, kept_records
 from keras_loader_bench.bench.parent.settings import Settings
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.passes import passes
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
@@ -97,7 +98,7 @@ class Session:
         processes_of = self.settings.protocol.processes_of
         seed = self.settings.protocol.seed
         for case in self._runs:
-            if case.is_input and case.bench == "feed":
+            if case.is_input and case.bench == "feed" and case.remedy == NONE:
                 self._runs[case].measure_process(1)  # it finds out what the others must know
         for number, case in passes(list(self._runs), processes_of=processes_of, seed=seed):
             self._runs[case].measure_process(number)
@@ -168,9 +169,10 @@ class Session:
             return
         if error.outcome == SKIPPED:
             pytest.skip(error.message)
-        known = case_run.known_failure
-        if error.outcome == "audit_failed" and known:
-            pytest.xfail(f"{error.message}. Known: {known.reason} See {known.link}")
+        if record.failed_as_expected:
+            known = case_run.known_failure
+            why = f". Known: {known.reason} See {known.link}" if known else ""
+            pytest.xfail(f"{error.message}{why}")
         pytest.fail(describe_failure(error, record.error), pytrace=False)
 
 

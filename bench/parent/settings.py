@@ -20,6 +20,7 @@ from keras_loader_bench.bench.plan.inputs import (
     WITH_INPUT,
     cases_of_inputs,
     parse_wait,
+    with_remedies,
 )
 from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
@@ -89,8 +90,8 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     quick: bool = get("quick")
     if get("input"):
         return _of_inputs(config, names)
-    for flag in ("--model", "--steps", "--fail-if"):
-        if get(flag.removeprefix("--").replace("-", "_")) is not None:
+    for flag in ("--model", "--steps", "--fail-if", "--no-remedies"):
+        if get(flag.removeprefix("--").replace("-", "_")):
             remedy = " or use `--models`" if flag == "--model" else ""
             raise ValueError(f"`{flag}` belongs to `--input`; name your input{remedy}.")
     samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
@@ -133,12 +134,16 @@ def _of_inputs(config: pytest.Config, names: Collection[str]) -> Settings:
     inputs = _names(get("input"))
     cases: dict[str, list[Case]] = {bench: [] for bench in BENCHES}
     cases |= {bench: cases_of_inputs(bench, inputs, values) for bench in INPUT_BENCHES}
+    if not (get("no_remedies") or get("quick")):
+        # Where there is no model of the user's, that of this suite may not take the batches.
+        bench = "train" if model else "feed"
+        cases[bench] += with_remedies(cases[bench])
     return Settings(
         cases=cases,
         searched=[],
         source=get("source"),
         data_dir=None,
-        protocol=_protocol(config, replace(INPUTS, quick=True) if get("quick") else INPUTS),
+        protocol=_protocol(config, QUICK if get("quick") else INPUTS),
         folder=_new_folder(config),
         most_wait=parse_wait(get("fail_if")),
     )
@@ -233,6 +238,8 @@ def _values(get: Callable[[str], Any]) -> dict[str, list[Any]]:
     """Return the values of all options that were given or have a default."""
     values = {}
     for name, each in CASE_OPTIONS.items():
+        if not each.flag:
+            continue
         given = get(each.flag.removeprefix("--").replace("-", "_"))
         if each.kind is bool:
             values[name] = [given]

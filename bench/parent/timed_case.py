@@ -10,6 +10,7 @@ from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.plan.case import CEILING
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.process_record import DeviceMemory, DirectRead, Round
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor
 from keras_loader_bench.bench.sensors.machine import cpu_seconds
@@ -43,12 +44,14 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> Non
     _make(child)
     size = _size_of_round(run, child)
     size = _rounds(run, child, card if run.on_accelerator else None, size)
-    if run.case.is_input and run.case.bench == "feed":
-        found = child.call("read_alone", batches=size["batches"])
-        run.process.direct_reads.append(DirectRead(**found))
+    if run.case.is_input and run.case.remedy == NONE:
+        if run.case.bench == "feed":
+            found = child.call("read_alone", batches=size["batches"])
+            run.process.direct_reads.append(DirectRead(**found))
+        run.process.parts = child.call("parts", batches=size["batches"])
     if run.on_accelerator:
         run.process.device_memory = DeviceMemory(**child.call("device_memory"))
-    if run.case.loader == CEILING:
+    if run.case.loader == CEILING or run.case.remedy != NONE:
         return
     # On a CPU the CNN's first step would hide the batch.
     if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):

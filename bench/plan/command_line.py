@@ -23,6 +23,8 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         group.addoption(name, metavar=metavar, help=text, **kwargs)
 
     for each in CASE_OPTIONS.values():
+        if not each.flag:
+            continue
         if each.kind is bool:
             group.addoption(each.flag, action="store_true", help=each.help)
         else:
@@ -39,6 +41,11 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         "NAME",
         "With --input: your compiled model, or a function that makes it, such as train:make_model "
         "(default: the suite's CNN, where batches are images).",
+    )
+    group.addoption(
+        "--no-remedies",
+        action="store_true",
+        help="With --input: do not try what could make it faster.",
     )
     add(
         "--fail-if",

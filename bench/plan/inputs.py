@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -11,12 +12,22 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import ORDER, check_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, INPUT_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.plan.remedies import REMEDIES
 
 INPUTS = Protocol(processes=3, round_seconds=0.8, memory_processes=1)
 """How users' inputs are measured. A step of a user's model takes longer than one of the suite's."""
 
 WITH_INPUT = {
-    *("--input", "--model", "--fail-if", "--quick", "--dry-run", "--no-report", "--results-dir"),
+    *(
+        "--input",
+        "--model",
+        "--no-remedies",
+        "--fail-if",
+        "--quick",
+        "--dry-run",
+        "--no-report",
+        "--results-dir",
+    ),
     *("--processes", "--rounds", "--round-seconds", "--new-interpreters", "--seed"),
     *("--case-timeout", "--silence-timeout"),
     *(CASE_OPTIONS[name].flag for name in INPUT_OPTIONS if name != "model"),
@@ -59,6 +70,11 @@ def cases_of_inputs(
     names = [*ORDER, "num_workers"]
     combinations = product(*(chosen[name] for name in names))
     return [Case(bench=bench, **dict(zip(names, each, strict=True))) for each in combinations]
+
+
+def with_remedies(cases: Sequence[Case]) -> list[Case]:
+    """Return cases with each remedy; some will not apply."""
+    return [replace(case, remedy=name) for case in cases for name in REMEDIES]
 
 
 def parse_wait(text: str | None) -> float | None:

@@ -13,7 +13,7 @@ class Option:
     """One option: its flag, checks, storage and words."""
 
     flag: str
-    """The flag; several values are separated by commas."""
+    """The flag; several values are separated by commas. Empty: it is none of the command line."""
 
     metavar: str
     help: str

@@ -160,8 +160,7 @@ class Options:
         in_id="{}",
         phrase="page cache {}",
     )
-    """Whether the source stays in the page cache (`warm`) or is dropped from it before each round
-    and each first batch (`cold`)."""
+    """Whether the source stays in the page cache, or is dropped before each round (`cold`)."""
 
     model: str = option(
         "cnn",
@@ -177,8 +176,7 @@ class Options:
         in_id="{}",
         phrase="model {}",
     )
-    """What a `train` case fits. All others fit the null model, whose step costs nothing. For an
-    input it may be a user's own, `module:attribute`."""
+    """What a `train` case fits, for an input perhaps a user's model, `module:attribute`."""
 
     steps: int = option(
         0,
@@ -193,6 +191,18 @@ class Options:
         phrase="{} batches per epoch",
     )
     """Batches per epoch of a user's input; 0: all it has."""
+
+    remedy: str = option(
+        "none",
+        since=8,
+        flag="",
+        metavar="",
+        help="",
+        noun="remedy",
+        in_id="{}",
+        phrase="{}",
+    )
+    """What a user's input is tried with, a key of `bench.plan.remedies.REMEDIES`."""
 
     samples: int = option(
         flag="--samples",

@@ -208,6 +208,9 @@ class ProcessRecord:
 
     rounds: list[Round] = field(default_factory=list)
     direct_reads: list[DirectRead] = field(default_factory=list)
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds per batch of a user's input by what takes them; see `bench.child.input_parts`."""
+
     time_to_first_batch_s: list[float] = field(default_factory=list)
     epoch_boundary_s: list[float] = field(default_factory=list)
     memory: MemoryRecord | None = None

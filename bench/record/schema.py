@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.environment_record import Environment
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.input_record import InputRecord
@@ -111,8 +112,9 @@ class CaseRecord:
 
     @property
     def failed_as_expected(self) -> bool:
-        """Whether its batches are wrong, and were known to be."""
-        return self.outcome == "audit_failed" and self.known_failure is not None
+        """Whether its batches are wrong, and were known to be; or a remedy made them so."""
+        known = self.known_failure is not None or self.case.remedy != NONE
+        return self.outcome == "audit_failed" and known
 
     @property
     def device(self) -> str | None:

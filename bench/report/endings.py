@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.schema import (
     INTERRUPTED,
     SKIPPED,
@@ -87,7 +88,7 @@ def missing_cases(run: Run) -> int:
 
 def _ending(result: CaseRecord) -> Ending:
     error, audit = result.error or ErrorRecord(), read_audit(result)
-    known = result.known_failure is not None
+    known = result.known_failure is not None or result.case.remedy != NONE
     difference = (
         None if audit is None or audit.identical else audit.first_difference or "no details"
     )

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
+from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, Remedy
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.schema import SKIPPED, AuditRecord, CaseRecord, Run
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.statistics import Estimate, ratios
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """One input with one remedy."""
+
+    remedy: Remedy
+    figures: Throughput | None
+    audit: AuditRecord | None = None
+    failure: str | None = None
+    """Why it has no figures, in one line."""
+
+    kept_bytes: int | None = None
+    """What batches that are kept in memory take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +55,19 @@ class InputFigures:
     """Whether rounds of the memory case are whole epochs."""
 
     audit: AuditRecord | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds per batch of what makes it and brings it to the model; see
+    `bench.child.input_parts`. Medians of the processes."""
+
+    step_s: float | None = None
+    """Seconds per batch of training with the input's batches in memory."""
+
+    batch_s: float | None = None
+    """Seconds per batch of training; of feed, if training was not measured."""
+
+    tried: tuple[Tried, ...] = ()
+    """Remedies that apply, in the order of `bench.plan.remedies.REMEDIES`."""
+
     failures: dict[str, str] = field(default_factory=dict)
     """Benchmark -> why it has no figures, in one line."""
 
@@ -69,28 +100,77 @@ def inputs_of(run: Run, *, cores: int | None = None) -> list[InputFigures]:
 
 
 def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
-    by_bench = {result.case.bench: result for result in results}
+    own = [result for result in results if result.case.remedy == NONE]
+    by_bench = {result.case.bench: result for result in own}
     feed, train, memory = (by_bench.get(bench) for bench in ("feed", "train", "memory"))
     any_case = results[0].case
+    about = next((each.input for each in results if each.input), None)
+    ceiling, size = _ceiling(train), about.mean_batch_size if about else 0.0
+    training = read_throughput(train, cores=cores)
+    feeding = read_throughput(feed, cores=cores)
+    rate = next((c.rate for c in (training, feeding) if c and c.rate), None)
     wrong = ("ok", "audit_failed", SKIPPED)
     readings = memory.memory.readings if memory and memory.memory else []
     return InputFigures(
         name=any_case.loader,
         backend=any_case.backend,
         model=any_case.model,
-        about=next((each.input for each in results if each.input), None),
+        about=about,
         alone=_alone(feed),
-        feed=read_throughput(feed, cores=cores),
-        train=read_throughput(train, cores=cores),
-        ceiling=_ceiling(train),
+        feed=feeding,
+        train=training,
+        ceiling=ceiling,
+        parts=_parts(train) or _parts(feed),
+        step_s=size / ceiling.median if ceiling else None,
+        batch_s=size / rate.median if rate else None,
+        tried=tuple(
+            _tried(result, about, cores)
+            for name in REMEDIES
+            for result in results
+            if result.case.remedy == name and result.outcome != SKIPPED
+        ),
         memory=read_memory(memory),
         whole_epochs=any(reading.phase.startswith("epoch") for reading in readings),
-        audit=next((each.audit for each in results if each.audit), None),
+        audit=next((each.audit for each in own if each.audit), None),
         failures={
             each.case.bench: _message(each) for each in results if case_outcome(each) not in wrong
         },
-        skipped={each.case.bench: _message(each) for each in results if each.outcome == SKIPPED},
+        skipped={each.case.bench: _message(each) for each in own if each.outcome == SKIPPED},
     )
+
+
+def _tried(result: CaseRecord, about: InputRecord | None, cores: int | None) -> Tried:
+    remedy = REMEDIES[result.case.remedy]
+    fine = case_outcome(result) in ("ok", "audit_failed")
+    return Tried(
+        remedy=remedy,
+        figures=read_throughput(result, cores=cores),
+        audit=result.audit,
+        failure=None if fine else _message(result),
+        kept_bytes=_bytes_of(about) if remedy.repeats and about else None,
+    )
+
+
+def _bytes_of(about: InputRecord) -> int | None:
+    """Return what the batches of an epoch take, by the first one."""
+    sizes = [math.prod(shape) * width for width, shape in _arrays(about.form)]
+    return sum(sizes) * about.batches if about.batches else None
+
+
+def _arrays(form: Any) -> Iterator[tuple[int, list[int]]]:
+    """Yield bytes per value and shape of each array of a form."""
+    if isinstance(form, dict) and form.keys() == {"dtype", "shape"}:
+        bits = re.search(r"\d+", form["dtype"])
+        yield (int(bits[0]) // 8 if bits else 1), form["shape"]
+    elif isinstance(form, dict | list):
+        for each in form.values() if isinstance(form, dict) else form:
+            yield from _arrays(each)
+
+
+def _parts(result: CaseRecord | None) -> dict[str, float]:
+    found = [each.parts for each in result.processes if each.parts] if result else []
+    names = dict.fromkeys(name for parts in found for name in parts)
+    return {name: median(p[name] for p in found if name in p) for name in names}
 
 
 def _message(result: CaseRecord) -> str:

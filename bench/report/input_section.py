@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.input_figures import InputFigures
+from keras_loader_bench.bench.report.input_figures import InputFigures, Tried
 from keras_loader_bench.bench.report.memory_figures import Memory
 from keras_loader_bench.bench.statistics import Estimate
 
@@ -19,6 +19,9 @@ BENCH_NAMES = {"feed": "Feeding", "train": "Training", "memory": "Memory"}
 def input_sentences(found: InputFigures) -> list[str]:
     """Return what is known of an input, a sentence or two per line, the heading first."""
     lines = [heading(found), *_speed(found), *_memory(found), _audit(found)]
+    lines.append(where_time_goes(found) or "")
+    if helps := what_would_help(found):
+        lines.append("What would help, measured here: " + "; ".join(helps) + ".")
     lines += [f"{BENCH_NAMES[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
     lines += [
         f"{BENCH_NAMES[bench]} was not measured: {cells.plain(message)}."
@@ -37,6 +40,78 @@ def heading(found: InputFigures) -> str:
     size = f"{most}" if least == most else f"{least} to {most}"
     arrays = ", ".join(f"{name} {form}" for name, form in about.arrays.items())
     return f"{found.name} on {found.backend}: {what}; batches of {size}: {arrays}"
+
+
+PARTS = {
+    "getitem": "__getitem__",
+    "next": "the generator",
+    "dataset": "the dataset",
+    "collate": "collate",
+    "reading": "reading, which cannot be cut from outside",
+    "conversion": "Keras' conversion",
+    "copy": "copy to the device",
+}
+"""Words for the parts of a batch's time."""
+
+ADDS_UP = 0.05
+"""Share of a batch's time by which its parts may exceed it before they are said to overlap."""
+
+
+def where_time_goes(found: InputFigures) -> str | None:
+    """Say what the time of a batch is spent on; `None`: that was not measured."""
+    whole = found.batch_s
+    if whole is None or not found.parts:
+        return None
+    parts = {words: found.parts[name] for name, words in PARTS.items() if name in found.parts}
+    if found.step_s is not None:
+        parts["the step"] = found.step_s
+    rest = whole - sum(parts.values())
+    if rest < -ADDS_UP * whole:
+        end = f"; they add up to more because {_ms(-rest)} of them run beside others"
+    else:
+        end = f", rest {_ms(max(rest, 0.0))}"
+    shares = [f"{name} {_ms(each)} ({each / whole:.0%})" for name, each in parts.items()]
+    return f"Where a batch's {_ms(whole)} go: {', '.join(shares)}{end}."
+
+
+def what_would_help(found: InputFigures) -> list[str]:
+    """Say what each remedy that applies has brought, the fastest first."""
+    before = found.train or found.feed
+    if before is None or before.rate is None:
+        return []
+    tried = sorted(found.tried, key=lambda each: -_median_rate(each))
+    return [f"{_named(each)}: {_result(each, before.rate)}" for each in tried]
+
+
+def _median_rate(tried: Tried) -> float:
+    return tried.figures.rate.median if tried.figures and tried.figures.rate else 0.0
+
+
+def _named(tried: Tried) -> str:
+    size = f", {cells.mebibytes(tried.kept_bytes)} MiB" if tried.kept_bytes else ""
+    return f"{tried.remedy.words}{size}"
+
+
+def _result(tried: Tried, before: Estimate) -> str:
+    rate = tried.figures.rate if tried.figures else None
+    if tried.failure or rate is None:
+        return f"failed: {cells.plain(tried.failure or 'no round')}"
+    text = _rate(rate)
+    if rate.apart_from(before):
+        text += f", {cells.significant(rate.median / before.median)} times"
+    else:
+        text += ", no difference beyond the noise"
+    if tried.audit is None:
+        return f"{text}; its batches were not audited"
+    if not tried.audit.identical:
+        what = cells.plain(tried.audit.first_difference or tried.audit.verdict)
+        return f"{text}, but batches are wrong ({what}): do not"
+    stall = tried.figures.data_stall if tried.figures else None
+    return f"{text}; wait {_percent(stall)}" if stall else text
+
+
+def _ms(seconds: float) -> str:
+    return f"{cells.milliseconds(seconds)} ms"
 
 
 def comparisons(inputs: Sequence[InputFigures]) -> list[str]:

@@ -56,6 +56,7 @@ class AuditedInput:
         self.target = target
         self.report = report
         self.subject = Subject(target)
+        self._fed = self.subject.fit_arguments
         self._asked = {"steps": steps, "shuffle": shuffle}
         self._patience_s = patience_s
         self._counter = BatchCounter(report)
@@ -86,6 +87,14 @@ class AuditedInput:
             fits=epochs.fits,
             first=epochs.first,
         )
+
+    def feed(self, arguments: Callable[[], dict[str, Any]]) -> None:
+        """Give the passes something else from now on, whose batches should be those of the input.
+
+        Args:
+            arguments: returns the arguments of `fit` that say what; called for each pass.
+        """
+        self._fed = arguments
 
     def read_by_hand(self) -> None:
         """Read the input twice: what every pass is judged by."""
@@ -190,7 +199,7 @@ class AuditedInput:
 
     def _arguments(self) -> dict[str, Any]:
         steps = self.epochs.steps
-        return self.subject.fit_arguments() | ({} if steps is None else {"steps_per_epoch": steps})
+        return self._fed() | ({} if steps is None else {"steps_per_epoch": steps})
 
     def _recorded(self, to: Recorder) -> Callable[[Arrays], None]:
         self._counter.begin()

@@ -1,0 +1,104 @@
+"""Finds out where the time of a batch goes: making it, Keras' conversion, the way to the device.
+
+What is known otherwise is not measured here: the step is the ceiling's, the whole is the round's.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_loader_bench.bench.child.backends import current
+from keras_loader_bench.bench.child.input_feed import InputFeed, empty_like, fit_batches
+from keras_loader_bench.bench.child.models import NullModel
+from keras_loader_bench.bench.child.remedies import KeptBatches
+from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
+
+REPEATS = 3
+
+MOST_BATCHES = 50
+"""Of a `fit` that shows what conversion takes."""
+
+
+def parts_of(feed: InputFeed, model: Any, batches: int, replayed: list[Any]) -> dict[str, float]:
+    """Return seconds per batch.
+
+    Args:
+        feed: the input.
+        model: what it feeds.
+        batches: of the `fit` that is timed.
+        replayed: batches on the device, those of the ceiling.
+
+    Returns:
+        Those of `timed_input`, or `reading`, the time of a batch without Keras, where the input
+        cannot be cut; `conversion`, what Keras does to bring a batch that is ready into its loop,
+        unless that is part of the pipeline; `copy` to the device; and `clock`, which is what
+        measuring itself adds to a batch.
+    """
+    clocks = Clocks()
+    timed = timed_input(feed.value(), feed.kind, clocks)
+    if timed is None:
+        count, _, seconds = feed.read_alone(batches)
+        parts = {"reading": seconds / max(count, 1)}
+    else:
+        fit_batches(model, feed.fit_arguments() | {"x": timed, "steps_per_epoch": batches}, batches)
+        parts = clocks.per_batch()
+    host = feed.first_on_host()
+    parts["copy"] = _copy(host)
+    if feed.kind != "tf.data dataset":  # there it is part of the pipeline
+        ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES))
+        parts["conversion"] = max(0.0, ready - parts["copy"])
+    parts["clock"] = cost_of_a_clock()
+    return parts
+
+
+def _copy(batch: Any) -> float:
+    """Return the seconds that a batch takes to the device."""
+    leaves = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype")]
+    leaves = [
+        leaf for leaf in leaves if str(leaf.dtype).rpartition(".")[2] not in ("object", "str")
+    ]
+
+    def once() -> float:
+        begin = time.perf_counter()
+        tensors = [keras.ops.convert_to_tensor(leaf) for leaf in leaves]
+        for tensor in tensors:
+            np.asarray(keras.ops.convert_to_numpy(tensor).ravel()[:1])
+        return time.perf_counter() - begin
+
+    return median(once() for _ in range(REPEATS))
+
+
+def _conversion(kind: str, host: Any, on_device: Any, batches: int) -> float:
+    """Return what a batch on the host takes beyond one on the device, through `fit`."""
+    model = NullModel()
+    model.compile()
+
+    def seconds(arguments: dict[str, Any]) -> float:
+        count, elapsed = fit_batches(model, arguments | {"shuffle": False}, batches)
+        return elapsed / count
+
+    def held() -> dict[str, Any]:
+        return {"x": _held(kind, host, batches), "steps_per_epoch": batches}
+
+    def ceiling() -> dict[str, Any]:
+        return current().repeat([(on_device, batches), (empty_like(on_device), 0)], epochs=1)
+
+    seconds(held())  # traces
+    seconds(ceiling())
+    return median(seconds(held()) - seconds(ceiling()) for _ in range(REPEATS))
+
+
+def _held(kind: str, batch: Any, batches: int) -> Any:
+    """Return an input of a kind that costs nothing: one batch again and again."""
+    if kind == "torch DataLoader":
+        from torch.utils.data import DataLoader
+
+        return DataLoader([batch] * batches, batch_size=None)
+    if kind == "generator":
+        return (batch for _ in range(batches))
+    return KeptBatches([batch] * batches)

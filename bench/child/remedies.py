@@ -1,0 +1,105 @@
+"""Applies what may help to an input; see `bench.plan.remedies`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import psutil
+
+from keras_loader_bench.loaders.audit.kinds import Kind, read_by_hand
+
+MOST_OF_MEMORY = 0.5
+"""Share of the memory that is available that kept batches may take."""
+
+
+class DoesNotFitError(Exception):
+    """The batches take more memory than there is."""
+
+
+class KeptBatches(keras.utils.PyDataset):
+    """The batches of one epoch, read once, as they were.
+
+    Args:
+        batches: in order.
+    """
+
+    def __init__(self, batches: list[Any]) -> None:
+        super().__init__()
+        self._batches = batches
+
+    @property
+    def num_batches(self) -> int:
+        """How many there are."""
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._batches[index]
+
+
+def apply_remedy(name: str, value: Any, kind: Kind, *, on_batch: Callable[[], None]) -> Any:
+    """Return an input with a remedy.
+
+    Args:
+        name: a key of `bench.plan.remedies.REMEDIES`, that applies to its kind.
+        value: the input, which may be changed.
+        kind: of the input.
+        on_batch: called for each batch that is read.
+
+    Raises:
+        DoesNotFitError: its batches are to be kept in memory and do not fit.
+    """
+    return _APPLY[name](value, kind, on_batch)
+
+
+def _bridged(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    from keras_loader_bench.loaders import bridge
+
+    return bridge(value)
+
+
+def _bridged_with_threads(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    value.workers = 2
+    return _bridged(value, kind, on_batch)
+
+
+def _with_keras_threads(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    value.workers, value.use_multiprocessing = 2, False
+    return value
+
+
+def _with_loader_processes(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    value.num_workers = 2
+    return value
+
+
+def _prefetched(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    import tensorflow as tf
+
+    return value.prefetch(tf.data.AUTOTUNE)
+
+
+def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    kept: list[Any] = []
+    room = MOST_OF_MEMORY * psutil.virtual_memory().available
+    for batch in read_by_hand(value, kind):
+        on_batch()
+        kept.append(batch)
+        room -= sum(getattr(leaf, "nbytes", 0) for leaf in keras.tree.flatten(batch))
+        if room < 0:
+            raise DoesNotFitError(
+                f"{len(kept):,} of its batches already take more than half of the memory that is "
+                "available"
+            )
+    return KeptBatches(kept)
+
+
+_APPLY: dict[str, Callable[[Any, Kind, Callable[[], None]], Any]] = {
+    "bridge": _bridged,
+    "bridge2": _bridged_with_threads,
+    "workers2": _with_keras_threads,
+    "num_workers2": _with_loader_processes,
+    "prefetch": _prefetched,
+    "in_memory": _kept,
+}

@@ -1,0 +1,52 @@
+"""What may help an input that training waits for. Each is tried as a case of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NONE = "none"
+"""In place of a remedy's name: the input as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """A change around an input that leaves its batches as they are."""
+
+    kinds: tuple[str, ...]
+    """Kinds of input that it applies to, see `loaders.audit.target.KINDS`; empty: any."""
+
+    words: str
+    """What to write or do, as reports name it; `data` stands for the input."""
+
+    repeats: bool = False
+    """Whether it gives the batches of one epoch in all others too."""
+
+
+REMEDIES = {
+    "bridge": Remedy(kinds=("PyDataset",), words="bridge(data)"),
+    "bridge2": Remedy(kinds=("PyDataset",), words="bridge(data), with data.workers = 2"),
+    "workers2": Remedy(kinds=("PyDataset",), words="data.workers = 2, Keras' own threads"),
+    "num_workers2": Remedy(kinds=("torch DataLoader",), words="DataLoader(..., num_workers=2)"),
+    "prefetch": Remedy(kinds=("tf.data dataset",), words="data.prefetch(tf.data.AUTOTUNE)"),
+    "in_memory": Remedy(kinds=(), words="batches kept in memory", repeats=True),
+}
+"""Name of a remedy -> what is known of it. `bench.child.remedies` applies them."""
+
+
+def not_applicable(name: str, *, kind: str, batches: int | None, promise: str | None) -> str | None:
+    """Return why a remedy is not tried; `None`: it is.
+
+    Args:
+        name: a key of `REMEDIES`.
+        kind: of the input.
+        batches: per epoch; `None`: unknown.
+        promise: what two readings of the input have in common; `None`: unknown.
+    """
+    remedy = REMEDIES[name]
+    if remedy.kinds and kind not in remedy.kinds:
+        return f"`{remedy.words}` does not apply to a {kind}"
+    if remedy.repeats and batches is None:
+        return f"{remedy.words} need an end of an epoch"
+    if remedy.repeats and promise == "other_contents":
+        return f"{remedy.words} would be the same in every epoch, and the input's are not"
+    return None

@@ -1,0 +1,232 @@
+"""What is said of an input follows from its figures, and from nothing else."""
+
+import pytest
+from made_runs import raw_run
+
+from keras_loader_bench.bench.plan.inputs import parse_wait
+from keras_loader_bench.bench.plan.remedies import REMEDIES, not_applicable
+from keras_loader_bench.bench.record.reader import parse_run
+from keras_loader_bench.bench.report.input_figures import inputs_of
+from keras_loader_bench.bench.report.input_section import (
+    comparisons,
+    input_sentences,
+    judged_wait,
+)
+from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.terminal_table import terminal_table
+
+ABOUT = {
+    "kind": "PyDataset",
+    "type": "Photos",
+    "form": [
+        {"image": {"dtype": "float32", "shape": [32, 224, 224, 3]}},
+        {"dtype": "int32", "shape": [32]},
+    ],
+    "arrays": {"x/image": "float32 (224, 224, 3)", "y": "int32 ()"},
+    "batches": 100,
+    "samples": 3200,
+    "batch_sizes": [32, 32],
+    "mean_batch_size": 32.0,
+    "seconds_per_batch": 0.078,
+}
+
+
+def audit(**parts):
+    passed = {"name": "fit, epoch 1", "verdict": "identical", "batches": 100}
+    passed |= {"expected_batches": 100, "samples": 3200, "expected_samples": 3200}
+    found = {"verdict": "identical", "identical": True, "promise": "ordered"}
+    return found | {"batches": 100, "samples": 3200, "passes": [passed]} | parts
+
+
+def case(bench, *, loader="train:make_data", rate=400.0, ceiling=1260.0, **parts):
+    """A case of 3 processes with 2 rounds; the rates of processes differ by a hundredth."""
+    processes = [
+        {
+            "number": number,
+            "outcome": "ok",
+            "rounds": [
+                {
+                    "samples": 320,
+                    "batches": 11,
+                    "epochs": 1,
+                    "seconds": 320 / (rate * noise),
+                    "ceiling_seconds": 320 / (ceiling * noise),
+                }
+            ]
+            * 2,
+            "direct_reads": [{"samples": 320, "seconds": 320 / (rate * noise)}],
+            "time_to_first_batch_s": [0.9] if bench == "feed" else [],
+            "epoch_boundary_s": [0.4, 0.4] if bench == "feed" and number == 1 else [],
+            "parts": {"getitem": 0.071, "conversion": 0.004, "copy": 0.001, "clock": 1e-6}
+            | parts.get("parts", {}),
+        }
+        for number, noise in enumerate(parts.get("noise", (0.99, 1.0, 1.01)), start=1)
+    ]
+    options = {"backend": "jax", "loader": loader, "batch_size": 0, "pixels": "own", "samples": 0}
+    options |= {"bench": bench, "model": "train:make_model", "remedy": parts.get("remedy", "none")}
+    record = {"id": f"{bench}-{loader}-{options['remedy']}", "case": options, "outcome": "ok"}
+    record |= {"processes": processes, "input": parts.get("about", ABOUT), "audit": audit()}
+    return record | parts.get("record", {})
+
+
+def run(*cases):
+    return parse_run(raw_run(cases or [case("feed"), case("train")], schema=8, method=3))
+
+
+def sentences(*cases):
+    (found,) = inputs_of(run(*cases))
+    return input_sentences(found)
+
+
+def test_the_heading_says_what_the_input_is():
+    assert sentences()[0] == (
+        "train:make_data on jax: Photos, a PyDataset; batches of 32: "
+        "x/image float32 (224, 224, 3), y int32 ()"
+    )
+    varying = case("feed", about=ABOUT | {"batch_sizes": [5, 32]})
+    assert "batches of 5 to 32" in sentences(varying)[0]
+
+
+def test_rates_and_the_wait_have_intervals():
+    text = "\n".join(sentences())
+    assert "Your input delivers 400 samples/s (390 - 410), alone and through fit" in text
+    assert "Your model takes 1.26k samples/s (1.23k - 1.29k) with your batches already" in text
+    assert "Training runs at 400 samples/s (390 - 410): the model waits 68% (68% - 68%)" in text
+    assert "First batch after 0.900 s, 0.400 s between epochs." in text
+
+
+def test_what_differs_alone_and_through_fit_is_said_apart():
+    slower = case("feed", rate=300.0)
+    for process in slower["processes"]:
+        process["direct_reads"] = [{"samples": 320, "seconds": 0.5}]
+    text = "\n".join(sentences(slower))
+    assert "Your input delivers 640 samples/s" in text
+    assert "Through fit with a step that is free it delivers 300 samples/s" in text
+
+
+def test_a_model_that_never_waits_needs_no_faster_input():
+    text = "\n".join(sentences(case("feed"), case("train", rate=1250.0)))
+    assert "so a faster input would not help" in text
+    assert "so a faster input would not help" not in "\n".join(sentences())
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (audit(), "Every sample once an epoch, in fit, evaluate and predict (3,200 samples, 100"),
+        (audit(batches=12, samples=384), "(audited: 384 samples, 12 batches of each pass)"),
+        (audit(promise="other_contents"), "No two readings have the same samples"),
+        (
+            audit(identical=False, verdict="missing_or_repeated", first_difference="11 missing"),
+            "fit is not given what the input yields: 11 missing.",
+        ),
+    ],
+)
+def test_what_fit_was_given_is_said_as_far_as_it_was_audited(found, expected):
+    record = {"audit": found}
+    assert expected in "\n".join(sentences(case("feed", record=record)))
+
+
+def test_the_parts_of_a_batch_add_up():
+    (line,) = [each for each in sentences() if each.startswith("Where")]
+    assert line == (
+        "Where a batch's 80.0 ms go: __getitem__ 71.0 ms (89%), Keras' conversion 4.00 ms (5%), "
+        "copy to the device 1.00 ms (1%), the step 25.4 ms (32%); they add up to more because "
+        "21.4 ms of them run beside others."
+    )
+    inline = case("train", rate=300.0)
+    (line,) = [each for each in sentences(case("feed"), inline) if each.startswith("Where")]
+    assert line.endswith("the step 25.4 ms (24%), rest 5.27 ms.")
+
+
+def test_what_would_help_is_sorted_and_what_loses_batches_is_named():
+    wrong = audit(identical=False, verdict="missing_or_repeated", first_difference="11 missing")
+    (line,) = [
+        each
+        for each in sentences(
+            case("feed"),
+            case("train"),
+            case("train", rate=690, remedy="workers2", record={"audit": wrong}),
+            case("train", rate=401, remedy="bridge", noise=(1.01, 0.99, 1.0)),
+            case("train", rate=1250, remedy="in_memory"),
+        )
+        if each.startswith("What would help")
+    ]
+    kept, workers, bridged = line.partition(": ")[2].split("; b")[0], *line.split("; ")[-3:-1]
+    assert kept.startswith("batches kept in memory, 1,838 MiB: 1.25k samples/s (1.22k - 1.28k), 3")
+    assert "690 samples/s" in workers
+    assert "but batches are wrong (11 missing): do not" in workers
+    assert "bridge(data): 401" in bridged
+    assert "no difference beyond the noise" in bridged
+
+
+def test_inputs_are_compared_where_they_differ_beyond_the_noise():
+    slow, fast, same = "train:slow", "train:fast", "train:same"
+    found = inputs_of(
+        run(
+            *(case(bench, loader=slow, rate=200.0) for bench in ("feed", "train")),
+            *(case(bench, loader=fast, rate=400.0) for bench in ("feed", "train")),
+            *(case(bench, loader=same, rate=401.0) for bench in ("feed", "train")),
+        )
+    )
+    one, other = comparisons(found)
+    assert one == "On jax, train:same and train:fast do not differ beyond the noise." or (
+        "times as fast" in one
+    )
+    assert other == "On jax, train:fast trains 2.00 times as fast as train:slow."
+
+
+def test_an_input_that_failed_says_why():
+    error = {"type": "KeyError", "message": "no colour"}
+    failed = {"outcome": "failed", "error": error, "audit": None, "processes": [], "input": None}
+    lines = sentences(case("feed", record=failed))
+    assert lines[0] == "train:make_data on jax: could not be read."
+    assert "Feeding failed: no colour" in lines
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0.2, True), (0.95, False), (0.68, None)])
+def test_a_gate_fails_beyond_the_interval_alone(most, expected):
+    noisy = case("train")
+    for process, rate in zip(noisy["processes"], (350, 400, 450), strict=True):
+        for each in process["rounds"]:
+            each["seconds"] = 320 / rate
+    (found,) = inputs_of(run(case("feed"), noisy))
+    assert judged_wait(found, most) is expected
+
+
+def test_what_was_not_trained_cannot_be_judged():
+    (found,) = inputs_of(run(case("feed")))
+    assert judged_wait(found, 0.5) is None
+
+
+def test_the_limit_of_a_gate_is_a_percentage():
+    assert parse_wait("wait=20%") == 0.2
+    assert parse_wait(None) is None
+    for wrong in ("wait=20", "20%", "wait=100%", "slower=5%"):
+        with pytest.raises(ValueError, match=r"must be `wait=` and a percentage below 100"):
+            parse_wait(wrong)
+
+
+def test_the_report_and_the_terminal_say_the_same_and_recommend_no_loader():
+    made = run()
+    text = report_markdown(made, rows_from_run(made), [], plots=[])
+    assert text.startswith("# Does training wait for its data?\n\n## train:make")
+    assert "recommend" not in text.partition("## How these were measured")[0]
+    assert "Every sample once an epoch" in text
+    shown = terminal_table(made)
+    assert shown.startswith("train:make_data on jax: Photos, a PyDataset")
+    assert all(len(line) <= 100 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_remedy_applies_to_its_kinds_and_to_inputs_that_repeat(name):
+    known = {"kind": (*REMEDIES[name].kinds, "generator")[0], "batches": 5, "promise": "ordered"}
+    assert not_applicable(name, **known) is None
+    if REMEDIES[name].kinds:
+        assert "does not apply to a grain dataset" in not_applicable(
+            name, **known | {"kind": "grain dataset"}
+        )
+    if REMEDIES[name].repeats:
+        assert "end of an epoch" in not_applicable(name, **known | {"batches": None})
+        assert "every epoch" in not_applicable(name, **known | {"promise": "other_contents"})

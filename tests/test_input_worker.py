@@ -1,0 +1,159 @@
+"""Inputs of a known cost: rates, waits and parts are what arithmetic says, on every backend."""
+
+import time
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from conftest import TESTS
+from registered import BACKEND
+
+from keras_loader_bench.bench.child.input_feed import form_of, zeros_like
+from keras_loader_bench.bench.child.input_models import ModelError, NoModelError, input_model
+from keras_loader_bench.bench.child.input_worker import InputWorker
+from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
+from keras_loader_bench.bench.plan.inputs import cases_of_inputs
+
+pytestmark = pytest.mark.each_backend
+
+STEP_S = 0.02
+"""Of the model in `paced_inputs`."""
+
+
+@pytest.fixture(autouse=True)
+def audited(monkeypatch):
+    monkeypatch.syspath_prepend(str(TESTS / "audited"))
+
+
+def worker(name, *, bench="train", model="paced_inputs:slow_step", **options):
+    values = {"backend": [BACKEND], "model": [model]}
+    (case,) = cases_of_inputs(bench, [f"paced_inputs:{name}"], values)
+    made = InputWorker(case=asdict(replace(case, **options)), seed=0)
+    made.import_framework()
+    for request in ("look", "make_model", "make_ceiling", "make_loader"):
+        getattr(made, request)()
+    return made
+
+
+def round_of(made, loader, batches):
+    made.prepare_round(loader=loader, epoch=0, batches=batches)
+    return made.round()
+
+
+@pytest.mark.measures
+@pytest.mark.parametrize(("name", "seconds"), [("ten_ms", 0.01), ("forty_ms", 0.04)])
+def test_the_feed_rate_is_that_of_the_input(name, seconds):
+    made = worker(name, bench="feed")
+    made.warm_up(batches=3)
+    found = min(round_of(made, "loader", 25)["seconds"] for _ in range(3))
+    assert found == pytest.approx(24 * seconds, rel=0.05)
+    alone = made.read_alone(batches=25)
+    assert alone["seconds"] == pytest.approx(24 * seconds, rel=0.05)
+    assert alone["samples"] == 24 * 8
+
+
+@pytest.mark.measures
+@pytest.mark.parametrize(
+    ("name", "wait"), [("ten_ms", 10 / 30), ("forty_ms", 40 / 60), ("read_ahead", 0.0)]
+)
+def test_the_wait_is_the_share_of_the_input(name, wait):
+    made = worker(name)
+    made.warm_up(batches=3)
+    ceiling = min(round_of(made, "ceiling", 25)["seconds"] for _ in range(2))
+    loader = min(round_of(made, "loader", 25)["seconds"] for _ in range(2))
+    assert ceiling == pytest.approx(24 * STEP_S, rel=0.05)
+    assert 1 - ceiling / loader == pytest.approx(wait, abs=0.03)
+
+
+@pytest.mark.measures
+def test_the_parts_of_a_batch_are_what_they_take():
+    made = worker("forty_ms")
+    made.warm_up(batches=3)
+    parts = made.parts(batches=20)
+    assert parts["getitem"] == pytest.approx(0.04, rel=0.1)
+    assert parts["copy"] < 0.004
+    assert parts["conversion"] < 0.004
+    assert parts["clock"] < 20e-6
+
+
+@pytest.mark.measures
+def test_a_clock_costs_less_than_20_microseconds():
+    assert min(cost_of_a_clock() for _ in range(3)) < 20e-6
+
+
+def test_an_input_is_described_by_its_first_batches():
+    about = worker("ten_ms", bench="feed").look()
+    assert about["kind"] == "PyDataset"
+    assert about["type"] == "Paced"
+    assert about["arrays"] == {"x/numbers": "float32 (6,)", "y": "int32 ()"}
+    assert (about["batches"], about["samples"], about["batch_sizes"]) == (100, 800, [8, 8])
+    assert not about["endless"]
+
+
+def test_a_round_has_so_many_batches_and_their_samples():
+    made = worker("ten_ms", bench="feed")
+    found = round_of(made, "loader", 5)
+    assert (found["batches"], found["epochs"], found["samples"]) == (5, 1, 4 * 8)
+
+
+def test_an_input_that_ends_early_is_named():
+    made = worker("ten_ms", bench="feed")
+    made._feed.value().batches = 4
+    early = pytest.raises(RuntimeError, match="was to take 10 batches and ended after 4")
+    with pytest.warns(UserWarning, match="ran out of data"), early:
+        round_of(made, "loader", 10)
+
+
+def test_what_is_timed_is_delivered_as_it_is(tmp_path):
+    import paced_inputs
+
+    clocks = Clocks()
+    own = paced_inputs.Paced(0.001, batches=3)
+    timed = timed_input(own, "PyDataset", clocks)
+    for number in range(3):
+        x, y = timed[number]
+        assert x["numbers"][0, 0] == y[0] == number
+    assert clocks.calls == {"getitem": 3}
+    assert clocks.per_batch()["getitem"] > 0.001
+    generator = timed_input(iter(x for x in "abc"), "generator", clocks)
+    assert list(generator) == ["a", "b", "c"]
+    assert timed_input(own, "tf.data dataset", clocks) is None
+
+
+def test_the_dataset_and_the_collation_of_a_data_loader_are_timed():
+    torch = pytest.importorskip("torch")
+    clocks = Clocks()
+
+    def collate(rows):
+        time.sleep(0.002)
+        return torch.stack(rows)
+
+    loader = torch.utils.data.DataLoader(
+        torch.arange(12.0)[:, None], batch_size=4, collate_fn=collate
+    )
+    batches = list(timed_input(loader, "torch DataLoader", clocks))
+    assert [float(batch.sum()) for batch in batches] == [6.0, 22.0, 38.0]
+    assert clocks.calls == {"dataset": 12, "collate": 3}
+    assert clocks.per_batch()["collate"] > 0.002
+    processes = torch.utils.data.DataLoader(torch.arange(4), num_workers=1)
+    assert timed_input(processes, "torch DataLoader", clocks) is None
+
+
+def test_a_form_can_be_made_again():
+    batch = {"a": np.zeros((2, 3), np.uint8)}, np.zeros(2, np.float32), None
+    form = form_of(batch)
+    assert form == [
+        {"a": {"dtype": "uint8", "shape": [2, 3]}},
+        {"dtype": "float32", "shape": [2]},
+        None,
+    ]
+    assert form_of(zeros_like(form)) == form
+
+
+def test_a_model_that_cannot_be_trained_says_why():
+    with pytest.raises(ModelError, match="`paced_inputs:not_compiled` is not compiled"):
+        input_model("paced_inputs:not_compiled", None)
+    with pytest.raises(ModelError, match="is of type `int`; `--model` takes a compiled"):
+        input_model("paced_inputs:no_model", None)
+    with pytest.raises(NoModelError, match="the suite's CNN takes images"):
+        input_model("cnn", [{"dtype": "float32", "shape": [8, 6]}])
