@@ -31,7 +31,7 @@ def batches(source, rows):
 
 def verdict(source, rows, batches):
     reference = audit.Reference(source, rows, OPTIONS)
-    recorder = Recorder(reference.samples)
+    recorder = Recorder(reference.samples, whole=True)
     for batch in batches:
         recorder.record(batch)
     return reference.compare("fit", recorder)

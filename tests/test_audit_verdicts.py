@@ -25,7 +25,7 @@ def batches(*numbers, dtype="float32"):
 
 
 def verdict(expected, got, **how):
-    recorder = Recorder(expected.samples())
+    recorder = Recorder(expected.samples(), dtypes=expected.dtypes)
     for batch in got:
         recorder.record(batch)
     how.setdefault("promised", "ordered")
@@ -82,13 +82,56 @@ def test_numbers_that_32_bits_hold_may_be_narrowed():
     judged = verdict(expected, narrow)
     assert judged.result.identical
     assert judged.dtypes == {"x": ("float64", "float32"), "y": ("int64", "int32")}
-    assert judged.rounded == ()
+    assert judged.converted == ()
 
 
-def test_numbers_that_are_rounded_are_named():
+def test_numbers_that_are_rounded_are_no_others():
     judged = verdict(reading(0, 1, dtype="float64"), batches(0, 1, dtype="float32"))
-    assert judged.result.verdict == "other_dtype_or_shape"
-    assert judged.rounded == ("x",)
+    assert judged.result.identical
+    assert judged.converted == ("x",)
+
+
+def test_integers_are_not_rounded():
+    expected = Reading(keep_bytes=2**20)
+    expected.add({"x": np.array([[0.5]]), "y": np.array([2**40 + 7])})
+    wrapped = [{"x": np.array([[0.5]], "float32"), "y": np.array([7], "int32")}]
+    result = verdict(expected, wrapped).result
+    assert (result.verdict, result.max_ulps) == ("other_values", 2**40)
+
+
+def test_values_in_a_wider_dtype_are_the_same_values():
+    wider = [{**batch, "x": batch["x"].astype("float64")} for batch in batches(0, 1)]
+    judged = verdict(reading(0, 1), wider)
+    assert judged.result.identical
+    assert judged.dtypes == {"x": ("float32", "float64")}
+
+
+def test_equal_batches_are_interchangeable():
+    judged = verdict(reading(0, 1, 0), batches(0, 0, 1), shuffled_batches=True)
+    assert judged.result.identical
+    lost = verdict(reading(0, 1, 0), batches(0, 1, 1), shuffled_batches=True).result
+    assert (lost.missing_batches, lost.repeated_batches) == ((0,), (1,))
+
+
+@pytest.mark.parametrize(
+    ("got", "difference"),
+    [
+        ((1, 2), "shifted by 1 batch: the epoch began with batch 1 of the reference, expected 0"),
+        ((3, 0), "1 of 2 batches belong to another epoch, the first of them is batch 3"),
+    ],
+)
+def test_batches_of_another_epoch_are_told_from_other_values(got, difference):
+    result = verdict(reading(0, 1, 2, 3), batches(*got), part=slice(0, 2)).result
+    assert result.verdict == "shifted"
+    assert result.difference.startswith(difference)
+    assert verdict(reading(0, 1, 2, 3), batches(0, 9), part=slice(0, 2)).result.verdict == (
+        "other_values"
+    )
+
+
+def test_a_shift_is_seen_where_the_reading_ends_before_the_epoch():
+    result = verdict(reading(0, 1, 2, 3), batches(3, 4), part=slice(2, 4)).result
+    assert result.verdict == "shifted"
 
 
 def test_what_is_missing_is_seen_in_narrowed_batches_too():
@@ -107,7 +150,6 @@ def test_values_are_kept_up_to_a_limit():
     size = sum(array.nbytes for array in batches(0)[0].values())
     kept = reading(0, 1, 2, keep_bytes=2 * size)
     assert kept.values(3)["x"] == np.float32(1.1)
-    assert kept.values(3, targets=False).keys() == {"x"}
     assert kept.values(4) is None
 
 

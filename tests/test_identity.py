@@ -208,7 +208,7 @@ if __name__ == "__main__":
     digests = []
     for name, workers in json.loads(sys.argv[2]):
         with make_loader(name, source, LoaderOptions(num_workers=workers)) as loader:
-            recorder = Recorder()
+            recorder = Recorder(whole=True)
             record_fit(loader.fit_args(rows), [recorder.record])
             digests.append(total_digest(recorder.batches))
     print(json.dumps(digests))

@@ -21,6 +21,7 @@ from keras_loader_bench.loaders.audit import (
     compare,
     record_batch,
 )
+from keras_loader_bench.loaders.audit.fields import DenseArrays
 from keras_loader_bench.loaders.audit.fingerprint import (
     BatchPrint,
     compare_fingerprints,
@@ -70,7 +71,7 @@ class Reference:
         self._targets = targets
         self._on_batch = on_batch
 
-    def _arrays(self, rows: Rows) -> Arrays:
+    def _arrays(self, rows: Rows) -> DenseArrays:
         images, labels = self._source.read(rows)
         x = _SCALED[images] if self._options.pixels == "float32" else images
         if not self._targets:
@@ -81,14 +82,14 @@ class Reference:
     @cached_property
     def batches(self) -> list[BatchRecord]:
         """The batches, in order."""
-        return [record_batch(batch) for batch in self._each()]
+        return [record_batch(batch, whole=True) for batch in self._each()]
 
     @cached_property
     def fingerprints(self) -> list[BatchPrint]:
         """Those of the batches, in order."""
         return [fingerprint(batch) for batch in self._each()]
 
-    def _each(self) -> Iterator[Arrays]:
+    def _each(self) -> Iterator[DenseArrays]:
         size = self._options.batch_size
         for start in range(0, len(self._rows), size):
             self._on_batch()
@@ -99,7 +100,7 @@ class Reference:
         """The digests of all samples."""
         return frozenset(sample for batch in self.batches for sample in batch.samples)
 
-    def values(self, position: int) -> Arrays:
+    def values(self, position: int) -> DenseArrays:
         """Return the sample at a position, without the batch's dimension."""
         arrays = self._arrays(self._rows[position : position + 1])
         return {name: array[0] for name, array in arrays.items()}
@@ -162,13 +163,14 @@ def audit_loader(
 
         return record
 
-    epochs = [Recorder(training.samples), Recorder(training.samples)]
+    epochs = [Recorder(training.samples, whole=True) for _ in range(2)]
     recording.record_fit(
         loader.fit_args(rows),
         [counted(epoch) for epoch in epochs],
         steps_per_execution=steps_per_execution,
     )
-    evaluated, predicted = Recorder(others.samples), Recorder(images.samples)
+    evaluated = Recorder(others.samples, whole=True)
+    predicted = Recorder(images.samples, whole=True)
     steps = {"steps_per_execution": steps_per_execution}
     recording.record_evaluate(loader.fit_args(other_rows), counted(evaluated), **steps)
     in_order = recording.record_predict(loader.fit_args(other_rows), counted(predicted), **steps)

@@ -28,7 +28,8 @@ DESCRIPTION = (
 )
 EPILOG = (
     "Exit status: 0 without problems, 1 with problems, 2 if the arguments are wrong or the input "
-    "cannot be loaded."
+    "cannot be loaded, 3 if its contents are random, so that only numbers, shapes, dtypes and "
+    "labels could be checked."
 )
 
 
@@ -68,6 +69,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "has the same order in every epoch",
     )
     parser.add_argument(
+        "--samples",
+        type=_positive_int,
+        metavar="N",
+        help="samples that an epoch should have: batches that leave some out are a problem",
+    )
+    parser.add_argument(
+        "--identify",
+        metavar="FIELD",
+        help="recognise samples by this field alone, for random augmentation: `y`, `x/id` of a "
+        "dictionary, or a function `module:function`, which is given a dictionary of the batch's "
+        "arrays (`x`, `y`) and returns one value per sample",
+    )
+    parser.add_argument(
         "--timeout",
         type=_positive_seconds,
         default=600.0,
@@ -101,6 +115,8 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
         "batches": options.batches,
         "patience_s": options.timeout / PATIENCE,
         "shuffle": not options.no_shuffle,
+        "samples": options.samples,
+        "identify": options.identify,
     }
     environment = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     if options.keras_backend:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.audit.identify import load_identify
 from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
 from keras_loader_bench.loaders.audit.seeds import SEED, seed_before_keras
 from keras_loader_bench.loaders.audit.target import TargetError, check_backend, load_target
@@ -70,8 +71,10 @@ def run(settings: dict[str, Any], report: Report) -> None:
     def load() -> None:
         nonlocal subject
         target = load_target(settings["target"])
-        options = {name: settings[name] for name in ("steps", "batches", "shuffle", "patience_s")}
-        subject = AuditedInput(target, report, **options)
+        names = ("steps", "batches", "shuffle", "patience_s", "samples")
+        options = {name: settings[name] for name in names}
+        identify = load_identify(settings["identify"]) if settings["identify"] else None
+        subject = AuditedInput(target, report, identify=identify, **options)
         if asked:
             check_backend(target, asked)
 

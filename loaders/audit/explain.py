@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +14,10 @@ from keras_loader_bench.loaders.system.process_tree import signal_name
 
 STAGES = {"keras": "importing Keras", "load": "loading it", "by hand": "reading it directly"}
 """Stages of a run that are not methods of Keras."""
+
+
+NAMES = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch", "openvino": "OpenVINO"}
+"""The names of backends, by Keras' names for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,54 +31,10 @@ class Finding:
 
 def findings(runs: Sequence[AuditRun], timeout_s: float) -> list[Finding]:
     """Return all problems, in the order of the passes."""
-    reading = runs[0].event("reading")
-    found = [*_contents(reading)] if reading else []
+    found = [*_sizes(runs[0])]
     found += [f for event in runs[0].all("pass") for f in _pass(event)]
     found += [f for i, run in enumerate(runs) for f in _ending(run, timeout_s, second=i > 0)]
     return [*found, *_between(runs)]
-
-
-def notes(run: AuditRun) -> Iterator[str]:
-    """Yield remarks on an audit that are not problems."""
-    about, reading = run.event("input") or {}, run.event("reading") or {}
-    passes = run.all("pass")
-    narrowed = {n: dtypes for p in passes for n, dtypes in p["dtypes"].items()}
-    rounded = {name for p in passes for name in p["rounded"]}
-    for name, (yields, given) in narrowed.items():
-        if name not in rounded:
-            yield f"{_given(name, yields, given)}; no value changes."
-    if doubles := reading.get("doubles"):
-        again, first = doubles[0]
-        rest = f", and {len(doubles) - 1} more like it" if len(doubles) > 1 else ""
-        yield (
-            f"the input itself repeats: read directly, batch {again} equals batch {first}{rest}."
-        )
-    if about.get("first"):
-        yield (
-            f"only the first {about['steps']:,} batches of each pass were audited (--batches), and "
-            "each epoch is a separate `fit`."
-        )
-    elif about.get("fits", 1) > 1:
-        yield "a generator can be read only once, so each epoch is a separate `fit` with a new one."
-    if reading.get("promise") == "shuffled":
-        yield (
-            "the input shuffles, so the audit checks how often each sample comes, not the order."
-        )
-    elif about.get("kind") == "arrays":
-        how = "shuffles them by default; use --no-shuffle to check the order too"
-        yield "Keras itself makes the batches of arrays, of 32 samples by default" + (
-            f", and {how}." if about["shuffle"] else "."
-        )
-    elif reading.get("promise") == "ordered" and about.get("shuffle"):
-        yield (
-            "`fit` shuffles the batches of a PyDataset by default; use --no-shuffle to check the "
-            "order too."
-        )
-    if reading.get("promise") == "drops_last":
-        yield (
-            "each reading leaves out different samples, less than a batch, as shuffling with "
-            "`drop_last` does; as many may be missing from a pass."
-        )
 
 
 def known_failure(run: AuditRun) -> KnownFailure | None:
@@ -82,7 +43,11 @@ def known_failure(run: AuditRun) -> KnownFailure | None:
     known = LOADERS["stock_sequence"].known_failure
     workers = about.get("workers") or 0
     parallel = workers > 1 or (workers > 0 and about.get("use_multiprocessing"))
-    wrong = {p["verdict"] for p in run.all("pass")} & {"missing_or_repeated", "other_order"}
+    wrong = {p["verdict"] for p in run.all("pass")} & {
+        "missing_or_repeated",
+        "other_order",
+        "shifted",
+    }
     if known and parallel and wrong and environment.get("backend") in known.backends:
         return known
     return None
@@ -98,13 +63,32 @@ def ranges(numbers: Sequence[int], most: int = 6) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
-def _contents(reading: Event) -> Iterator[Finding]:
-    if reading["promise"] == "other_contents":
+def _sizes(run: AuditRun) -> Iterator[Finding]:
+    reading, about = run.event("reading"), run.event("input") or {}
+    if not reading:
+        return
+    if empty := [number for number, size in enumerate(reading["sizes"]) if not size]:
+        have = "batches {} have" if len(empty) > 1 else "batch {} has"
         yield Finding(
-            text="Batches cannot be identified: two direct readings of the input had different "
-            "contents. If it augments at random, audit it without augmentation, or seed the random "
-            "numbers per sample. If every epoch has other samples, audit a single epoch."
+            text=f"Read directly, {have.format(ranges(empty))} no samples; a mean over no samples "
+            "is not a number, so a loss may become NaN. Do not yield empty batches."
         )
+    if about.get("samples") and (said := left_out(about["samples"], reading)):
+        yield Finding(text=f"Read directly, {said} (--samples {about['samples']}).")
+
+
+def left_out(samples: int, reading: Event) -> str:
+    """Say how many samples an epoch leaves out, or has too many; empty: neither.
+
+    Args:
+        samples: how many the input should have.
+        reading: the direct reading.
+    """
+    came = reading["epoch_samples"]
+    if came == samples:
+        return ""
+    off = f"{abs(samples - came):,} {'are left out' if came < samples else 'more than there are'}"
+    return f"the batches of an epoch hold {came:,} of {samples:,} samples: {off}"
 
 
 def _pass(event: Event) -> Iterator[Finding]:
@@ -112,16 +96,10 @@ def _pass(event: Event) -> Iterator[Finding]:
     first = (event["difference"] or "").replace("the reference", "the direct reading")
     first = re.sub(r"^(batch \d+): (is|has|came|never)\b", r"\1 \2", first)
     first_difference = f" First difference: {first}." if first else ""
-    if event["rounded"]:
-        for array in event["rounded"]:
-            given = _given(array, *event["dtypes"][array])
-            yield Finding(
-                text=f"{name}: {given}, and values are rounded. Yield that dtype if intended."
-            )
-        if verdict == "other_dtype_or_shape":
-            return
     if verdict == "missing_or_repeated":
         yield Finding(text=f"{name}: {_missing(event)}.{first_difference}")
+    elif verdict == "shifted":
+        yield Finding(text=f"{name}: {first}.")
     elif verdict == "other_order":
         yield Finding(text=f"{name}: every sample came, but in another order.{first_difference}")
     elif verdict == "other_values":
@@ -147,14 +125,12 @@ def _missing(event: Event) -> str:
     return " and ".join(parts)
 
 
-def _given(name: str, yields: str, given: str) -> str:
-    return f"the model gets `{name}` as {given}, but the input yields {yields}"
-
-
 def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Finding]:
     where = " in the second run" if second else ""
     told = set()
-    for event in run.all("raised"):
+    refused = [*_refused(run)]
+    yield from refused if not second else []
+    for event in run.all("raised") if not refused else []:
         name = stage_name(event["stage"])
         message = f": {event['message']}" if event["message"] else ""
         text = f"{event['type']}{message}"
@@ -176,6 +152,25 @@ def _ending(run: AuditRun, timeout_s: float, *, second: bool) -> Iterator[Findin
             text=f"{stage} ended the process{where} {_exit(run.exit_status)}; its last output was:",
             verbatim=_printed(run.log) or "(nothing)",
         )
+
+
+def _refused(run: AuditRun) -> Iterator[Finding]:
+    """Say of which fields the backend makes no tensor, if a pass raised."""
+    reading, raised = run.event("reading") or {}, run.all("raised")
+    if not raised or not reading.get("refused"):
+        return
+    stages = [f"`{event['stage']}`" for event in raised]
+    names = " and ".join(filter(None, [", ".join(stages[:-1]), stages[-1]]))
+    backend = (run.event("environment") or {}).get("backend", "")
+    fields = ", ".join(
+        f"`{name}` ({reading['specs'].get(name, '?')})" for name in reading["refused"]
+    )
+    message = re.sub(r"\{\{.*?\}\} ?", "", raised[0]["message"])  # TensorFlow's names of nodes
+    message = textwrap.shorten(message, 100, placeholder=" ...").rstrip(".")
+    yield Finding(
+        text=f"{names} on {NAMES.get(backend, backend)} cannot be given {fields}, of which Keras "
+        f"makes no tensor ({raised[0]['type']}: {message}); convert it in the input."
+    )
 
 
 def _hanging(run: AuditRun) -> str:
@@ -228,9 +223,14 @@ def differing(runs: Sequence[AuditRun]) -> tuple[Event, Event] | None:
     return next((pair for pair in pairs if pair[0]["digests"] != pair[1]["digests"]), None)
 
 
+def random_contents(run: AuditRun) -> bool:
+    """Return whether contents could not be judged, because no two readings have the same."""
+    return (run.event("reading") or {}).get("promise") == "other_contents"
+
+
 def _between(runs: Sequence[AuditRun]) -> Iterator[Finding]:
-    if not (pair := differing(runs)):
-        return
+    if not (pair := differing(runs)) or random_contents(runs[0]):
+        return  # random contents may differ between runs, as they do between readings
     event, other = pair
     same = event["content"] == other["content"]
     what = "the same samples in another order" if same else "other samples"

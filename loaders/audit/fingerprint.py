@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.fields import DenseArrays
 from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict
 
 Words = npt.NDArray[np.uint32]
@@ -58,7 +58,7 @@ def form(specs: Mapping[str, str]) -> int:
     return zlib.crc32("; ".join(f"{name}: {spec}" for name, spec in specs.items()).encode())
 
 
-def fingerprint(batch: Arrays) -> BatchPrint:
+def fingerprint(batch: DenseArrays) -> BatchPrint:
     """Return the fingerprint of a batch.
 
     Args:

@@ -5,13 +5,19 @@ How much may be asked of a pass depends on what the input promises. Pure functio
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from keras_loader_bench.loaders.audit.reading import Promise, Reading, largest, samples_of
-from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder
-from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare
+from keras_loader_bench.loaders.audit.reading import (
+    Promise,
+    Reading,
+    largest,
+    promise,
+    samples_of,
+)
+from keras_loader_bench.loaders.audit.records import BatchRecord, Recorder, View
+from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare, other_form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +29,27 @@ class Judged:
     """What of the pass was judged. With `shuffled` not the order, and the numbers of batches are
     those of the direct reading only if `whole_batches`."""
 
+    by: Literal["contents", "labels", "number"] = "contents"
+    """By what samples were recognised; the contents cannot be judged if these are random."""
+
     whole_batches: bool = True
     """Whether the batches of the direct reading reappear in the pass."""
 
     dtypes: dict[str, tuple[str, str]]
-    """Name of an array -> the dtype that the input yields, another one that the model was given."""
+    """Name of a field -> the dtype that the input yields, another one that the model was given."""
 
-    rounded: tuple[str, ...] = ()
-    """Those of them of which a value changed."""
+    converted: tuple[str, ...] = ()
+    """Those of them that the direct reading had to be converted for, see `Reading.batches`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
         return {
             **self.result.to_dict(),
             "promise": self.promise,
+            "by": self.by,
             "whole_batches": self.whole_batches,
             "dtypes": {name: list(pair) for name, pair in self.dtypes.items()},
-            "rounded": list(self.rounded),
+            "converted": list(self.converted),
         }
 
 
@@ -50,7 +60,7 @@ def judge(
     *,
     promised: Promise,
     shuffled_batches: bool = False,
-    targets: bool = True,
+    view: View = "all",
     part: slice = slice(None),
 ) -> Judged:
     """Return the verdict on one pass.
@@ -61,78 +71,101 @@ def judge(
         got: what the model was given.
         promised: what the readings have in common in this part.
         shuffled_batches: whether Keras was asked to shuffle the batches.
-        targets: whether the pass is given more than `x`.
+        view: by what samples are recognised: `predict` is given `inputs` alone.
         part: the batches of a reading that the pass should be given.
     """
-    expected = readings[0].batches(targets=targets)[part]
-    narrow, dtypes = _dtypes(readings[0], expected, got.batches, targets=targets)
-    if narrow:
-        expected = readings[0].batches(targets=targets, narrow=True)[part]
-    start = readings[0].batches()[: part.start or 0]
-    offset = sum(len(batch.samples) for batch in start)
+    dtypes = {n: (str(readings[0].dtypes[n]), given) for n, given in got.given.items()}
+    converted = tuple(n for n in dtypes if n in readings[0].converted)
+    said: dict[str, Any] = {"dtypes": dtypes, "converted": converted, "promise": promised}
+    by: Literal["contents", "labels", "number"] = "contents"
+    if promised == "other_contents":
+        labels = _of_labels(readings, part) if view == "all" else None
+        by = "labels" if labels else "number"
+        promised, view = labels or promised, "labels" if labels else view
+    one, other = (reading.batches(view, converted=bool(converted)) for reading in readings)
+    expected, given = one[part], [batch.seen(view) for batch in got.batches]
+    offset = sum(len(batch.samples) for batch in one[: part.start or 0])
 
-    def values(position: int) -> Arrays | None:
-        return readings[0].values(position + offset, targets=targets, narrow=narrow)
-
-    judged, whole = promised, promised == "ordered"
-    if promised == "ordered":
-        result = compare(
+    def compared(batches: list[BatchRecord]) -> PassResult:
+        return compare(
             name,
             expected,
-            _in_order(expected, got.batches) if shuffled_batches else got.batches,
+            batches,
             strangers=got.strangers,
-            values=values,
+            values=lambda position: readings[0].values(position + offset),
         )
-        if shuffled_batches:
-            judged = "shuffled"
-            result = _without_order(result)
-            if result.verdict == "other_values":  # says in which batch of the pass
-                result = compare(
-                    name, expected, got.batches, strangers=got.strangers, values=values
-                )
-    elif promised == "shuffled":
-        result = _by_samples(compare(name, expected, got.batches), expected, got.batches)
-    else:
-        other = readings[1].batches(targets=targets, narrow=narrow)[part]
-        result = _loosely(name, expected, other, got.batches, promised)
 
-    rounded = tuple(n for n in dtypes if n in readings[0].rounded)
-    if rounded and result.identical:
-        names = ", ".join(f"{n} is {dtypes[n][1]}, expected {dtypes[n][0]}" for n in rounded)
-        result = replace(result, verdict="other_dtype_or_shape", difference=names)
-    return Judged(
-        result=result, promise=judged, whole_batches=whole, dtypes=dtypes, rounded=rounded
+    if promised == "ordered":
+        result = _shifted(compared(given), one, part, given)
+        if shuffled_batches:
+            said["promise"] = "shuffled" if by == "contents" else said["promise"]
+            whole = _without_order(compared(_in_order(expected, given)))
+            # Of other values, the batch of the pass is named.
+            result = result if whole.verdict == "other_values" else whole
+    elif promised == "shuffled":
+        result = _by_samples(compare(name, expected, given), expected, given)
+    else:
+        result = _loosely(name, expected, other[part], given, promised)
+    return Judged(result=result, by=by, whole_batches=promised == "ordered", **said)
+
+
+def _of_labels(readings: tuple[Reading, Reading], part: slice) -> Promise | None:
+    """Return what labels promise where contents promise nothing; `None`: they tell nothing."""
+    one, other = (reading.batches("labels")[part] for reading in readings)
+    promised = promise(one, other)
+    tells = len(samples_of(one)) > 1 and promised in ("ordered", "shuffled")
+    return promised if tells else None
+
+
+def _shifted(
+    result: PassResult, reading: list[BatchRecord], part: slice, got: list[BatchRecord]
+) -> PassResult:
+    """Recognise batches of the direct reading that belong to another epoch.
+
+    With steps, an epoch is a part of the reading, and the next goes on where it ended.
+    """
+    if part == slice(None) or result.identical or not got:
+        return result
+    places: dict[str, int] = {}
+    for number, batch in enumerate(reading):
+        places.setdefault(batch.digest, number)
+    numbers = [places.get(batch.digest) for batch in got]
+    start, stop, _ = part.indices(len(reading))
+    shift = (numbers[0] or start) - start
+    # The reading may end before a shifted epoch does.
+    shifted = [n if n < len(reading) else None for n in range(start + shift, stop + shift)]
+    expected = set(range(start, stop))
+    came = {number for number in numbers if number is not None}
+    if shift and numbers == shifted:
+        how = f"shifted by {abs(shift)} batch{'es' if abs(shift) > 1 else ''}: the epoch began"
+        how += f" with batch {start + shift} of the reference, expected {start}"
+    elif None not in numbers and (foreign := [n for n in numbers if n not in expected]):
+        how = f"{len(foreign)} of {len(got)} batches belong to another epoch, the first of them is "
+        how += f"batch {foreign[0]} of the reference"
+    else:
+        return result
+    return replace(
+        result,
+        verdict="shifted",
+        difference=how,
+        max_ulps=None,
+        missing_batches=tuple(sorted(expected - came)),
+        repeated_batches=(),
+        missing_samples=0,
+        repeated_samples=0,
     )
 
 
-def _dtypes(
-    reading: Reading,
-    expected: list[BatchRecord],
-    got: list[BatchRecord],
-    *,
-    targets: bool,
-) -> tuple[bool, dict[str, tuple[str, str]]]:
-    """Return whether the model was given 32 bits for 64, and which dtypes differ."""
-    if not expected or not got:
-        return False, {}
-    yields, given = _dtype(expected[0]), _dtype(got[0])
-    if yields == given or given != _dtype(reading.batches(targets=targets, narrow=True)[0]):
-        return False, {}
-    return True, {
-        name: (yields[name], given[name]) for name in yields if yields[name] != given[name]
-    }
-
-
-def _dtype(batch: BatchRecord) -> dict[str, str]:
-    return {name: spec.partition(" ")[0] for name, spec in batch.sample_specs.items()}
-
-
 def _in_order(expected: list[BatchRecord], got: list[BatchRecord]) -> list[BatchRecord]:
-    """Return the batches in the order of the expected ones, those that are not expected last."""
-    places: dict[str, int] = {}
-    for number, batch in enumerate(expected):
-        places.setdefault(batch.digest, number)
-    return sorted(got, key=lambda batch: places.get(batch.digest, len(expected)))
+    """Return the batches in the order of the expected ones, those that are not expected last.
+
+    Equal batches are interchangeable: each takes the next place of its kind.
+    """
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for number, batch in reversed(list(enumerate(expected))):
+        places[batch.digest].append(number)
+    taken = [places[b.digest].pop() if places[b.digest] else len(expected) for b in got]
+    return [got[i] for i in sorted(range(len(got)), key=taken.__getitem__)]
 
 
 def _without_order(result: PassResult) -> PassResult:
@@ -183,6 +216,9 @@ def _loosely(
             difference = f"{strange:,} samples came in neither direct reading"
     if verdict == "identical" and (missing or repeated):
         verdict = "missing_or_repeated"
+    forms = [{tuple(sorted(b.sample_specs.items())) for b in each} for each in (expected, other)]
+    if forms[0] == forms[1] and (form := other_form(expected, got)):
+        verdict, difference = "other_dtype_or_shape", form
     return PassResult(
         name=name,
         verdict=verdict,

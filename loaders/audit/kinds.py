@@ -72,6 +72,17 @@ def length_of(value: Any, kind: Kind) -> Length:
     return "infinite" if batches > _REPEATED else batches
 
 
+def samples_of_input(value: Any, kind: Kind) -> int | None:
+    """Return how many samples an input has, as far as it knows: of its data set or its files."""
+    dataset: Any = getattr(value, "dataset", None)
+    if kind == "torch DataLoader" and value.batch_size and hasattr(dataset, "__len__"):
+        return len(dataset)
+    for name in ("file_paths", "filenames"):  # of Keras' utilities for folders of files
+        if isinstance(files := getattr(value, name, None), list):
+            return len(files)
+    return None
+
+
 def read_by_hand(value: Any, kind: Kind) -> Iterator[Any]:
     """Yield the batches of an input without Keras, one after the other."""
     if kind == "arrays":

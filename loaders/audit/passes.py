@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from keras_loader_bench.loaders.audit.counting import BatchCounter
 from keras_loader_bench.loaders.audit.epochs import Epochs, plan
+from keras_loader_bench.loaders.audit.identify import Identify
 from keras_loader_bench.loaders.audit.judge import Judged, judge
 from keras_loader_bench.loaders.audit.kinds import read_by_hand
 from keras_loader_bench.loaders.audit.reading import KEPT_BYTES, PROMISES, Promise, Reading, promise
-from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder
+from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder, View
 from keras_loader_bench.loaders.audit.subject import Subject
 from keras_loader_bench.loaders.audit.target import Target, TargetError
 
@@ -41,6 +40,8 @@ class AuditedInput:
         batches: how many of each pass are looked at; `None`: all.
         shuffle: what is passed to `fit` where the input heeds it.
         patience_s: seconds after which an input without a length counts as endless.
+        identify: by what samples are recognised; `None`: by all that they hold.
+        samples: how many an epoch should have; `None`: it is not asked.
     """
 
     def __init__(
@@ -52,12 +53,16 @@ class AuditedInput:
         batches: int | None = None,
         shuffle: bool = True,
         patience_s: float = float("inf"),
+        identify: Identify | None = None,
+        samples: int | None = None,
     ) -> None:
         self.target = target
+        self.identify = identify
         self.report = report
         self.subject = Subject(target)
         self._fed = self.subject.fit_arguments
         self._asked = {"steps": steps, "shuffle": shuffle}
+        self._told = {"samples": samples, "identify": identify and identify.name}
         self._patience_s = patience_s
         self._counter = BatchCounter(report)
         self.epochs = self._plan(batches)
@@ -68,8 +73,10 @@ class AuditedInput:
             )
         self.may_take_s = 0.0
         """Seconds after which a pass counts as hanging, by how long reading directly took."""
-        first = Reading(keep_bytes=KEPT_BYTES)
-        self.readings = (first, Reading())
+        first = Reading(keep_bytes=KEPT_BYTES, identify=identify)
+        self.readings = (first, Reading(identify=identify))
+        self.refused: dict[str, str] = {}
+        """Fields of which this backend makes no tensor, and why."""
         self.promises: list[Promise] = []
         self._report_input()
 
@@ -86,6 +93,7 @@ class AuditedInput:
             steps=epochs.steps,
             fits=epochs.fits,
             first=epochs.first,
+            **self._told,
         )
 
     def feed(self, arguments: Callable[[], dict[str, Any]]) -> None:
@@ -123,12 +131,20 @@ class AuditedInput:
             sizes=[len(batch.samples) for batch in one],
             doubles=doubles if self.epochs.steps is None else [],
             promise=max(self.promises, key=PROMISES.index),
+            specs=dict(one[0].specs),
+            refused=self.refused,
+            epoch_samples=sum(len(batch.samples) for batch in one[self.epochs.parts[0]]),
             digests=_digests(one),
             content=_content(one),
         )
 
     def _read(self, reading: Reading) -> None:
-        from keras_loader_bench.loaders.audit.recording import as_arrays  # imports Keras
+        # Imports Keras.
+        from keras_loader_bench.loaders.audit.recording import (
+            BatchError,
+            as_arrays,
+            refused_fields,
+        )
 
         wanted = self.epochs.read
         samples = 0
@@ -136,9 +152,13 @@ class AuditedInput:
         number = 0
         for batch in read_by_hand(self.subject.value(), self.subject.kind):
             number += 1
-            reading.add(as_arrays(batch))
+            try:
+                samples += reading.add(as_arrays(batch))
+            except BatchError as error:
+                raise TargetError(f"`{self.target.name}`, batch {number - 1}: {error}") from None
             self._counter.count()
-            samples += len(reading.batches()[-1].samples)
+            if number == 1:
+                self.refused = refused_fields(batch)
             if number == wanted:
                 return
             if wanted is None and self.subject.length == "unknown":
@@ -164,7 +184,7 @@ class AuditedInput:
         """Fit a fresh model for two epochs."""
         from keras_loader_bench.loaders.audit.recording import record_fit
 
-        epochs = [Recorder(self.readings[0].samples()) for _ in self.epochs.parts]
+        epochs = [self._recorder() for _ in self.epochs.parts]
         records = [self._recorded(epoch) for epoch in epochs]
         done = 0
         try:
@@ -184,7 +204,7 @@ class AuditedInput:
         """Evaluate a fresh model."""
         from keras_loader_bench.loaders.audit.recording import record_evaluate
 
-        got = Recorder(self.readings[0].samples())
+        got = self._recorder()
         record_evaluate(self._arguments(), self._recorded(got))
         self._report(self._judge("evaluate", got, 0), got.batches)
 
@@ -192,18 +212,29 @@ class AuditedInput:
         """Predict with a fresh model."""
         from keras_loader_bench.loaders.audit.recording import record_predict
 
-        got = Recorder(self.readings[0].samples(targets=False))
+        got = self._recorder("inputs")
         in_order = record_predict(self._arguments(), self._recorded(got))
-        judged = self._judge("predict", got, 0, targets=False)
+        judged = self._judge("predict", got, 0, view="inputs")
         self._report(judged, got.batches, outputs_in_order=in_order)
 
     def _arguments(self) -> dict[str, Any]:
         steps = self.epochs.steps
         return self._fed() | ({} if steps is None else {"steps_per_epoch": steps})
 
+    def _recorder(self, view: View = "all") -> Recorder:
+        reading, identify = self.readings[0], self.identify
+        only_x = view == "inputs" and reading.has_labels
+        return Recorder(
+            reading.samples(view),
+            dtypes=reading.dtypes,
+            identify=identify.of_inputs if identify and only_x else identify,
+        )
+
     def _recorded(self, to: Recorder) -> Callable[[Arrays], None]:
+        from keras_loader_bench.loaders.audit.recording import as_compiled
+
         self._counter.begin()
-        return self._counter.counted(_as_compiled(to.record))
+        return self._counter.counted(as_compiled(to.record))
 
     def _shuffled(self) -> dict[str, Any]:
         """Return how `fit` shuffles: the samples of arrays, the batches of a PyDataset."""
@@ -219,25 +250,6 @@ class AuditedInput:
     def _report(self, judged: Judged, got: list[BatchRecord], **more: Any) -> None:
         digests = {"digests": _digests(got), "content": _content(got)}
         self.report("pass", **judged.to_dict(), **digests, **more)
-
-
-def _as_compiled(record: Callable[[Arrays], None]) -> Callable[[Arrays], None]:
-    """Return a function that records what a compiled step would be given.
-
-    The audit's steps are not compiled. JAX gives compiled ones 32 bits for 64.
-    """
-    import keras
-
-    if keras.backend.backend() != "jax":
-        return record
-    import jax
-
-    def record_narrowed(batch: Arrays) -> None:
-        dtypes = {name: jax.dtypes.canonicalize_dtype(array.dtype) for name, array in batch.items()}
-        with np.errstate(over="ignore"):
-            record({name: array.astype(dtypes[name]) for name, array in batch.items()})
-
-    return record_narrowed
 
 
 def _digests(batches: list[BatchRecord]) -> list[str]:

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, record_batch, split
+from keras_loader_bench.loaders.audit.fields import Field, Uneven, numbers, same_bytes, with_dtype
+from keras_loader_bench.loaders.audit.records import (
+    Arrays,
+    BatchRecord,
+    View,
+    is_part_of,
+    record_batch,
+    sample_at,
+)
 
 Promise = Literal["ordered", "shuffled", "drops_last", "other_contents"]
 """What two readings have in common: the same batches in the same order; the same samples; the same
@@ -27,8 +34,8 @@ PROMISES: tuple[Promise, ...] = ("ordered", "shuffled", "drops_last", "other_con
 KEPT_BYTES = 64 * 2**20
 """Values that are kept, to say how far others are off."""
 
-NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
-"""What a backend without 64 bits makes of a dtype."""
+ROUNDED = {"float64": "float32", "complex128": "complex64"}
+"""What backends of 32 bits round to. Integers are not rounded: they fit, or become others."""
 
 
 class Reading:
@@ -36,61 +43,70 @@ class Reading:
 
     Args:
         keep_bytes: how much of the values is kept.
+        identify: returns the fields by which the samples of a batch are recognised; `None`: all.
     """
 
-    def __init__(self, *, keep_bytes: int = 0) -> None:
-        self._records: dict[tuple[bool, bool], list[BatchRecord]] = {
-            (targets, narrow): [] for targets in (False, True) for narrow in (False, True)
-        }
-        self.rounded: set[str] = set()
-        """Names of arrays of which a value changes where a backend has no 64 bits."""
+    def __init__(
+        self, *, keep_bytes: int = 0, identify: Callable[[Arrays], Arrays] | None = None
+    ) -> None:
+        self._batches: list[BatchRecord] = []
+        self._converted: list[BatchRecord] = []
+        self.converted: set[str] = set()
+        """Names of fields that are others where a backend has no 64 bits or no ragged rows."""
+        self.dtypes: dict[str, Any] = {}
+        """Name of a field -> its dtype, where it first came."""
         self._kept: list[Arrays] = []
         self._keep_bytes = keep_bytes
+        self._identify = identify
 
-    def add(self, batch: Arrays) -> None:
-        """Record the next batch."""
-        narrow = {name: _narrow(array) for name, array in batch.items()}
-        for name, array in batch.items():
-            if narrow[name] is not array and not _survives(array, narrow[name]):
-                self.rounded.add(name)
-        wide = any(narrow[name] is not array for name, array in batch.items())
-        targets = len(_only_x(batch)) < len(batch)
+    def add(self, batch: Arrays) -> int:
+        """Record the next batch; return its number of samples."""
+        record = self._record(batch)
+        self._batches.append(record)
+        changed = {name: other for name, f in batch.items() if (other := _converted(f)) is not f}
+        self.converted.update(changed)
+        self._converted.append(self._record({**batch, **changed}) if changed else record)
+        for name, field in batch.items():
+            self.dtypes.setdefault(name, field.dtype)
 
-        record = record_batch(batch)
-        inputs = record_batch(_only_x(batch)) if targets else record
-        self._records[True, False].append(record)
-        self._records[False, False].append(inputs)
-        self._records[True, True].append(record_batch(narrow) if wide else record)
-        self._records[False, True].append(record_batch(_only_x(narrow)) if wide else inputs)
-
-        self._keep_bytes -= sum(array.nbytes for array in batch.values())
+        self._keep_bytes -= sum(field.nbytes for field in batch.values())
         if self._keep_bytes >= 0:
-            self._kept.append({name: np.array(array) for name, array in batch.items()})
+            self._kept.append(
+                {n: f if isinstance(f, Uneven) else np.array(f) for n, f in batch.items()}
+            )
+        return len(record.samples)
 
-    def batches(self, *, targets: bool = True, narrow: bool = False) -> list[BatchRecord]:
+    @property
+    def has_labels(self) -> bool:
+        """Whether batches hold more than `x`."""
+        return any(not is_part_of(name, "x") for name in self.dtypes)
+
+    def _record(self, batch: Arrays) -> BatchRecord:
+        content = self._identify(batch) if self._identify else None
+        return record_batch(batch, content=content)
+
+    def batches(self, view: View = "all", *, converted: bool = False) -> list[BatchRecord]:
         """Return the records of all batches.
 
         Args:
-            targets: whether with everything but `x`; `predict` is given none of it.
-            narrow: whether with dtypes of 32 bits where the input has 64.
+            view: by what samples are recognised.
+            converted: whether as backends without 64 bits and ragged rows get them: floating-point
+                numbers rounded to 32 bits, rows filled up with zeros.
         """
-        return self._records[targets, narrow]
+        return [each.seen(view) for each in (self._converted if converted else self._batches)]
 
-    def samples(self, *, targets: bool = True) -> frozenset[bytes]:
-        """Return the digests of all samples, in either dtype."""
-        records = chain(self._records[targets, False], self._records[targets, True])
+    def samples(self, view: View = "all") -> frozenset[bytes]:
+        """Return the digests of all samples, converted or not."""
+        records = chain(self.batches(view), self.batches(view, converted=True))
         return frozenset(digest for record in records for digest in record.samples)
 
-    def values(self, position: int, *, targets: bool = True, narrow: bool = False) -> Arrays | None:
+    def values(self, position: int) -> Arrays | None:
         """Return the sample at a position, counted over all batches; `None`: it was not kept."""
-        ends = list(accumulate(len(record.samples) for record in self._records[True, False]))
+        ends = list(accumulate(len(record.samples) for record in self._batches))
         number = bisect_right(ends, position)
         if number >= len(self._kept):
             return None
-        start = ends[number - 1] if number else 0
-        sample = split(self._kept[number])[position - start]
-        sample = sample if targets else _only_x(sample)
-        return {name: _narrow(a) if narrow else a for name, a in sample.items()}
+        return sample_at(self._kept[number], position - (ends[number - 1] if number else 0))
 
 
 def promise(one: Sequence[BatchRecord], other: Sequence[BatchRecord]) -> Promise:
@@ -115,17 +131,12 @@ def largest(batches: Sequence[BatchRecord]) -> int:
     return max((len(batch.samples) for batch in batches), default=0)
 
 
-def _only_x(arrays: Arrays) -> Arrays:
-    return {name: a for name, a in arrays.items() if name == "x" or name.startswith("x/")}
-
-
-def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the array with 32 bits a number; the same array where it has no more."""
-    if array.dtype.name not in NARROW:
-        return array
-    with np.errstate(over="ignore"):
-        return np.asarray(array).astype(NARROW[array.dtype.name])
-
-
-def _survives(array: npt.NDArray[Any], narrow: npt.NDArray[Any]) -> bool:
-    return np.array_equal(array, narrow.astype(array.dtype), equal_nan=array.dtype.kind in "fc")
+def _converted(field: Field) -> Field:
+    """Return a field as a backend without 64 bits and ragged rows gets it, in its own dtype."""
+    if isinstance(field, Uneven) and field.padded is not None:
+        field = field.padded
+    values = numbers(field)
+    if values.dtype.name not in ROUNDED:
+        return field
+    rounded = with_dtype(with_dtype(field, ROUNDED[values.dtype.name]), values.dtype)
+    return field if same_bytes(numbers(rounded), values) else rounded

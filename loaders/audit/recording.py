@@ -7,15 +7,22 @@ Imports Keras: `KERAS_BACKEND` must be set before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.fields import Field, as_field, numbers, with_dtype
+from keras_loader_bench.loaders.audit.records import Arrays, num_samples
 
 Record = Callable[[Arrays], None]
+
+_NO_ARRAYS = (bool, int, float, complex, str, bytes, np.generic)
+_TAKEN = (
+    "`fit` takes `x`, `(x, y)` or `(x, y, sample_weight)`, of arrays or dictionaries, lists or "
+    "tuples of arrays, with one entry per sample (`np.asarray` makes an array of a list)"
+)
 
 
 class CountSteps(keras.metrics.Metric):
@@ -34,8 +41,14 @@ class CountSteps(keras.metrics.Metric):
         return self.steps + 0  # a tensor of its own: the variable changes before logs are read
 
 
+class BatchError(ValueError):
+    """A batch is none that `fit` takes; the message says what it is and what `fit` takes."""
+
+
 class RecordingModel(keras.Model):
-    """Passes every batch that it is given to a function, as NumPy arrays, and trains on it.
+    """Passes every batch that it is given to a function, as NumPy arrays, and trains.
+
+    It trains on zeros, one per sample, so that nothing that a batch holds can make it fail.
 
     Args:
         record: called with the arrays of every step's batch, in the order of the steps.
@@ -44,15 +57,15 @@ class RecordingModel(keras.Model):
     def __init__(self, record: Record) -> None:
         super().__init__()
         self.record = record
-        self.outputs_of_steps: list[Any] = []
-        """What `predict` should return, in the order of its steps."""
+        self.predicted = 0
+        """Samples that `predict` has been given."""
         self.dense = keras.layers.Dense(1)
 
     def call(self, x: Any) -> Any:
         """Return one number per sample."""
-        first = keras.tree.flatten(x)[0]
-        flat = keras.ops.reshape(first, (keras.ops.shape(first)[0], -1))
-        return self.dense(keras.ops.cast(flat[:, :10], "float32"))
+        first = next((leaf for leaf in keras.tree.flatten(x) if len(leaf.shape)), None)
+        count = 1 if first is None else keras.ops.shape(first)[0]
+        return self.dense(keras.ops.zeros((count, 1)))
 
     def compute_loss(
         self,
@@ -68,23 +81,28 @@ class RecordingModel(keras.Model):
     # The last argument is the batch; on JAX the state comes before it.
 
     def train_step(self, *args: Any) -> Any:
-        """Record one batch and train on it."""
-        self.record(as_arrays(args[-1]))
-        return super().train_step(*args)
+        """Record one batch and train."""
+        return super().train_step(*args[:-1], self._recorded(args[-1]))
 
     def test_step(self, *args: Any) -> Any:
-        """Record one batch and evaluate it."""
-        self.record(as_arrays(args[-1]))
-        return super().test_step(*args)
+        """Record one batch and evaluate."""
+        return super().test_step(*args[:-1], self._recorded(args[-1]))
 
     def predict_step(self, *args: Any) -> Any:
-        """Record one batch, without its targets, and predict it."""
+        """Record one batch, without its targets, and number its samples."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(args[-1])
-        self.record(as_arrays(x))
-        result = super().predict_step(*args)
-        output = result[0] if keras.backend.backend() == "jax" else result
-        self.outputs_of_steps.append(keras.ops.convert_to_numpy(output))
-        return result
+        stand_in = self._recorded((x,))
+        result = super().predict_step(*args[:-1], stand_in)
+        end = self.predicted + len(stand_in[0])
+        numbers = keras.ops.arange(self.predicted, end, dtype="int32")
+        self.predicted = end
+        return (numbers, *result[1:]) if keras.backend.backend() == "jax" else numbers
+
+    def _recorded(self, batch: Any) -> tuple[Any]:
+        """Record a batch, and return as many zeros as it has samples."""
+        fields = as_arrays(batch)
+        self.record(fields)
+        return (keras.ops.zeros((num_samples(fields), 1)),)
 
 
 def as_arrays(data: Any) -> Arrays:
@@ -93,17 +111,70 @@ def as_arrays(data: Any) -> Arrays:
     Args:
         data: what a step is given: `x`, `(x, y)` or `(x, y, sample_weight)` of tensors or arrays.
     """
-    parts = zip(
-        ("x", "y", "sample_weight"), keras.utils.unpack_x_y_sample_weight(data), strict=True
-    )
-    arrays = {}
-    for name, part in parts:
-        if part is None:
-            continue
-        for path, leaf in keras.tree.flatten_with_path(part):
-            array = np.asarray(keras.ops.convert_to_numpy(leaf))
-            arrays["/".join([name, *map(str, path)])] = array
-    return arrays
+    try:
+        parts = keras.utils.unpack_x_y_sample_weight(data)
+    except ValueError:
+        raise BatchError(f"it is a {type(data).__name__} of {len(data)}; {_TAKEN}.") from None
+    return {
+        "/".join([name, *map(str, path)]): as_field(leaf)
+        for name, part in zip(("x", "y", "sample_weight"), parts, strict=True)
+        for path, leaf in _leaves(name, part)
+    }
+
+
+def refused_fields(data: Any) -> dict[str, str]:
+    """Return the fields of a batch of which the backend makes no tensor, and why.
+
+    Args:
+        data: what the input yields.
+    """
+    refused = {}
+    parts = keras.utils.unpack_x_y_sample_weight(data)
+    for name, part in zip(("x", "y", "sample_weight"), parts, strict=True):
+        for path, leaf in _leaves(name, part):
+            try:
+                keras.backend.standardize_dtype(getattr(leaf, "dtype", None))
+                keras.ops.convert_to_tensor(leaf)
+            except Exception as error:
+                refused["/".join([name, *map(str, path)])] = str(error)
+    return refused
+
+
+def as_compiled(record: Record) -> Record:
+    """Return a function that records what a compiled step would be given.
+
+    The audit's steps are not compiled. JAX gives compiled ones 32 bits for 64.
+    """
+    if keras.backend.backend() != "jax":
+        return record
+    import jax
+
+    def canonical(field: Field) -> Field:
+        values = numbers(field)
+        if values.dtype.kind not in "biufc":
+            return field
+        return with_dtype(field, jax.dtypes.canonicalize_dtype(values.dtype))
+
+    return lambda batch: record({name: canonical(field) for name, field in batch.items()})
+
+
+def _leaves(name: str, part: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the arrays of a part of a batch, and where in it they stand."""
+    if part is None:
+        return
+    for path, leaf in keras.tree.flatten_with_path(part):
+        if isinstance(leaf, _NO_ARRAYS):
+            what = f"`{'/'.join([name, *map(str, path)])}` is {_a(type(leaf))}"
+            if path and isinstance(path[-1], int):
+                inside = f"`{'/'.join([name, *map(str, path[:-1])])}`"
+                what = f"{inside} is a list that holds {_a(type(leaf))}, not an array"
+            raise BatchError(f"{what}; {_TAKEN}.")
+        if leaf is not None:
+            yield path, leaf
+
+
+def _a(kind: type) -> str:
+    return f"an {kind.__name__}" if kind.__name__[0] in "aeiou" else f"a {kind.__name__}"
 
 
 def recording_model(record: Record, steps_per_execution: int = 1) -> Any:
@@ -175,7 +246,7 @@ def record_predict(
         if name not in ("y", "sample_weight")
     }
     outputs = model.predict(**args, verbose=0)
-    return np.array_equal(np.concatenate(model.outputs_of_steps), outputs)
+    return np.array_equal(np.arange(model.predicted), outputs)
 
 
 def _with_steps(fit_args: Mapping[str, Any]) -> dict[str, Any]:

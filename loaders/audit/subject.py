@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from keras_loader_bench.loaders.audit.arrays import BATCH_SIZE, fit_arguments, num_samples
-from keras_loader_bench.loaders.audit.kinds import Kind, Length, kind_of, length_of
+from keras_loader_bench.loaders.audit.kinds import (
+    Kind,
+    Length,
+    kind_of,
+    length_of,
+    samples_of_input,
+)
 from keras_loader_bench.loaders.audit.target import Target, TargetError
 
 
@@ -55,6 +61,7 @@ class Subject:
             "length": self.length,
             "expression": self._target.expression,
             "arguments": ["x"],
+            "known_samples": samples_of_input(value, self.kind),
         }
         if self.kind == "PyDataset":
             about |= {

@@ -7,20 +7,18 @@ from collections.abc import Sequence
 
 from keras_loader_bench.loaders.audit.epochs import SHUFFLED
 from keras_loader_bench.loaders.audit.explain import (
+    NAMES,
     STAGES,
     Finding,
     bridged,
     differing,
     findings,
     known_failure,
-    notes,
 )
+from keras_loader_bench.loaders.audit.notes import not_judged, notes
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event
 
 WIDTH = 100
-
-NAMES = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch", "openvino": "OpenVINO"}
-"""The names of backends, by Keras' names for them."""
 
 PROMISES = {
     "ordered": "the same batches twice",
@@ -55,7 +53,7 @@ def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str
 
     Returns:
         The text, and the exit status: 0 without problems, 1 with problems, 2 if the input could
-        not be loaded.
+        not be loaded, 3 if its contents could not be judged and nothing else is wrong.
     """
     first = runs[0]
     if refused := next((run.event("refused") for run in runs if run.event("refused")), None):
@@ -67,10 +65,12 @@ def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str
     blocks = [_heading(target, first), _table(runs), *map(_finding, problems)]
     if known := known_failure(first):
         blocks += [wrap(f"This is known: {known.reason} {known.link}"), wrap(_remedy(first))]
-    blocks += [wrap(f"Note: {note}") for note in notes(first)]
+    unjudged = not_judged(first)
+    blocks += [wrap(text) for text in (unjudged, *(f"Note: {note}" for note in notes(first)))]
     count = len(problems)
     blocks.append(f"{count} problem{'s' if count > 1 else ''}" if count else _faultless(first))
-    return clean("\n\n".join(filter(None, blocks))), 1 if problems else 0
+    status = 1 if problems else 3 if unjudged else 0
+    return clean("\n\n".join(filter(None, blocks))), status
 
 
 def clean(text: str) -> str:
@@ -88,6 +88,9 @@ def _faultless(run: AuditRun) -> str:
     about = run.event("input") or {}
     part = f"first {about['steps']:,} batches of the " if about["first"] else ""
     passes = run.all("pass")
+    if not_judged(run):
+        labels = ", labels" if any(event["by"] == "labels" for event in passes) else ""
+        return f"not judged: the contents; numbers, shapes{labels} and dtypes agree in every pass"
     but = ", except for the dtype" if any(event["dtypes"] for event in passes) else ""
     if all(event["promise"] == "ordered" for event in passes):
         return (
@@ -174,7 +177,7 @@ def _table(runs: Sequence[AuditRun]) -> str:
 
 
 def _row(event: Event) -> tuple[str, str, str, str, str]:
-    judged = event["promise"] != "other_contents"
+    judged = event["promise"] != "other_contents" or event["by"] == "labels"
     missing, repeated = (_count(event, kind) if judged else "?" for kind in ("missing", "repeated"))
     return event["name"], f"{event['batches']:,}", missing, repeated, _verdict(event)
 
@@ -189,8 +192,8 @@ def _verdict(event: Event) -> str:
         return str(event["verdict"]).replace("_", " ")
     if not event.get("outputs_in_order", True):
         return "outputs in another order"
-    if event["dtypes"] and event["promise"] == "ordered":
-        return "same values"
+    if event["by"] == "labels":
+        return "labels agree"
     return FAULTLESS[event["promise"]]
 
 

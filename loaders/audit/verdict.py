@@ -14,11 +14,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from keras_loader_bench.loaders.audit.fields import numbers, with_dtype
 from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord
 
 Verdict = Literal[
     "identical",
     "other_order",
+    "shifted",
     "missing_or_repeated",
     "other_values",
     "other_dtype_or_shape",
@@ -91,7 +93,7 @@ def compare(
     }
     if [b.digest for b in expected] == [b.digest for b in got]:
         return PassResult(verdict="identical", **result)
-    if difference := _other_form(expected, got):
+    if difference := other_form(expected, got):
         return PassResult(verdict="other_dtype_or_shape", difference=difference, **result)
     missing, repeated = Counter(want) - Counter(have), Counter(have) - Counter(want)
     if unknown := [digest for digest in repeated if digest not in set(want)]:
@@ -109,7 +111,7 @@ def compare(
             **result,
         )
     if want == have:  # the same samples in the same order, but cut differently
-        difference = _other_form(expected, got, whole=True)
+        difference = other_form(expected, got, whole=True)
         return PassResult(verdict="other_dtype_or_shape", difference=difference, **result)
     return PassResult(verdict="other_order", difference=_first_difference(expected, got), **result)
 
@@ -118,7 +120,7 @@ def _samples(batches: Sequence[BatchRecord]) -> list[bytes]:
     return list(chain.from_iterable(batch.samples for batch in batches))
 
 
-def _other_form(
+def other_form(
     expected: Sequence[BatchRecord], got: Sequence[BatchRecord], *, whole: bool = False
 ) -> str | None:
     """Spell out the first batch with another dtype or shape, with `whole` also of batches."""
@@ -209,23 +211,31 @@ def _max_ulps(
 
 
 def _sample_ulps(one: Arrays, other: Arrays) -> int:
-    return max(ulps(one[name], other[name]) for name in one)
+    both = one.keys() & other.keys()
+    return max((ulps(numbers(one[name]), numbers(other[name])) for name in both), default=0)
 
 
 def ulps(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> int:
     """Return the largest difference of two arrays in units in the last place.
 
     Args:
-        one: any numbers; of integers the plain difference counts.
-        other: the same dtype and shape.
+        one: any numbers; of integers the plain difference counts. What is no number has no
+            distance.
+        other: the same shape. Of floating-point numbers, `one` is rounded to its dtype.
 
     Returns:
         How many representable numbers lie between the two that are farthest apart, plus one.
     """
-    if one.size == 0:
+    if one.size == 0 or one.shape != other.shape:
         return 0
-    if np.issubdtype(one.dtype, np.floating):
+    if other.dtype.kind not in "biu":
+        one = np.asarray(with_dtype(one, other.dtype))
+    if np.iscomplexobj(one):
+        one, other = one.view(one.real.dtype), other.view(other.real.dtype)
+    if "float" in one.dtype.name:  # bfloat16 and float8 too, which NumPy does not count as such
         one, other = _ordered(one), _ordered(other)
+    elif one.dtype.kind not in "biu":
+        return 0
     one, other = one.astype(object), other.astype(object)  # differences overflow no Python integer
     return int(np.max(np.abs(one - other)))
 
