@@ -1,0 +1,136 @@
+"""`keras-loader-bench input`, from any folder, on inputs whose right answers are known."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import PACKAGE, TESTS
+
+from keras_loader_bench.bench.record.reader import read_run
+from keras_loader_bench.loaders.registry import missing_package
+
+
+def command(*arguments, folder, **environment):
+    """Run the command in a folder that has nothing to do with this project."""
+    path = os.pathsep.join([str(PACKAGE), str(TESTS / "audited")])
+    return subprocess.run(
+        [sys.executable, "-m", "keras_loader_bench.bench", "input", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--input", "train"), "`--input` names `module:attribute`"),
+        (("--input", "a:b,a:b"), "The input `a:b` is given twice; remove one."),
+        (("--input", "a:b", "--loaders", "numpy"), "`--loaders` cannot change"),
+        (("--input", "a:b", "--batch-sizes", "8"), "`--batch-sizes` cannot change"),
+        (("--input", "a:b", "--steps", "-1"), "must not be negative, got -1"),
+        (("--input", "a:b", "--fail-if", "slower=5%"), "must be `wait=` and a percentage"),
+        (("--model", "a:b"), "`--model` belongs to `--input`; name your input or use `--models`."),
+        (("--steps", "5"), "`--steps` belongs to `--input`"),
+        (("--fail-if", "wait=5%"), "`--fail-if` belongs to `--input`"),
+        (("--no-remedies",), "`--no-remedies` belongs to `--input`"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(asking, arguments, message):
+    answer = asking("bench/", "--benchmark-only", *arguments, "--dry-run")
+    assert answer.returncode == 4
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_dry_run_lists_the_cases_of_each_input(asking):
+    answer = asking(
+        *("bench/", "--benchmark-only", "--input", "train:make_data", "--dry-run"),
+        *("--model", "train:make_model", "--keras-backends", "jax,torch", "--no-remedies"),
+    )
+    assert answer.returncode == 0, answer.stderr
+    for backend in ("jax", "torch"):
+        assert f"feed-{backend}-train:make_data" in answer.stdout
+        assert f"train-{backend}-train:make_data-train:make_model" in answer.stdout
+        assert f"memory-{backend}-train:make_data" in answer.stdout
+
+
+def test_without_a_name_the_usage_is_printed(tmp_path):
+    answer = command(folder=tmp_path)
+    assert answer.returncode == 2
+    assert "keras-loader-bench input MODULE:ATTRIBUTE" in answer.stderr
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A quick run of an input by the book, and of one that is random, with the suite's models."""
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "bench").mkdir()
+    (folder / "bench" / "__init__.py").write_text("raise RuntimeError")
+    arguments = ("paced_inputs:ten_ms", "inputs:Augments", "--model", "paced_inputs:slow_step")
+    gate = ("--fail-if", "wait=5%")
+    return command(*arguments, "--quick", *gate, "--results-dir", "run", folder=folder), folder
+
+
+def test_the_answer_stands_on_the_terminal_and_in_the_report(measured):
+    answer, folder = measured
+    report = (folder / "run" / "report.md").read_text()
+    assert "paced_inputs:ten_ms on tensorflow: Paced, a PyDataset; batches of 8" in answer.stdout
+    for text in (
+        "Every sample once an epoch, in fit, evaluate and predict (800 samples, 100 batches).",
+        "Where a batch's",
+    ):
+        assert text in " ".join(answer.stdout.split())
+        assert text in report.replace("\\", "")
+    assert (folder / "run" / "report.html").exists()
+
+
+def test_a_gate_without_an_interval_has_a_status_of_its_own(measured):
+    answer, folder = measured
+    assert {each.outcome for each in read_run(folder / "run").cases} == {"ok"}
+    assert answer.returncode == 3, answer.stdout
+
+
+def test_random_contents_are_measured_and_said_to_be_random(measured):
+    answer, _ = measured
+    assert "No two readings have the same samples" in answer.stdout
+
+
+INPUTS = {
+    "inputs:healthy": "Every sample once an epoch",
+    "inputs:stock": "Every sample once an epoch",
+    "inputs:Reshuffles": "Every sample once an epoch",
+    "inputs:Augments": "No two readings have the same samples",
+    "inputs:generator": "Every sample once an epoch",
+    "inputs:RaisesLater": "KeyError",
+    "inputs:Raises": "never",
+    "tf_inputs:shuffled": "Every sample once an epoch",
+    "torch_inputs:shuffled": "Every sample once an epoch",
+}
+"""Inputs of tests/audited -> what must be said of each."""
+
+LOSES = {"inputs:stock": "batches missing"}
+"""On JAX and torch, where Keras' own threads lose batches."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+def test_each_input_gets_its_answer(backend, tmp_path):
+    if reason := missing_package((backend,)):
+        pytest.skip(reason)
+    needed = {"tf_inputs": "tensorflow", "torch_inputs": "torch"}
+    packages = {name: needed.get(name.partition(":")[0]) for name in INPUTS}
+    names = [n for n, package in packages.items() if not package or not missing_package((package,))]
+    arguments = (*names, "--quick", "--keras-backends", backend, "--results-dir", "run")
+    answer = command(*arguments, folder=tmp_path)
+    blocks = dict.fromkeys(names, "")
+    for block in answer.stdout.partition("loaders compared")[2].split("\n\n"):
+        name = block.strip("=\n ").partition(" on ")[0]
+        if name in blocks:
+            blocks[name] = " ".join(block.split())
+    wanted = INPUTS | ({} if backend == "tensorflow" else LOSES)
+    for name in names:
+        assert wanted[name] in blocks[name], (name, answer.stdout)
