@@ -55,7 +55,7 @@ def run(tmp_path):
 
     def run(module, **asked):
         settings = {"target": f"{module}:batches", "backend": None, "steps": None, "batches": None}
-        settings |= {"shuffle": True, "patience_s": 60, **asked}
+        settings |= {"shuffle": True, "patience_s": 60, "samples": None, "identify": None, **asked}
         variables = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE)])}
         variables |= {"KERAS_BACKEND": asked["backend"]} if asked.get("backend") else {}
         environment = {n: v for n, v in os.environ.items() if n != "KERAS_BACKEND"} | variables

@@ -261,6 +261,26 @@ def test_contents_that_cannot_be_judged_are_no_problem_and_not_faultless(audited
     assert text.splitlines()[-1].startswith("not judged: the contents; ")
 
 
+def test_a_look_at_what_shuffles_is_not_judged(audited):
+    text, status = audited("inputs:Reshuffles", batches=3)
+    assert status == 3, text
+    assert "An input that shuffles begins each pass with other samples" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("FailsInTheMiddle", "reading it directly raised OSError: no batch 7 (after 7 batches)"),
+        ("FailsInFit", "OSError: too many files (after 5 batches)"),
+        ("fails_in_a_worker", "OSError: no row 13 (after 3 batches)"),
+    ],
+)
+def test_where_an_input_fails_is_said(audited, name, said):
+    text, status = audited(f"inputs:{name}", shuffle=False)
+    assert status == 1
+    assert said in " ".join(text.split())
+
+
 def test_an_order_of_one_run_alone_is_named(audited):
     text, status = audited("inputs:UnseededOrder", runs=2)
     assert status == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,8 @@ def run(settings: dict[str, Any], report: Report) -> None:
     subject: Any = None
 
     def succeeds(stage: str, do: Callable[[], Any]) -> bool:
+        if subject:
+            subject.counter.begin()
         report("stage", name=stage, may_take_s=subject.may_take_s if subject else 0)
         try:
             do()
@@ -45,7 +48,6 @@ def run(settings: dict[str, Any], report: Report) -> None:
             report("refused", message=message_of(error))
             return False
         except Exception as error:
-            message = next(iter(message_of(error).strip().splitlines()), "")
             innermost = error.__traceback__
             while (
                 innermost
@@ -57,7 +59,8 @@ def run(settings: dict[str, Any], report: Report) -> None:
                 "raised",
                 stage=stage,
                 type=shown(type(error).__name__),
-                message=message,
+                message=_one_line(message_of(error)),
+                batches=subject.counter.batches if subject else 0,
                 traceback=traceback_of(error, innermost),
             )
             return False
@@ -87,6 +90,14 @@ def run(settings: dict[str, Any], report: Report) -> None:
         for stage in ("fit", "evaluate", "predict"):
             succeeds(stage, getattr(subject, stage))
         report("end")
+
+
+def _one_line(message: str) -> str:
+    """Return the line of a message that says what was wrong."""
+    lines = message.strip().splitlines() or [""]
+    # PyTorch repeats the traceback of a worker process, which ends with its exception.
+    line = lines[-1 if "Original Traceback (most recent call last):" in message else 0]
+    return re.sub(r"\{\{.*?\}\} ?", "", line)  # TensorFlow's names of nodes
 
 
 def main(settings: str) -> None:

@@ -23,16 +23,17 @@ class BatchCounter:
 
     def begin(self) -> None:
         """Begin a stage."""
-        self._batches = 0
+        self.batches = 0
+        """Batches that the stage has had."""
         self._next = 0.0
 
     def count(self) -> None:
         """Count one batch."""
-        self._batches += 1
+        self.batches += 1
         now = time.monotonic()
         if now >= self._next:
             self._next = now + INTERVAL_S
-            self._report("progress", batches=self._batches)
+            self._report("progress", batches=self.batches)
 
     def counted(self, record: Callable[[Arrays], None]) -> Callable[[Arrays], None]:
         """Return a function that records a batch, and counts it."""

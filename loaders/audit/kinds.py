@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Literal
 
 from keras_loader_bench.loaders.audit.arrays import batches_of, fit_arguments, num_batches
@@ -83,8 +83,14 @@ def samples_of_input(value: Any, kind: Kind) -> int | None:
     return None
 
 
-def read_by_hand(value: Any, kind: Kind) -> Iterator[Any]:
-    """Yield the batches of an input without Keras, one after the other."""
+def read_by_hand(value: Any, kind: Kind, steps: int | None = None) -> Generator[Any]:
+    """Yield the batches of an input without Keras, one after the other.
+
+    Args:
+        value: the input.
+        kind: of the input.
+        steps: batches after which an epoch ends; `None`: it ends with the input.
+    """
     if kind == "arrays":
         yield from batches_of(value)
         return
@@ -94,6 +100,13 @@ def read_by_hand(value: Any, kind: Kind) -> Iterator[Any]:
     # As Keras does around an epoch: an input that shuffles there is to be seen doing it.
     value.on_epoch_begin()
     length = length_of(value, kind)
-    for i in range(length) if isinstance(length, int) else itertools.count():
-        yield value[i]
+    try:
+        for i in range(length) if isinstance(length, int) else itertools.count():
+            if steps and i and i % steps == 0:
+                value.on_epoch_end()
+                value.on_epoch_begin()
+            yield value[i]
+    except GeneratorExit:  # only some were wanted
+        value.on_epoch_end()
+        raise
     value.on_epoch_end()

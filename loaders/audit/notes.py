@@ -74,9 +74,13 @@ def not_judged(run: AuditRun) -> str:
     what = f"`{identify}`" if identify else "contents"
     by = {event["by"] for event in run.all("pass")}
     labels = ", and the labels by content" if "labels" in by else ""
+    first = (run.event("input") or {}).get("first")
     remedy = (
         "Name a field that is the same in each reading."
         if identify
+        else "An input that shuffles begins each pass with other samples: leave --batches out, or "
+        "name what does not shuffle."
+        if first
         else "If it augments at random, name a field that it leaves alone, such as a label or an "
         "id, with --identify FIELD, or audit it without augmentation. If every epoch has other "
         "samples, audit a single epoch."

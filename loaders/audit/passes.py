@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 from keras_loader_bench.loaders.audit.counting import BatchCounter
@@ -64,7 +65,7 @@ class AuditedInput:
         self._asked = {"steps": steps, "shuffle": shuffle}
         self._told = {"samples": samples, "identify": identify and identify.name}
         self._patience_s = patience_s
-        self._counter = BatchCounter(report)
+        self.counter = BatchCounter(report)
         self.epochs = self._plan(batches)
         if self.subject.length == "infinite" and self.epochs.read is None:
             raise TargetError(
@@ -139,26 +140,28 @@ class AuditedInput:
         )
 
     def _read(self, reading: Reading) -> None:
-        # Imports Keras.
-        from keras_loader_bench.loaders.audit.recording import (
-            BatchError,
-            as_arrays,
-            refused_fields,
-        )
+        epochs, subject = self.epochs, self.subject
+        with closing(read_by_hand(subject.value(), subject.kind, epochs.steps)) as batches:
+            self._record(batches, reading)
+
+    def _record(self, batches: Iterator[Any], reading: Reading) -> None:
+        from keras_loader_bench.loaders.audit import recording  # imports Keras
 
         wanted = self.epochs.read
         samples = 0
-        began = time.monotonic()
+        began: float | None = None  # at the first batch: processes may start before it
         number = 0
-        for batch in read_by_hand(self.subject.value(), self.subject.kind):
+        self.counter.begin()
+        for batch in batches:
             number += 1
+            began = began or time.monotonic()
             try:
-                samples += reading.add(as_arrays(batch))
-            except BatchError as error:
+                samples += reading.add(recording.as_arrays(batch))
+            except recording.BatchError as error:
                 raise TargetError(f"`{self.target.name}`, batch {number - 1}: {error}") from None
-            self._counter.count()
+            self.counter.count()
             if number == 1:
-                self.refused = refused_fields(batch)
+                self.refused = recording.refused_fields(batch)
             if number == wanted:
                 return
             if wanted is None and self.subject.length == "unknown":
@@ -233,8 +236,8 @@ class AuditedInput:
     def _recorded(self, to: Recorder) -> Callable[[Arrays], None]:
         from keras_loader_bench.loaders.audit.recording import as_compiled
 
-        self._counter.begin()
-        return self._counter.counted(as_compiled(to.record))
+        self.counter.begin()
+        return self.counter.counted(as_compiled(to.record))
 
     def _shuffled(self) -> dict[str, Any]:
         """Return how `fit` shuffles: the samples of arrays, the batches of a PyDataset."""

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from keras_loader_bench.loaders.audit.explain import stage_name
 from keras_loader_bench.loaders.audit.parent import Event
+from keras_loader_bench.loaders.audit.words import stage_name
 from keras_loader_bench.loaders.system.text import shown
 
 TERMINAL_INTERVAL_S = 1.0
 LINES_INTERVAL_S = 10.0
 
-PASSES = {"by hand": 2, "fit": 2, "evaluate": 1, "predict": 1}
-"""How often a stage reads the input."""
+PASSES = {"by hand": 1, "fit": 2, "evaluate": 1, "predict": 1}
+"""How often a stage reads the input before it counts anew."""
 
 
 class Progress:
@@ -71,9 +71,11 @@ class Progress:
         line = f"{self._name}, {seconds:.0f} s: {self._stage}"
         if self._batches is not None:
             line += f", {self._batches:,}"
+            total = self._batches
             if self._length is not None and self._passes:
-                line += f" of {self._length * self._passes:,}"
-            line += " batches"
+                total = self._length * self._passes
+                line += f" of {total:,}"
+            line += " batch" if total == 1 else " batches"
         line = shown(line)
         if self._terminal:
             print(f"\r\033[K{line} ...", end="", file=self._stream, flush=True)

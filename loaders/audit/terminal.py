@@ -7,16 +7,13 @@ from collections.abc import Sequence
 
 from keras_loader_bench.loaders.audit.epochs import SHUFFLED
 from keras_loader_bench.loaders.audit.explain import (
-    NAMES,
-    STAGES,
-    Finding,
-    bridged,
     differing,
     findings,
     known_failure,
 )
 from keras_loader_bench.loaders.audit.notes import not_judged, notes
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event
+from keras_loader_bench.loaders.audit.words import NAMES, STAGES, Finding, bridged
 
 WIDTH = 100
 
@@ -59,7 +56,7 @@ def render(target: str, runs: Sequence[AuditRun], timeout_s: float) -> tuple[str
     if refused := next((run.event("refused") for run in runs if run.event("refused")), None):
         return wrap(clean(f"error: {refused['message']}")), 2
     problems = findings(runs, timeout_s)
-    if not first.event("input"):
+    if not first.event("input") or not first.event("environment"):
         text = "\n\n".join(map(_finding, problems))
         return clean(f"error: {text.replace(STAGES['load'], f'loading `{target}`', 1)}"), 2
     blocks = [_heading(target, first), _table(runs), *map(_finding, problems)]
@@ -160,11 +157,14 @@ def _table(runs: Sequence[AuditRun]) -> str:
         )
     passes = {event["name"]: event for event in first.all("pass")}
     rows += [_row(event) for event in passes.values()]
-    rows += [(e["stage"], "", "", "", f"raised {e['type']}") for e in first.all("raised")]
+    rows += [
+        (_pass(event["stage"]), "", "", "", f"raised {event['type']}")
+        for event in first.all("raised")
+    ]
     stage = first.event("stage")
     if not first.event("end") and not first.event("raised") and stage:
         how = "did not finish" if first.timed_out else "ended the process"
-        rows.append((stage["name"], "", "", "", how))
+        rows.append((_pass(stage["name"]), "", "", "", how))
     if len(runs) > 1:
         rows.append(("second run", "", "", "", _second(runs)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -174,6 +174,10 @@ def _table(runs: Sequence[AuditRun]) -> str:
         + f"  {row[4]}"
         for row in rows
     )
+
+
+def _pass(stage: str) -> str:
+    return "direct read" if stage == "by hand" else stage
 
 
 def _row(event: Event) -> tuple[str, str, str, str, str]:

@@ -132,6 +132,28 @@ class RaisesLater(Counting):
         raise KeyError("colour\x1b[31m")
 
 
+class FailsInTheMiddle(Numbers):
+    def __getitem__(self, i):
+        if i == 7:
+            raise OSError("no batch 7")
+        return batch(i)
+
+
+class FailsInFit(Counting):
+    def late(self, i):
+        if i == 5:
+            raise OSError("too many files")
+        return batch(i)
+
+
+def fails_in_a_worker():
+    """As PyTorch raises what a worker process raised."""
+    yield from map(batch, range(3))
+    raise OSError(
+        "Caught OSError in worker.\nOriginal Traceback (most recent call last):\nOSError: no row 13"
+    )
+
+
 class HangsLater(Counting):
     def late(self, i):
         time.sleep(1000)
