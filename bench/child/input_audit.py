@@ -38,7 +38,7 @@ def audit_input(
     def report(event: str, **fields: Any) -> None:
         events.append({"event": event, **fields})
 
-    subject = AuditedInput(load_target(name), report, steps=steps)
+    subject = AuditedInput(load_target(name), report, steps=steps, batches=batches)
     subject.read_by_hand()
     if fed is not None:
         subject.feed(fed)

@@ -5,7 +5,6 @@ Keras must have been imported.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +15,17 @@ from keras_loader_bench.loaders.audit.epochs import Epochs, plan
 from keras_loader_bench.loaders.audit.identify import Identify
 from keras_loader_bench.loaders.audit.judge import Judged, judge
 from keras_loader_bench.loaders.audit.kinds import read_by_hand
-from keras_loader_bench.loaders.audit.reading import KEPT_BYTES, PROMISES, Promise, Reading, promise
+from keras_loader_bench.loaders.audit.reading import (
+    KEPT_BYTES,
+    PROMISES,
+    Promise,
+    Reading,
+    content_of,
+    digests_of,
+    doubles,
+    promise,
+    samples_of,
+)
 from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder, View
 from keras_loader_bench.loaders.audit.subject import Subject
 from keras_loader_bench.loaders.audit.target import Target, TargetError
@@ -118,25 +127,18 @@ class AuditedInput:
             self.epochs = self._plan(None)
             self._report_input()
         self.promises = [promise(one[part], other[part]) for part in self.epochs.parts]
-        samples = [digest for batch in one for digest in batch.samples]
-        places: dict[str, int] = {}
-        doubles = [
-            (number, places[batch.digest])
-            for number, batch in enumerate(one)
-            if places.setdefault(batch.digest, number) != number
-        ]
         self.report(
             "reading",
             batches=len(one),
-            samples=len(samples),
+            samples=samples_of(one).total(),
             sizes=[len(batch.samples) for batch in one],
-            doubles=doubles if self.epochs.steps is None else [],
+            doubles=doubles(one) if self.epochs.steps is None else [],
             promise=max(self.promises, key=PROMISES.index),
             specs=dict(one[0].specs),
             refused=self.refused,
             epoch_samples=sum(len(batch.samples) for batch in one[self.epochs.parts[0]]),
-            digests=_digests(one),
-            content=_content(one),
+            digests=digests_of(one),
+            content=content_of(one),
         )
 
     def _read(self, reading: Reading) -> None:
@@ -251,15 +253,5 @@ class AuditedInput:
         return judge(name, self.readings, got, **how)
 
     def _report(self, judged: Judged, got: list[BatchRecord], **more: Any) -> None:
-        digests = {"digests": _digests(got), "content": _content(got)}
+        digests = {"digests": digests_of(got), "content": content_of(got)}
         self.report("pass", **judged.to_dict(), **digests, **more)
-
-
-def _digests(batches: list[BatchRecord]) -> list[str]:
-    return [batch.digest[:16] for batch in batches]
-
-
-def _content(batches: list[BatchRecord]) -> str:
-    """Return a digest of all samples in no order."""
-    samples = sorted(sample for batch in batches for sample in batch.samples)
-    return hashlib.sha256(b"".join(samples)).hexdigest()

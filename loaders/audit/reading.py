@@ -6,6 +6,7 @@ of values.
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -140,3 +141,24 @@ def _converted(field: Field) -> Field:
         return field
     rounded = with_dtype(with_dtype(field, ROUNDED[values.dtype.name]), values.dtype)
     return field if same_bytes(numbers(rounded), values) else rounded
+
+
+def digests_of(batches: Sequence[BatchRecord]) -> list[str]:
+    """Return the beginnings of the digests of batches."""
+    return [batch.digest[:16] for batch in batches]
+
+
+def content_of(batches: Sequence[BatchRecord]) -> str:
+    """Return a digest of all samples in no order."""
+    samples = sorted(sample for batch in batches for sample in batch.samples)
+    return hashlib.sha256(b"".join(samples)).hexdigest()
+
+
+def doubles(batches: Sequence[BatchRecord]) -> list[tuple[int, int]]:
+    """Return the numbers of batches that equal an earlier one, each with the first one's."""
+    places: dict[str, int] = {}
+    return [
+        (number, places[batch.digest])
+        for number, batch in enumerate(batches)
+        if places.setdefault(batch.digest, number) != number
+    ]
