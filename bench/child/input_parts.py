@@ -20,6 +20,9 @@ from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, 
 
 REPEATS = 3
 
+CONVERTED = ("PyDataset", "generator", "torch DataLoader")
+"""Kinds of which Keras converts each batch; that of others is part of their pipelines."""
+
 MOST_BATCHES = 50
 """Of a `fit` that shows what conversion takes."""
 
@@ -49,7 +52,7 @@ def parts_of(feed: InputFeed, model: Any, batches: int, replayed: list[Any]) -> 
         parts = clocks.per_batch()
     host = feed.first_on_host()
     parts["copy"] = _copy(host)
-    if feed.kind != "tf.data dataset":  # there it is part of the pipeline
+    if feed.kind in CONVERTED:
         ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES))
         parts["conversion"] = max(0.0, ready - parts["copy"])
     parts["clock"] = cost_of_a_clock()
