@@ -4,8 +4,9 @@ import io
 
 import pytest
 
+from keras_loader_bench.loaders.audit.endings import ending
 from keras_loader_bench.loaders.audit.epochs import plan
-from keras_loader_bench.loaders.audit.parent import limit_s
+from keras_loader_bench.loaders.audit.parent import AuditRun, limit_s
 from keras_loader_bench.loaders.audit.progress import Progress
 
 
@@ -49,6 +50,22 @@ def test_a_terminal_has_one_line_that_changes_every_second():
 def test_a_stage_may_take_longer_where_reading_was_slow():
     assert limit_s(FIT, 600) == 600
     assert limit_s({**FIT, "may_take_s": 900.0}, 600) == 900
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"started_anew": 2}, "starts its 2 processes anew for each pass"),
+        ({"use_multiprocessing": True, "expression": "train"}, "`model.fit(bridge(train), ...)`"),
+        ({"length": "unknown"}, "An endless input needs --steps-per-epoch N."),
+    ],
+)
+def test_what_may_have_taken_so_long_is_said(about, said):
+    events = ({"event": "input", **about}, {**FIT, "may_take_s": 700.0})
+    run = AuditRun(events=events, timed_out=True, exit_status=-9, log="")
+    (found,) = ending(run, 600, second=False)
+    assert found.text.startswith("`fit` did not finish within 700 s; use a larger --timeout")
+    assert said in found.text
 
 
 @pytest.mark.parametrize("kind", ["PyDataset", "tf.data dataset", "torch DataLoader", "arrays"])
