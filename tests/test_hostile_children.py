@@ -146,7 +146,6 @@ def test_a_message_of_any_length_is_cut_and_its_control_characters_are_shown(chi
 
 def test_a_log_keeps_its_beginning_and_its_end(child, tmp_path):
     child.call("print_at_length", number=5 * MAX_BYTES // 10)
-    assert (tmp_path / "log").stat().st_size > 4 * MAX_BYTES
     text = child.log()
     assert text.startswith("000000000\n")
     assert text.endswith("the end\n")
