@@ -40,13 +40,19 @@ def round_of(made, loader, batches):
     return made.round()
 
 
+def seconds_per_batch(made, loader, batches=25):
+    found = [round_of(made, loader, batches)["seconds"] for _ in range(3)]
+    return min(found) / (batches - 1)
+
+
 @pytest.mark.measures
 @pytest.mark.parametrize(("name", "seconds"), [("ten_ms", 0.01), ("forty_ms", 0.04)])
 def test_the_feed_rate_is_that_of_the_input(name, seconds):
+    """Keras itself takes up to 2 ms more for each batch."""
     made = worker(name, bench="feed")
     made.warm_up(batches=3)
-    found = min(round_of(made, "loader", 25)["seconds"] for _ in range(3))
-    assert found == pytest.approx(24 * seconds, rel=0.05)
+    found = seconds_per_batch(made, "loader")
+    assert seconds < found < 1.05 * seconds + 0.0015
     alone = made.read_alone(batches=25)
     assert alone["seconds"] == pytest.approx(24 * seconds, rel=0.05)
     assert alone["samples"] == 24 * 8
@@ -54,15 +60,20 @@ def test_the_feed_rate_is_that_of_the_input(name, seconds):
 
 @pytest.mark.measures
 @pytest.mark.parametrize(
-    ("name", "wait"), [("ten_ms", 10 / 30), ("forty_ms", 40 / 60), ("read_ahead", 0.0)]
+    ("name", "seconds"), [("ten_ms", 0.01), ("forty_ms", 0.04), ("read_ahead", 0.0)]
 )
-def test_the_wait_is_the_share_of_the_input(name, wait):
+def test_the_wait_is_the_share_of_the_input(name, seconds):
     made = worker(name)
     made.warm_up(batches=3)
-    ceiling = min(round_of(made, "ceiling", 25)["seconds"] for _ in range(2))
-    loader = min(round_of(made, "loader", 25)["seconds"] for _ in range(2))
-    assert ceiling == pytest.approx(24 * STEP_S, rel=0.05)
-    assert 1 - ceiling / loader == pytest.approx(wait, abs=0.03)
+    ceiling = seconds_per_batch(made, "ceiling")
+    loader = seconds_per_batch(made, "loader")
+    # On TensorFlow Keras reads the next batch while the model trains on this one.
+    beside = BACKEND == "tensorflow"
+    expected = (
+        max(0.0, 1 - ceiling / seconds) if beside and seconds else seconds / (ceiling + seconds)
+    )
+    assert ceiling >= STEP_S
+    assert 1 - ceiling / loader == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.measures

@@ -166,15 +166,15 @@ def fit_batches(
     begin = time.perf_counter()
     model.fit(**fit_args, epochs=1, verbose=0, callbacks=[*callbacks, steady])
     current().synchronize(model)
-    end = time.perf_counter()
+    whole = time.perf_counter() - begin
     if not steady.complete:
         raise RuntimeError(
             f"`fit` was to take {batches} batches and ended after {steady.steps}: the input has "
             "fewer than it had at first. Give the number of batches per epoch with `--steps N`."
         )
-    if batches < 3 or steady.begin is None:
-        return batches, end - begin
-    return steady.timed, (end if steady.end is None else steady.end) - steady.begin
+    if batches < 3 or steady.begin is None or steady.end is None:
+        return batches, whole
+    return steady.timed, steady.end - steady.begin
 
 
 def samples_of(batch: Any) -> int:

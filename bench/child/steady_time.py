@@ -15,7 +15,9 @@ class SteadyTime(keras.callbacks.Callback):
 
     Between the two, each batch was waited for once and trained on once, on every backend. Where
     Keras fetches a batch before it begins the step, that is from the start of the first step to
-    the start of the last one; elsewhere from the start of the second step to the end of `fit`.
+    the start of the last one; elsewhere from the start of the second step to the end of the epoch,
+    when Keras has read the results of the last step. What comes then is no batch: TensorFlow lets a
+    generator finish what it has begun to read ahead.
 
     Args:
         batches: that `fit` is to take.
@@ -30,9 +32,8 @@ class SteadyTime(keras.callbacks.Callback):
         self.begin: float | None = None
         """`time.perf_counter()` in seconds; `None`: there was only one step."""
         self.end: float | None = None
-        """The same; `None`: the end of `fit`."""
+        """The same."""
         self._batches = batches
-        self._last = 0
 
     @property
     def complete(self) -> bool:
@@ -53,5 +54,6 @@ class SteadyTime(keras.callbacks.Callback):
             self.begin, self.timed = time.perf_counter(), self._batches - batch
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Count the steps of the last execution."""
-        self._last = self.steps
+        """Note the time."""
+        if self.end is None:
+            self.end = time.perf_counter()

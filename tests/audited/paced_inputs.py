@@ -15,6 +15,14 @@ def batch(number):
     return {"numbers": x}, np.full(BATCH, number, np.int32)
 
 
+def take(seconds):
+    """Take a time exactly: `time.sleep` may take a few tenths of a millisecond more."""
+    end = time.perf_counter() + seconds
+    time.sleep(seconds - 0.001)
+    while time.perf_counter() < end:
+        pass
+
+
 class Paced(keras.utils.PyDataset):
     def __init__(self, seconds, batches=BATCHES, **options):
         super().__init__(**options)
@@ -25,7 +33,7 @@ class Paced(keras.utils.PyDataset):
         return self.batches
 
     def __getitem__(self, index):
-        time.sleep(self.seconds)
+        take(self.seconds)
         return batch(index)
 
 
@@ -45,7 +53,7 @@ def read_ahead():
 
         def make():
             for number in range(BATCHES):
-                time.sleep(0.01)
+                take(0.01)
                 ready.put(batch(number))
 
         threading.Thread(target=make, daemon=True).start()
@@ -62,7 +70,7 @@ class SlowStep(keras.Model):
         return x["numbers"][:, :1]
 
     def train_step(self, *args):
-        time.sleep(0.02)
+        take(0.02)
         logs = {"loss": 0.0}
         return (logs, args[0]) if keras.backend.backend() == "jax" else logs
 
