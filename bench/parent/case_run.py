@@ -16,7 +16,7 @@ from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.child_settings import (
     child_settings,
     known_input,
-    known_promise,
+    not_tried,
 )
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.memory_case import sample_memory
@@ -24,11 +24,15 @@ from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
-from keras_loader_bench.bench.plan.remedies import NONE, not_applicable
 from keras_loader_bench.bench.record.drafts import WriteError
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import CardRecord, ProcessRecord
-from keras_loader_bench.bench.record.schema import INTERRUPTED, AuditRecord, ErrorRecord
+from keras_loader_bench.bench.record.schema import (
+    INTERRUPTED,
+    NOT_APPLICABLE,
+    AuditRecord,
+    ErrorRecord,
+)
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
 from keras_loader_bench.bench.sensors.nvml import CardError
@@ -67,24 +71,12 @@ class CaseRun(Measurement):
         with self._recorded():
             if reason := self.case.missing:
                 raise CaseError("skipped", "MissingPackage", reason)
-            if reason := self.case.unsupported or self._not_applicable():
+            if reason := self.case.unsupported:
                 raise CaseError("skipped", "Unsupported", reason)
+            if reason := not_tried(self._results.run, self.case):
+                raise CaseError("skipped", NOT_APPLICABLE, reason)
             self.record.processes.append(self.process)
             self._measure()
-
-    def _not_applicable(self) -> str | None:
-        """Return why the case's remedy is not tried; `None`: it is, or the case has none."""
-        if self.case.remedy == NONE:
-            return None
-        about = self.record.input = known_input(self._results.run, self.case)
-        if about is None:
-            return f"nothing is known of `{self.case.loader}`: its feed case has failed"
-        return not_applicable(
-            self.case.remedy,
-            kind=about.kind,
-            batches=about.batches,
-            promise=known_promise(self._results.run, self.case),
-        )
 
     def report(self, benchmark: Any, clock: RecordedClock) -> None:
         """Give pytest-benchmark what was measured.

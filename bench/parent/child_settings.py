@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.bench.plan.remedies import NONE
+from keras_loader_bench.bench.plan.remedies import NONE, not_applicable
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.loaders.registry import imports_of, missing_package
@@ -41,12 +41,16 @@ def known_input(run: Run, case: Case) -> InputRecord | None:
     return next(filter(None, found), None)
 
 
-def known_promise(run: Run, case: Case) -> str | None:
-    """Return what the audit of the input as it is says of two readings; `None`: nothing."""
-    audits = (
-        each.audit for each in run.cases if _same(each.case, case) and each.case.remedy == NONE
-    )
-    return next((audit.promise for audit in audits if audit), None)
+def not_tried(run: Run, case: Case) -> str | None:
+    """Return why a case's remedy is not tried; `None`: it is, or the case has none."""
+    if case.remedy == NONE:
+        return None
+    about = known_input(run, case)
+    if about is None:
+        return f"nothing is known of `{case.loader}`: its feed case has failed"
+    own = (each for each in run.cases if _same(each.case, case) and each.case.remedy == NONE)
+    promise = next((each.audit.promise for each in own if each.audit), None)
+    return not_applicable(case.remedy, kind=about.kind, batches=about.batches, promise=promise)
 
 
 def _same(one: Case, other: Case) -> bool:

@@ -34,6 +34,9 @@ INTERRUPTED = "interrupted"
 SKIPPED = "skipped"
 """Outcome of a case that could not be tried, because a package is missing. Not a failure."""
 
+NOT_APPLICABLE = "NotApplicable"
+"""Type of the error of a skipped case whose remedy is none for its input."""
+
 DEATHS = ("refused", "over_budget")
 """Outcomes that prove that a budget was too small: a refused allocation, or the watchdog."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.schema import (
     INTERRUPTED,
+    NOT_APPLICABLE,
     SKIPPED,
     CaseRecord,
     ErrorRecord,
@@ -71,10 +72,13 @@ def endings(run: Run) -> list[Ending]:
 
 
 def skipped_cases(run: Run) -> list[Skipped]:
-    """Return the cases that were skipped, by reason, in the order in which these came up."""
+    """Return the cases that were skipped, by reason, in the order in which these came up.
+
+    A remedy that is none for its input is not listed.
+    """
     found: dict[str, list[str]] = {}
     for result in run.cases:
-        if result.outcome == SKIPPED:
+        if result.outcome == SKIPPED and not (result.error and result.error.type == NOT_APPLICABLE):
             reason = (result.error and result.error.message) or "no reason recorded"
             found.setdefault(reason, []).append(result.id)
     return [Skipped(reason=reason, ids=tuple(ids)) for reason, ids in found.items()]

@@ -20,8 +20,6 @@ def input_sentences(found: InputFigures) -> list[str]:
     """Return what is known of an input, a sentence or two per line, the heading first."""
     lines = [heading(found), *_speed(found), *_memory(found), _audit(found)]
     lines.append(where_time_goes(found) or "")
-    if helps := what_would_help(found):
-        lines.append("What would help, measured here: " + "; ".join(helps) + ".")
     lines += [f"{BENCH_NAMES[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
     lines += [
         f"{BENCH_NAMES[bench]} was not measured: {cells.plain(message)}."
@@ -71,11 +69,17 @@ def where_time_goes(found: InputFigures) -> str | None:
     else:
         end = f", rest {_ms(max(rest, 0.0))}"
     shares = [f"{name} {_ms(each)} ({each / whole:.0%})" for name, each in parts.items()]
-    return f"Where a batch's {_ms(whole)} go: {', '.join(shares)}{end}."
+    clock = found.parts.get("clock")
+    cost = "" if clock is None else f" A clock adds {cells.significant(clock * 1e6)} us."
+    return f"Where a batch's {_ms(whole)} go: {', '.join(shares)}{end}.{cost}"
+
+
+HELPS = "What would help, measured here:"
+"""Stands before the lines of `what_would_help`."""
 
 
 def what_would_help(found: InputFigures) -> list[str]:
-    """Say what each remedy that applies has brought, the fastest first."""
+    """Say what each remedy that applies has brought, the fastest first, a line each."""
     before = found.train or found.feed
     if before is None or before.rate is None:
         return []

@@ -27,7 +27,12 @@ from keras_loader_bench.bench.report.emulation_section import emulation_tables
 from keras_loader_bench.bench.report.endings import endings, missing_cases, skipped_cases
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.input_figures import inputs_of
-from keras_loader_bench.bench.report.input_section import comparisons, input_sentences
+from keras_loader_bench.bench.report.input_section import (
+    HELPS,
+    comparisons,
+    input_sentences,
+    what_would_help,
+)
 from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.memory_section import memory_tables
 from keras_loader_bench.bench.report.plots import CAPTIONS
@@ -70,7 +75,8 @@ def report_markdown(
         .get_template("report.md.j2")
         .render(
             run=run,
-            inputs=[input_sentences(found) for found in inputs],
+            inputs=[(input_sentences(found), what_would_help(found)) for found in inputs],
+            helps=HELPS,
             input_comparisons=comparisons(inputs),
             recommendations=[
                 (recommendation_title(found), recommendation_text(found))

@@ -15,7 +15,12 @@ from keras_loader_bench.bench.report.emulation_section import emulation_findings
 from keras_loader_bench.bench.report.endings import endings, skipped_cases
 from keras_loader_bench.bench.report.figures import Throughput
 from keras_loader_bench.bench.report.input_figures import InputFigures, inputs_of
-from keras_loader_bench.bench.report.input_section import comparisons, input_sentences
+from keras_loader_bench.bench.report.input_section import (
+    HELPS,
+    comparisons,
+    input_sentences,
+    what_would_help,
+)
 from keras_loader_bench.bench.report.memory_figures import Memory
 from keras_loader_bench.bench.report.memory_section import scaling_findings
 from keras_loader_bench.bench.report.ranking import by_config
@@ -107,6 +112,12 @@ def _inputs(run: Run, inputs: Sequence[InputFigures], width: int) -> str:
         lines += textwrap.wrap(first, width)
         for sentence in sentences:
             lines += textwrap.wrap(sentence, width, initial_indent="  ", subsequent_indent="    ")
+        if remedies := list(map(cells.ascii_line, what_would_help(found))):
+            lines.append(f"  {HELPS}")
+            for each in remedies:
+                lines += textwrap.wrap(
+                    each, width, initial_indent=" " * 4, subsequent_indent=" " * 6
+                )
         lines.append("")
     lines += map(cells.ascii_line, comparisons(inputs))
     lines += _endings(run)
