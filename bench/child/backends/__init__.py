@@ -28,6 +28,9 @@ class Backend(Protocol):
     def synchronize(self, model: Any) -> None:
         """Wait until the device has done everything that a model's steps have asked it for."""
 
+    def wait_for(self, tensors: Sequence[Any]) -> None:
+        """Wait until tensors have their values on the device."""
+
     def memory(self) -> dict[str, int] | None:
         """Return what the framework's allocator has handed out on the first accelerator, in bytes.
 

@@ -26,7 +26,12 @@ def device() -> str:
 def synchronize(model: Any) -> None:
     """Wait for the values that the last step has made."""
     variables = [*model.variables, *model.metrics_variables]
-    jax.block_until_ready([variable.value for variable in variables])
+    wait_for([variable.value for variable in variables])
+
+
+def wait_for(tensors: Sequence[Any]) -> None:
+    """Wait for the arrays."""
+    jax.block_until_ready(list(tensors))
 
 
 def memory() -> dict[str, int] | None:

@@ -27,6 +27,11 @@ def device() -> str:
 
 def synchronize(model: Any) -> None:
     """Wait for all devices."""
+    wait_for([])
+
+
+def wait_for(tensors: Sequence[Any]) -> None:
+    """Wait for all devices."""
     tf.test.experimental.sync_devices()  # nothing public waits for a device
 
 

@@ -32,6 +32,11 @@ def _device() -> Any:
 
 def synchronize(model: Any) -> None:
     """Wait for the accelerator, if there is one."""
+    wait_for([])
+
+
+def wait_for(tensors: Sequence[Any]) -> None:
+    """Wait for the accelerator, if there is one."""
     used = _device()
     if used.type == "cuda":
         torch.cuda.synchronize(used)
