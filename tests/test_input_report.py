@@ -3,6 +3,7 @@
 import pytest
 from made_runs import raw_run
 
+from keras_loader_bench.bench.compare.pairs import pair_cases
 from keras_loader_bench.bench.plan.inputs import parse_wait
 from keras_loader_bench.bench.plan.remedies import REMEDIES, not_applicable
 from keras_loader_bench.bench.record.reader import parse_run
@@ -233,3 +234,9 @@ def test_a_remedy_applies_to_its_kinds_and_to_inputs_that_repeat(name):
     if REMEDIES[name].repeats:
         assert "end of an epoch" in not_applicable(name, **known | {"batches": None})
         assert "every epoch" in not_applicable(name, **known | {"promise": "other_contents"})
+
+
+def test_runs_are_compared_without_the_remedies():
+    made = run(case("feed"), case("train"), case("train", remedy="workers2"))
+    names = [pair.id for pair in pair_cases(made, made).pairs]
+    assert sorted(names) == ["feed-train:make_data-none", "train-train:make_data-none"]

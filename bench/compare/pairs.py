@@ -52,7 +52,7 @@ def pair_cases(before: Run, after: Run) -> Pairs:
         before: one run.
         after: the run that is compared with it.
     """
-    old, new = ({case.id: case for case in run.loader_cases} for run in (before, after))
+    old, new = ({case.id: case for case in run.compared_cases} for run in (before, after))
     refused = _incomparable(before, after)
     return Pairs(
         pairs=tuple(

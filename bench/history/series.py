@@ -105,7 +105,7 @@ def read_history(runs: Iterable[NamedRun]) -> History:
     ids = dict.fromkeys(
         result.id
         for each in kept
-        for result in each.run.loader_cases
+        for result in each.run.compared_cases
         if result.case.bench != "memory"
     )
     series = tuple(found for name in ids if (found := _series(name, kept)))

@@ -201,6 +201,11 @@ class Run:
         return [each for each in self.cases if each.case.loader != CEILING]
 
     @property
+    def compared_cases(self) -> list[CaseRecord]:
+        """The cases that are followed from run to run: remedies are tried, and not kept."""
+        return [each for each in self.loader_cases if each.case.remedy == NONE]
+
+    @property
     def ceiling_cases(self) -> list[CaseRecord]:
         """The ceiling measured as if it were a loader; see `bench.report.resolution`."""
         return [each for each in self.cases if each.case.loader == CEILING]
