@@ -13,6 +13,7 @@ from keras_loader_bench.bench.child.input_models import ModelError, NoModelError
 from keras_loader_bench.bench.child.input_worker import InputWorker
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.bench.plan.inputs import cases_of_inputs
+from keras_loader_bench.loaders.audit.target import TargetError
 
 pytestmark = pytest.mark.each_backend
 
@@ -159,6 +160,46 @@ def test_a_form_can_be_made_again():
         None,
     ]
     assert form_of(zeros_like(form)) == form
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("odd_inputs:strings", "takes no text, and a batch has an array of <U"),
+        ("odd_inputs:objects", "takes no text, and a batch has an array of object"),
+        ("odd_inputs:four_parts", "it is a tuple of 4"),
+        ("odd_inputs:labels_in_a_list", "`y` is a list that holds an int"),
+        ("inputs:Endless", "`inputs:Endless` is an endless PyDataset"),
+        ("odd_inputs:EmptyLast", "batch 10 has no samples"),
+        ("odd_inputs:nan", None),
+        ("odd_inputs:padded", None),
+        ("inputs:weighted_arrays", None),
+        ("inputs:generator_of_dictionaries", None),
+        ("inputs:Wide", None),
+    ],
+)
+# Of the audit: Keras asks a generator for one batch more than it has, and warns of it.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
+def test_every_kind_of_input_gets_an_answer(name, said):
+    """It is measured and audited, or one sentence says what is wrong with it."""
+    answer = answer_of(name)
+    assert said in (answer or "") if said else answer is None
+
+
+def answer_of(name):
+    (case,) = cases_of_inputs("feed", [name], {"backend": [BACKEND]})
+    made = InputWorker(case=asdict(case), seed=0)
+    made.import_framework()
+    try:
+        for request in ("look", "make_model", "make_ceiling", "make_loader"):
+            getattr(made, request)()
+        size = made.calibrate(seconds=0.01, accelerator_seconds=0.01)
+        for loader in ("ceiling", "loader"):
+            made.prepare_round(loader=loader, epoch=0, **size)
+            made.round()
+        return made.audit(whole_epoch=True)["first_difference"]
+    except (TargetError, ValueError) as error:
+        return str(error)
 
 
 def test_a_model_that_cannot_be_trained_says_why():

@@ -46,14 +46,19 @@ def audit_input(
         getattr(subject, stage)()
     passes = [event for event in events if event["event"] == "pass"]
     (reading,) = [event for event in events if event["event"] == "reading"]
-    wrong = [each for each in passes if each["verdict"] != "identical"]
+    wrong = [(each["verdict"], f"{each['name']}, {_difference(each)}") for each in passes]
+    wrong = [(verdict, text) for verdict, text in wrong if verdict != "identical"]
+    if not all(each.get("outputs_in_order", True) for each in passes):
+        wrong.append(("other_order", "predict, outputs in another order than its batches"))
+    if 0 in reading["sizes"]:  # a mean over no samples is no number
+        wrong.append(("other_dtype_or_shape", f"batch {reading['sizes'].index(0)} has no samples"))
     return {
-        "verdict": wrong[0]["verdict"] if wrong else "identical",
+        "verdict": wrong[0][0] if wrong else "identical",
         "identical": not wrong,
         "promise": reading["promise"],
-        "batches": reading["batches"],
-        "samples": reading["samples"],
-        "first_difference": f"{wrong[0]['name']}, {_difference(wrong[0])}" if wrong else None,
+        "batches": passes[0]["expected_batches"],
+        "samples": passes[0]["expected_samples"],
+        "first_difference": wrong[0][1] if wrong else None,
         "passes": [{name: each[name] for name in _FIELDS if name in each} for each in passes],
     }
 

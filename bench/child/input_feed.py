@@ -17,7 +17,12 @@ from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.loaders.audit.kinds import Kind, Length, read_by_hand
 from keras_loader_bench.loaders.audit.recording import as_arrays
 from keras_loader_bench.loaders.audit.subject import Subject
-from keras_loader_bench.loaders.audit.target import Target, check_backend, load_target
+from keras_loader_bench.loaders.audit.target import (
+    Target,
+    TargetError,
+    check_backend,
+    load_target,
+)
 
 REPLAYED_BATCHES = 8
 """The most batches that a ceiling repeats: one stands for all unless their sizes differ."""
@@ -50,6 +55,11 @@ class InputFeed:
         self._steps = steps
         self._on_batch = on_batch
         self.type = self._subject.type
+        if self._subject.length == "infinite" and not steps:
+            raise TargetError(
+                f"`{name}` is an endless {self._subject.kind}; give the number of batches per "
+                "epoch with `--steps N`."
+            )
         # `fit` shuffles the batches of a PyDataset, bridged or not, and the rows of arrays.
         self._shuffle = self._subject.kind in ("PyDataset", "arrays")
         if remedy != NONE:
@@ -77,7 +87,7 @@ class InputFeed:
         """Return an iterator over its batches, read without Keras."""
         for batch in read_by_hand(self._subject.value(), self.kind):
             self._on_batch()
-            yield batch
+            yield tuple(batch) if isinstance(batch, list) else batch  # as `fit` takes it
 
     def first_batches(self) -> list[Any]:
         """Return what a ceiling repeats, as tensors on the backend's device.
@@ -87,6 +97,12 @@ class InputFeed:
         """
         with closing(self.batches()) as batches:
             first = list(itertools.islice(batches, REPLAYED_BATCHES))
+        if text := _text_in(first[0]):
+            raise TargetError(
+                f"`fit` on {keras.backend.backend()} takes no text, and a batch has {text}; encode "
+                "it, such as with `keras.layers.TextVectorization`. (On TensorFlow a tf.data "
+                "dataset may have strings.)"
+            )
         sizes = {str(form_of(batch)) for batch in first}
         return [as_tensors(batch) for batch in (first[:1] if len(sizes) == 1 else first)]
 
@@ -191,7 +207,10 @@ def as_tensors(batch: Any) -> Any:
     def convert(leaf: Any) -> Any:
         if leaf is None or keras.ops.is_tensor(leaf):
             return leaf
-        return keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(leaf))
+        try:
+            return keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(leaf))
+        except (TypeError, ValueError):  # sparse ones and the like: `fit` knows what they are
+            return leaf
 
     return keras.tree.map_structure(convert, batch)
 
@@ -206,7 +225,8 @@ def form_of(batch: Any) -> Any:
         return None
     made = batch if hasattr(batch, "shape") and hasattr(batch, "dtype") else np.asarray(batch)
     dtype = getattr(made.dtype, "name", None) or str(made.dtype).rpartition(".")[2]
-    return {"dtype": dtype, "shape": [int(n) for n in made.shape]}
+    # A ragged tensor has dimensions of no size.
+    return {"dtype": dtype, "shape": [1 if n is None else int(n) for n in made.shape]}
 
 
 def zeros_like(form: Any) -> Any:
@@ -227,6 +247,31 @@ def described(batch: Any) -> dict[str, str]:
     }
 
 
-def empty_like(batch: Any) -> Any:
-    """Return a batch of tensors without its samples."""
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:0], batch)
+def empty_like(batch: Any) -> Any | None:
+    """Return a batch of tensors without its samples; `None`: its tensors cannot be cut."""
+    try:
+        return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:0], batch)
+    except TypeError:  # sparse
+        return None
+
+
+def ceiling_runs(replayed: Sequence[Any], batches: int) -> list[tuple[Any, int]]:
+    """Return batches and how often each is repeated, so many in all."""
+    each, rest = divmod(batches, len(replayed))
+    runs = [(batch, each + (i < rest)) for i, batch in enumerate(replayed)]
+    # A size that does not come leaves the batch size open, as inputs do.
+    empty = empty_like(replayed[0])
+    return runs if empty is None else [*runs, (empty, 0)]
+
+
+def _text_in(batch: Any) -> str | None:
+    """Return the dtype of the first array of text that `fit` does not take; `None`: there is none.
+
+    TensorFlow takes its own tensors of strings, and no array of NumPy's.
+    """
+    for leaf in keras.tree.flatten(batch):
+        dtype = getattr(leaf, "dtype", None)
+        of_tensorflow = getattr(dtype, "name", "") == "string" and not keras.ops.is_tensor(leaf)
+        if of_tensorflow or getattr(dtype, "kind", "number") in {"O", "S", "U"}:
+            return f"an array of {dtype}"
+    return None

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.backends import current
-from keras_loader_bench.bench.child.input_feed import InputFeed, empty_like, fit_batches
+from keras_loader_bench.bench.child.input_feed import InputFeed, ceiling_runs, fit_batches
 from keras_loader_bench.bench.child.models import NullModel
 from keras_loader_bench.bench.child.remedies import KeptBatches
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
@@ -70,7 +70,10 @@ def _copy(batch: Any) -> float:
         current().wait_for([keras.ops.convert_to_tensor(leaf) for leaf in leaves])
         return time.perf_counter() - begin
 
-    once()  # the first one may compile
+    try:
+        once()  # the first one may compile
+    except (TypeError, ValueError):  # a kind of tensor that only `fit` converts: in its conversion
+        return 0.0
     return median(once() for _ in range(REPEATS))
 
 
@@ -87,7 +90,7 @@ def _conversion(kind: str, host: Any, on_device: Any, batches: int) -> float:
         return {"x": _held(kind, host, batches), "steps_per_epoch": batches}
 
     def ceiling() -> dict[str, Any]:
-        return current().repeat([(on_device, batches), (empty_like(on_device), 0)], epochs=1)
+        return current().repeat(ceiling_runs([on_device], batches), epochs=1)
 
     seconds(held())  # traces
     seconds(ceiling())

@@ -208,17 +208,16 @@ class InputWorker(CaseProcess):
         from keras_loader_bench.bench.child.input_feed import fit_batches
 
         whole = batches == self._known["batches"] and not self._case.steps
+        # Keras asks a generator for one batch more, and warns that there is none.
+        whole = whole and self._feed.kind != "generator"
         steps = {} if whole else {"steps_per_epoch": batches}
         arguments = {**self._feed.fit_arguments(), **steps}
         return fit_batches(self._model, arguments, batches, self._callbacks)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.backends import current
-        from keras_loader_bench.bench.child.input_feed import empty_like, fit_batches
+        from keras_loader_bench.bench.child.input_feed import ceiling_runs, fit_batches
 
-        each, rest = divmod(batches, len(self._replayed))
-        runs = [(batch, each + (i < rest)) for i, batch in enumerate(self._replayed)]
-        # A size that does not come leaves the batch size open, as inputs do.
-        arguments = current().repeat([*runs, (empty_like(self._replayed[0]), 0)], epochs=1)
+        arguments = current().repeat(ceiling_runs(self._replayed, batches), epochs=1)
         arguments["shuffle"] = False
         return fit_batches(self._model, arguments, batches, self._callbacks)
