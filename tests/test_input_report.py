@@ -225,7 +225,8 @@ def test_the_report_and_the_terminal_say_the_same_and_recommend_no_loader():
 
 @pytest.mark.parametrize("name", REMEDIES)
 def test_a_remedy_applies_to_its_kinds_and_to_inputs_that_repeat(name):
-    known = {"kind": (*REMEDIES[name].kinds, "generator")[0], "batches": 5, "promise": "ordered"}
+    known = {"kind": (*REMEDIES[name].kinds, "generator")[0], "steps": 0, "batches": 5}
+    known |= {"seconds": 1.0, "promise": "ordered"}
     assert not_applicable(name, **known) is None
     if REMEDIES[name].kinds:
         assert "does not apply to a grain dataset" in not_applicable(
@@ -233,6 +234,8 @@ def test_a_remedy_applies_to_its_kinds_and_to_inputs_that_repeat(name):
         )
     if REMEDIES[name].repeats:
         assert "end of an epoch" in not_applicable(name, **known | {"batches": None})
+        assert "end of an epoch" in not_applicable(name, **known | {"steps": 5})
+        assert "takes 100 s" in not_applicable(name, **known | {"seconds": 100.0})
         assert "every epoch" in not_applicable(name, **known | {"promise": "other_contents"})
 
 

@@ -63,7 +63,7 @@ def run_case(settings: dict[str, Any]) -> None:
     if hasattr(faulthandler, "register"):
         faulthandler.register(signal.SIGUSR1, file=2)  # see `bench.parent.silence`
     answers.begin()
-    kind = Worker if "source" in settings else InputWorker
+    kind = InputWorker if "about" in settings else Worker
     serve(kind(**settings, on_batch=answers.step), requests, answers)
 
 

@@ -16,16 +16,16 @@ _FIELDS = {field.name for field in dataclasses.fields(PassResult)}
 def audit_input(
     name: str,
     *,
-    steps: int | None = None,
     batches: int | None = None,
+    on_batch: Callable[[], None] = lambda: None,
     fed: Callable[[], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Read an input directly, and let fresh models record what Keras gives them of it.
 
     Args:
         name: `module:attribute`.
-        steps: batches per epoch; `None`: all that it has.
         batches: how many of each pass are looked at; `None`: all.
+        on_batch: called now and then while batches are recorded.
         fed: returns the arguments of `fit` for what it is given in its place, whose batches should
             be the same; `None`: the input itself.
 
@@ -36,9 +36,10 @@ def audit_input(
     events: list[dict[str, Any]] = []
 
     def report(event: str, **fields: Any) -> None:
+        on_batch()
         events.append({"event": event, **fields})
 
-    subject = AuditedInput(load_target(name), report, steps=steps, batches=batches)
+    subject = AuditedInput(load_target(name), report, batches=batches)
     subject.read_by_hand()
     if fed is not None:
         subject.feed(fed)

@@ -49,6 +49,7 @@ class InputFeed:
         remedy: str = NONE,
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
+        self.name = name
         target = load_target(name)
         check_backend(target, keras.backend.backend())
         self._subject = Subject(target)
@@ -70,6 +71,11 @@ class InputFeed:
             self._subject = Subject(Target(name=name, make=lambda: value, made=True))
         self.kind: Kind = self._subject.kind
         self.length: Length = self._subject.length
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether `fit` changes the order of its batches, or of the samples in them."""
+        return self._shuffle
 
     def value(self) -> Any:
         """Return the input."""
@@ -122,18 +128,23 @@ class InputFeed:
         arrays: dict[str, str] = {}
         most = self._steps or None
         begin = after_first = time.perf_counter()
-        ended = False
+        seconds, ended = 0.0, False
         with closing(self.batches()) as batches:
             for batch in itertools.islice(batches, most):
                 if not sizes:
                     after_first = time.perf_counter()
                     form, arrays = form_of(batch), described(batch)
                 sizes.append(samples_of(batch))
-                if time.perf_counter() - begin > LOOK_SECONDS:
+                # The first one may have waited for workers, or for a buffer to be filled.
+                if len(sizes) > 1 and time.perf_counter() - after_first > LOOK_SECONDS:
                     break
             else:
                 ended = True
-        seconds = time.perf_counter() - after_first
+            seconds = time.perf_counter() - after_first
+        if not sizes:
+            raise TargetError(f"`{self.name}` yielded no batch when it was read.")
+        if len(sizes) == 1:
+            seconds = after_first - begin
         known = self.length if isinstance(self.length, int) else None
         batches_per_epoch = self._steps or known or (len(sizes) if ended else None)
         return {
@@ -143,8 +154,8 @@ class InputFeed:
             "arrays": arrays,
             "batches": batches_per_epoch,
             "samples": sum(sizes) if ended and len(sizes) == batches_per_epoch else None,
-            "batch_sizes": [min(sizes, default=0), max(sizes, default=0)],
-            "mean_batch_size": sum(sizes) / max(len(sizes), 1),
+            "batch_sizes": [min(sizes), max(sizes)],
+            "mean_batch_size": sum(sizes) / len(sizes),
             "seconds_per_batch": seconds / max(len(sizes) - 1, 1),
             "endless": self.length == "infinite",
         }
@@ -205,10 +216,11 @@ def as_tensors(batch: Any) -> Any:
     """Return a batch as tensors of the backend, on its device."""
 
     def convert(leaf: Any) -> Any:
-        if leaf is None or keras.ops.is_tensor(leaf):
-            return leaf
+        if leaf is None:
+            return None
         try:
-            return keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(leaf))
+            ready = keras.ops.is_tensor(leaf)  # torch's may lie on the host
+            return keras.ops.convert_to_tensor(leaf if ready else keras.ops.convert_to_numpy(leaf))
         except (TypeError, ValueError):  # sparse ones and the like: `fit` knows what they are
             return leaf
 

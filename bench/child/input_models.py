@@ -81,6 +81,8 @@ def _cnn(form: Any) -> Any:
             "these batches have none; name your own model with `--model module:attribute`"
         )
     model = _FirstOutput([keras.Input(tuple(shape[1:]), dtype=x["dtype"])])  # type: ignore[index]
+    if not x["dtype"].startswith(("float", "bfloat")):
+        model.add(keras.layers.Rescaling(1 / 255))  # convolutions take no integers
     for layer in cnn_layers():
         model.add(layer)
     model.compile(optimizer=keras.optimizers.Adam(1e-3))

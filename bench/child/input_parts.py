@@ -6,6 +6,7 @@ What is known otherwise is not measured here: the step is the ceiling's, the who
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -26,7 +27,9 @@ MOST_BATCHES = 50
 """Of a `fit` that shows what conversion takes."""
 
 
-def parts_of(feed: InputFeed, model: Any, batches: int, replayed: list[Any]) -> dict[str, float]:
+def parts_of(
+    feed: InputFeed, model: Any, batches: int, replayed: list[Any], callbacks: Sequence[Any] = ()
+) -> dict[str, float]:
     """Return seconds per batch.
 
     Args:
@@ -34,6 +37,7 @@ def parts_of(feed: InputFeed, model: Any, batches: int, replayed: list[Any]) -> 
         model: what it feeds.
         batches: of the `fit` that is timed.
         replayed: batches on the device, those of the ceiling.
+        callbacks: of each `fit`.
 
     Returns:
         Those of `timed_input`, or `reading`, the time of a batch without Keras, where the input
@@ -47,12 +51,17 @@ def parts_of(feed: InputFeed, model: Any, batches: int, replayed: list[Any]) -> 
         count, _, seconds = feed.read_alone(batches)
         parts = {"reading": seconds / max(count, 1)}
     else:
-        fit_batches(model, feed.fit_arguments() | {"x": timed, "steps_per_epoch": batches}, batches)
+        fit_batches(
+            model,
+            feed.fit_arguments() | {"x": timed, "steps_per_epoch": batches},
+            batches,
+            callbacks,
+        )
         parts = clocks.per_batch()
     host = feed.first_on_host()
     parts["copy"] = _copy(host)
     if feed.kind in CONVERTED:
-        ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES))
+        ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES), callbacks)
         parts["conversion"] = max(0.0, ready - parts["copy"])
     parts["clock"] = cost_of_a_clock()
     return parts
@@ -77,13 +86,15 @@ def _copy(batch: Any) -> float:
     return median(once() for _ in range(REPEATS))
 
 
-def _conversion(kind: str, host: Any, on_device: Any, batches: int) -> float:
+def _conversion(
+    kind: str, host: Any, on_device: Any, batches: int, callbacks: Sequence[Any]
+) -> float:
     """Return what a batch on the host takes beyond one on the device, through `fit`."""
     model = NullModel()
     model.compile()
 
     def seconds(arguments: dict[str, Any]) -> float:
-        count, elapsed = fit_batches(model, arguments | {"shuffle": False}, batches)
+        count, elapsed = fit_batches(model, arguments | {"shuffle": False}, batches, callbacks)
         return elapsed / count
 
     def held() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from typing import Any
 
@@ -72,7 +73,7 @@ class InputWorker(CaseProcess):
 
         memory = self._case.bench == "memory"
         self._replayed = [zeros_like(self._form)] if memory else self._feed.first_batches()
-        self._fit_ceiling(2)
+        self._fit_ceiling(self._few)
         gc.collect()
         gc.freeze()  # as in `Worker.make_ceiling`
 
@@ -106,8 +107,10 @@ class InputWorker(CaseProcess):
         loader, batches, epochs = self._round
         fit = self._fit_ceiling if loader == "ceiling" else self._fit_input
         timed = [fit(batches) for _ in range(epochs)]
+        count = sum(count for count, _ in timed)
         return {
-            "samples": round(sum(count for count, _ in timed) * self._known["mean_batch_size"]),
+            "samples": self._samples_of(count, skipped=batches * epochs - count),
+            "round_samples": self._samples_of(batches * epochs),
             "seconds": sum(seconds for _, seconds in timed),
             "batches": batches,
             "epochs": epochs,
@@ -121,19 +124,22 @@ class InputWorker(CaseProcess):
         """
         wanted = accelerator_seconds if self._on_accelerator else seconds
         most = self._known["batches"] or 10**9
-        batches = min(LEAST_BATCHES, most)
-        self._fit_input(min(3, most))  # traces: its time says nothing
+        batches = min(max(LEAST_BATCHES, self._few), most)
+        self._fit_input(self._few)  # traces: its time says nothing
         count, elapsed = self._fit_input(batches)
         each = max(elapsed / count, 1e-6)
-        batches = min(max(round(wanted / each), LEAST_BATCHES), most)
+        # Keras trains on whole executions only.
+        step = getattr(self._model, "steps_per_execution", 1)
+        batches = max(round(wanted / each), LEAST_BATCHES)
+        batches = min(math.ceil(batches / step) * step, most)
         epochs = max(1, min(round(wanted / (each * batches)), 20))
-        self._fit_ceiling(min(3, batches))
+        self._fit_ceiling(self._few)
         return {"batches": batches, "epochs": epochs}
 
     def warm_up(self, *, batches: int) -> None:
         """Fit some batches with input and ceiling."""
-        self._fit_input(min(3, batches))
-        self._fit_ceiling(min(3, batches))
+        self._fit_input(min(self._few, batches))
+        self._fit_ceiling(min(self._few, batches))
 
     def read_alone(self, *, batches: int) -> dict[str, Any]:
         """Read without Keras; return `samples` after the first batch, and their `seconds`."""
@@ -144,7 +150,7 @@ class InputWorker(CaseProcess):
         """Return where the seconds of a batch go; see `bench.child.input_parts`."""
         from keras_loader_bench.bench.child.input_parts import parts_of
 
-        return parts_of(self._feed, self._model, batches, self._replayed)
+        return parts_of(self._feed, self._model, batches, self._replayed, self._callbacks)
 
     def time_to_first_batch(self, *, epoch: int, batches: int) -> float:
         """Return the seconds from the start of `fit` to the end of its first step."""
@@ -179,8 +185,8 @@ class InputWorker(CaseProcess):
         batches = self._known["batches"]
         return audit_input(
             self._case.loader,
-            steps=self._case.steps or None,
-            batches=most if batches is None or batches > most else None,
+            batches=most if batches is None or batches > most else self._case.steps or None,
+            on_batch=self._on_batch,
             fed=self._feed.data_arguments if self._case.remedy != NONE else None,
         )
 
@@ -188,6 +194,28 @@ class InputWorker(CaseProcess):
         """Let go of the input."""
         self._loaded = None
         self.settle()
+
+    @property
+    def _few(self) -> int:
+        """Batches of a `fit` that only warms up: two executions, and at least three."""
+        few = max(3, 2 * getattr(self._model, "steps_per_execution", 1))
+        return min(few, self._known["batches"] or few)
+
+    def _samples_of(self, batches: int, *, skipped: int = 0) -> int:
+        """Return the samples of so many batches of whole epochs or of their beginnings.
+
+        Args:
+            batches: how many.
+            skipped: first batches that come before them.
+        """
+        known = self._known
+        largest: int = known["batch_sizes"][1]
+        samples: int | None = known["samples"]
+        if self._feed.shuffles or samples is None or samples <= (known["batches"] - 1) * largest:
+            return round(batches * known["mean_batch_size"])
+        # In order, and only the last batch of an epoch is smaller.
+        whole, rest = divmod(batches + skipped, known["batches"])
+        return int(whole * samples + (rest - skipped) * largest)
 
     @property
     def _known(self) -> dict[str, Any]:

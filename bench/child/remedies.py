@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +37,8 @@ class KeptBatches(keras.utils.PyDataset):
         return len(self._batches)
 
     def __getitem__(self, index: int) -> Any:
-        return self._batches[index]
+        batch = self._batches[index]
+        return batch if isinstance(batch, tuple) else (batch,)
 
 
 def apply_remedy(name: str, value: Any, kind: Kind, *, on_batch: Callable[[], None]) -> Any:
@@ -70,7 +73,9 @@ def _with_keras_threads(value: Any, kind: Kind, on_batch: Callable[[], None]) ->
 
 
 def _with_loader_processes(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    value = copy.copy(value)  # the input itself is what the audit reads
     value.num_workers = 2
+    value.prefetch_factor = value.prefetch_factor or 2  # torch's default where there are workers
     return value
 
 
@@ -86,13 +91,19 @@ def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
     for batch in read_by_hand(value, kind):
         on_batch()
         kept.append(batch)
-        room -= sum(getattr(leaf, "nbytes", 0) for leaf in keras.tree.flatten(batch))
+        room -= sum(map(_bytes_of, keras.tree.flatten(batch)))
         if room < 0:
             raise DoesNotFitError(
                 f"{len(kept):,} of its batches already take more than half of the memory that is "
                 "available"
             )
     return KeptBatches(kept)
+
+
+def _bytes_of(leaf: Any) -> int:
+    size = getattr(leaf, "nbytes", None)  # TensorFlow's tensors do not say
+    width: int = 1 if size is not None or leaf is None else getattr(leaf.dtype, "size", 1) or 1
+    return math.prod(leaf.shape) * width if size is None and leaf is not None else size or 0
 
 
 _APPLY: dict[str, Callable[[Any, Kind, Callable[[], None]], Any]] = {

@@ -11,26 +11,30 @@ from keras_loader_bench.bench.child.backends import current
 
 
 class SteadyTime(keras.callbacks.Callback):
-    """Notes when the second batch was asked for, and when the last one had been trained on.
+    """Notes when the first batch had been trained on, and when the last one had.
 
-    Between the two, each batch was waited for once and trained on once, on every backend. Where
-    Keras fetches a batch before it begins the step, that is from the start of the first step to
-    the start of the last one; elsewhere from the start of the second step to the end of the epoch,
-    when Keras has read the results of the last step. What comes then is no batch: TensorFlow lets a
+    Between the two, each batch was waited for once and trained on once. Where Keras fetches a batch
+    before it begins the step, the same holds from the start of the first step to that of the last
+    one. What comes after the last step is no batch: Keras ends its threads, and TensorFlow lets a
     generator finish what it has begun to read ahead.
 
     Args:
         batches: that `fit` is to take.
     """
 
+    async_safe = True
+    """Lets Keras call `on_train_batch_end` on a thread, when the results of the step are there.
+    Without it Keras would wait for the device in every step. (An attribute that Keras looks for and
+    does not document; without effect, the model's own rate would be too low.)"""
+
     def __init__(self, batches: int) -> None:
         super().__init__()
         self.steps = 0
-        """Batches that were begun."""
+        """Batches that were trained on."""
         self.timed = 0
         """Batches that lie between `begin` and `end`."""
         self.begin: float | None = None
-        """`time.perf_counter()` in seconds; `None`: there was only one step."""
+        """`time.perf_counter()` in seconds; `None`: there was only one execution."""
         self.end: float | None = None
         """The same."""
         self._batches = batches
@@ -41,19 +45,23 @@ class SteadyTime(keras.callbacks.Callback):
         return self.steps >= self._batches
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Note the time."""
-        # With several steps per execution only the first of each has a call.
+        """Note the time, where the batch has been fetched."""
+        if not current().FETCHES_BEFORE_STEP:
+            return
+        if batch == 0:
+            self.begin = time.perf_counter()
+        elif batch == self._batches - 1:
+            current().synchronize(self.model)
+            self.end, self.timed = time.perf_counter(), batch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Note the time, where the batch was fetched within the step."""
+        now = time.perf_counter()
         self.steps = max(self.steps, batch + 1)
         if current().FETCHES_BEFORE_STEP:
-            if batch == 0:
-                self.begin = time.perf_counter()
-            elif batch == self._batches - 1:
-                current().synchronize(self.model)
-                self.end, self.timed = time.perf_counter(), batch
-        elif batch > 0 and self.begin is None:
-            self.begin, self.timed = time.perf_counter(), self._batches - batch
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Note the time."""
-        if self.end is None:
-            self.end = time.perf_counter()
+            return
+        last = batch >= self._batches - 1
+        if self.begin is None and not last:  # of the first execution
+            self.begin, self.timed = now, self._batches - batch - 1
+        elif last and self.end is None:
+            self.end = now

@@ -89,7 +89,7 @@ def timed_input(value: Any, kind: str, clocks: Clocks) -> Any | None:
         return TimedDataset(value, clocks)
     if kind == "generator":
         return _timed_generator(value, clocks)
-    if kind == "torch DataLoader" and value.num_workers == 0 and hasattr(value.dataset, "__len__"):
+    if kind == "torch DataLoader" and value.num_workers == 0:
         return _timed_loader(value, clocks)
     return None
 
@@ -125,8 +125,11 @@ class _TimedRows:
             return self._dataset.__getitems__(indices)
 
 
-def _timed_loader(value: Any, clocks: Clocks) -> Any:
-    from torch.utils.data import DataLoader
+def _timed_loader(value: Any, clocks: Clocks) -> Any | None:
+    from torch.utils.data import DataLoader, IterableDataset
+
+    if isinstance(value.dataset, IterableDataset):
+        return None
 
     def collate(samples: Any) -> Any:
         with clocks.running("collate"):

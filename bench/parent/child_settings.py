@@ -50,7 +50,14 @@ def not_tried(run: Run, case: Case) -> str | None:
         return f"nothing is known of `{case.loader}`: its feed case has failed"
     own = (each for each in run.cases if _same(each.case, case) and each.case.remedy == NONE)
     promise = next((each.audit.promise for each in own if each.audit), None)
-    return not_applicable(case.remedy, kind=about.kind, batches=about.batches, promise=promise)
+    return not_applicable(
+        case.remedy,
+        kind=about.kind,
+        steps=case.steps,
+        batches=about.batches,
+        seconds=(about.batches or 0) * about.seconds_per_batch,
+        promise=promise,
+    )
 
 
 def _same(one: Case, other: Case) -> bool:

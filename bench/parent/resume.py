@@ -7,8 +7,9 @@ from pathlib import Path
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.environment_record import Environment
-from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, Run
+from keras_loader_bench.bench.record.schema import INTERRUPTED, SKIPPED, CaseRecord, Run
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 _VOLATILE = ("backends", "load_average_1min", "suite", "swap_used_bytes")
@@ -62,7 +63,8 @@ def kept_records(run: Run) -> list[CaseRecord]:
 
 
 def _is_result(result: CaseRecord) -> bool:
-    return result.outcome == "ok" or result.failed_as_expected or result.died_of_budget
+    tried = result.case.remedy != NONE and result.outcome not in (INTERRUPTED, SKIPPED)
+    return result.outcome == "ok" or result.failed_as_expected or result.died_of_budget or tried
 
 
 def check_same(run: Run, environment: Environment, source: ImageSource | None) -> None:

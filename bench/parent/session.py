@@ -169,6 +169,8 @@ class Session:
             return
         if error.outcome == SKIPPED:
             pytest.skip(error.message)
+        if case_run.case.remedy != NONE and not record.failed_as_expected:
+            pytest.skip(f"This remedy does not work: {error.message}")
         if record.failed_as_expected:
             known = case_run.known_failure
             why = f". Known: {known.reason} See {known.link}" if known else ""

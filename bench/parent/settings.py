@@ -19,6 +19,7 @@ from keras_loader_bench.bench.plan.inputs import (
     INPUTS,
     WITH_INPUT,
     cases_of_inputs,
+    check_name,
     parse_wait,
     with_remedies,
 )
@@ -130,7 +131,7 @@ def _of_inputs(config: pytest.Config, names: Collection[str]) -> Settings:
     values = _values(get)
     values.setdefault("backend", [configured_backend()])
     if model := get("model"):
-        values["model"] = [model]
+        values["model"] = [check_name("--model", model)]
     inputs = _names(get("input"))
     cases: dict[str, list[Case]] = {bench: [] for bench in BENCHES}
     cases |= {bench: cases_of_inputs(bench, inputs, values) for bench in INPUT_BENCHES}
@@ -170,7 +171,7 @@ def _ceilings(cases: list[Case]) -> list[Case]:
     return list(dict.fromkeys(replace(case, loader=CEILING, num_workers=0) for case in cases))
 
 
-_FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir"}
+_FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir", "--fail-if"}
 """Options that may be combined with `--resume`."""
 
 
@@ -190,6 +191,7 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
         protocol=run.protocol,
         folder=folder,
         resumed=run,
+        most_wait=parse_wait(config.getoption("fail_if")),
     )
 
 

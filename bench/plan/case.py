@@ -27,7 +27,7 @@ class Case(CaseOptions):
     @property
     def is_input(self) -> bool:
         """Whether it measures a user's input, `module:attribute`, in place of a loader."""
-        return ":" in self.loader
+        return self.pixels == CASE_OPTIONS["pixels"].own
 
     @property
     def fitted_model(self) -> str:

@@ -40,6 +40,17 @@ INPUT_BENCHES = ("feed", "train", "memory")
 """The benchmarks of a user's input."""
 
 
+def check_name(flag: str, name: str) -> str:
+    """Return a name that is of the form `module:attribute`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not _INPUT.fullmatch(name):
+        raise ValueError(f"`{flag}` names `module:attribute`, such as `train:make`, got `{name}`.")
+    return name
+
+
 def cases_of_inputs(
     bench: str, inputs: Sequence[str], values: Mapping[str, Sequence[Any]]
 ) -> list[Case]:
@@ -61,10 +72,7 @@ def cases_of_inputs(
             check_values(name, CASE_OPTIONS[name], chosen[name])
     chosen["loader"] = list(inputs)
     for name in inputs:
-        if not _INPUT.fullmatch(name):
-            raise ValueError(
-                f"`--input` names `module:attribute`, such as `train:make_data`, got `{name}`."
-            )
+        check_name("--input", name)
         if inputs.count(name) > 1:
             raise ValueError(f"The input `{name}` is given twice; remove one.")
     names = [*ORDER, "num_workers"]

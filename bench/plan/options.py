@@ -21,7 +21,7 @@ Precision = Literal["float32", "mixed_bfloat16"]
 JitCompile = Literal["auto", "on", "off"]
 PageCache = Literal["warm", "cold"]
 
-INPUT_OPTIONS = ("backend", "device", "jit_compile", "steps", "model")
+INPUT_OPTIONS = ("backend", "device", "steps", "model")
 """Options that the cases of a user's input have; all others are those of this suite's loaders."""
 
 

@@ -33,20 +33,30 @@ REMEDIES = {
 """Name of a remedy -> what is known of it. `bench.child.remedies` applies them."""
 
 
-def not_applicable(name: str, *, kind: str, batches: int | None, promise: str | None) -> str | None:
+MOST_SECONDS = 60.0
+"""What an epoch may take to read, where its batches are kept in memory."""
+
+
+def not_applicable(
+    name: str, *, kind: str, steps: int, batches: int | None, seconds: float, promise: str | None
+) -> str | None:
     """Return why a remedy is not tried; `None`: it is.
 
     Args:
         name: a key of `REMEDIES`.
         kind: of the input.
+        steps: batches per epoch that were asked for; 0: all.
         batches: per epoch; `None`: unknown.
+        seconds: that reading an epoch takes.
         promise: what two readings of the input have in common; `None`: unknown.
     """
     remedy = REMEDIES[name]
     if remedy.kinds and kind not in remedy.kinds:
         return f"`{remedy.words}` does not apply to a {kind}"
-    if remedy.repeats and batches is None:
+    if remedy.repeats and (batches is None or steps):
         return f"{remedy.words} need an end of an epoch"
+    if remedy.repeats and seconds > MOST_SECONDS:
+        return f"{remedy.words}: reading an epoch takes {seconds:,.0f} s"
     if remedy.repeats and promise == "other_contents":
         return f"{remedy.words} would be the same in every epoch, and the input's are not"
     return None

@@ -23,6 +23,9 @@ class Round:
     """Delivered by each of the two; of a user's input those after the first batch of each `fit`, as
     the seconds are."""
 
+    round_samples: int | None = None
+    """Of a user's input: those of all batches of the round, which its CPU seconds are for."""
+
     seconds: float | None = None
     ceiling_seconds: float | None = None
     steady_seconds: float | None = None

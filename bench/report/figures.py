@@ -135,14 +135,15 @@ def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]
             count - case.batch_size if count and count > case.batch_size else None
             for count in samples
         ]
+    whole = [each.round_samples or each.samples or None for each in rounds]
     cpu_seconds = _column(rounds, "cpu_seconds")
     ceiling_cpu_seconds = _column(rounds, "ceiling_cpu_seconds")
     return {
         "rate": ratios(delivered, seconds),
         "utilization": ratios(ceiling_seconds, seconds),
-        "cpu": [1000 * each for each in ratios(cpu_seconds, samples)],
+        "cpu": [1000 * each for each in ratios(cpu_seconds, whole)],
         "cpu_against_ceiling": ratios(cpu_seconds, ceiling_cpu_seconds),
-        "ceiling_cpu": ratios(ceiling_cpu_seconds, samples),
+        "ceiling_cpu": ratios(ceiling_cpu_seconds, whole),
     }
 
 

@@ -23,6 +23,9 @@ class Tried:
     """One input with one remedy."""
 
     remedy: Remedy
+    bench: str
+    """What was measured of it: `train` or `feed`."""
+
     figures: Throughput | None
     audit: AuditRecord | None = None
     failure: str | None = None
@@ -133,7 +136,7 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
         whole_epochs=any(reading.phase.startswith("epoch") for reading in readings),
         audit=next((each.audit for each in own if each.audit), None),
         failures={
-            each.case.bench: _message(each) for each in results if case_outcome(each) not in wrong
+            each.case.bench: _message(each) for each in own if case_outcome(each) not in wrong
         },
         skipped={each.case.bench: _message(each) for each in own if each.outcome == SKIPPED},
     )
@@ -144,6 +147,7 @@ def _tried(result: CaseRecord, about: InputRecord | None, cores: int | None) -> 
     fine = case_outcome(result) in ("ok", "audit_failed")
     return Tried(
         remedy=remedy,
+        bench=result.case.bench,
         figures=read_throughput(result, cores=cores),
         audit=result.audit,
         failure=None if fine else _message(result),

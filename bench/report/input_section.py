@@ -80,11 +80,12 @@ HELPS = "What would help, measured here:"
 
 def what_would_help(found: InputFigures) -> list[str]:
     """Say what each remedy that applies has brought, the fastest first, a line each."""
-    before = found.train or found.feed
-    if before is None or before.rate is None:
-        return []
-    tried = sorted(found.tried, key=lambda each: -_median_rate(each))
-    return [f"{_named(each)}: {_result(each, before.rate)}" for each in tried]
+    lines = []
+    for each in sorted(found.tried, key=lambda each: -_median_rate(each)):
+        before = found.train if each.bench == "train" else found.feed
+        if before is not None and before.rate is not None:
+            lines.append(f"{_named(each)}: {_result(each, before.rate)}")
+    return lines
 
 
 def _median_rate(tried: Tried) -> float:
@@ -101,7 +102,9 @@ def _result(tried: Tried, before: Estimate) -> str:
     if tried.failure or rate is None:
         return f"failed: {cells.plain(tried.failure or 'no round')}"
     text = _rate(rate)
-    if rate.apart_from(before):
+    if rate.low is None or before.low is None:
+        pass
+    elif rate.apart_from(before):
         text += f", {cells.significant(rate.median / before.median)} times"
     else:
         text += ", no difference beyond the noise"
@@ -129,7 +132,10 @@ def comparisons(inputs: Sequence[InputFigures]) -> list[str]:
         ]
         known.sort(key=lambda pair: -pair[1].median)
         for (one, fast), (other, slow) in pairwise(known):
-            verb = "trains" if one.train and other.train else "is delivered"
+            if fast.low is None or slow.low is None:
+                continue  # no interval, no noise to compare with
+            trained = all(each.train and each.train.rate for each in (one, other))
+            verb = "trains" if trained else "is delivered"
             if fast.apart_from(slow):
                 times = cells.significant(fast.median / slow.median)
                 lines.append(
@@ -145,7 +151,8 @@ def comparisons(inputs: Sequence[InputFigures]) -> list[str]:
 def _speed(found: InputFigures) -> list[str]:
     lines = []
     feed = found.feed.rate if found.feed else None
-    if found.alone and feed and not found.alone.apart_from(feed):
+    known = found.alone and feed and None not in (found.alone.low, feed.low)
+    if found.alone and feed and known and not found.alone.apart_from(feed):
         lines.append(
             f"Your input delivers {_rate(feed)}, alone and through fit with a step that is free."
         )
@@ -203,7 +210,7 @@ def _audit(found: InputFigures) -> str:
             f"fit is not given what the input yields: {cells.plain(audit.first_difference or '')}."
         )
     about = found.about
-    whole = about is None or about.batches is None or audit.batches == about.batches
+    whole = about is not None and audit.batches == about.batches
     of = f"{audit.samples:,} samples, {audit.batches:,} batches"
     part = of if whole else f"audited: {of} of each pass"
     if audit.promise == "other_contents":
@@ -211,6 +218,8 @@ def _audit(found: InputFigures) -> str:
             "No two readings have the same samples, so only their number and form were audited: "
             f"as many came in fit, evaluate and predict ({part})."
         )
+    if audit.promise == "drops_last":
+        return f"Every sample at most once an epoch, and all but less than a batch ({part})."
     return f"Every sample once an epoch, in fit, evaluate and predict ({part})."
 
 

@@ -33,5 +33,6 @@ def _share(case: CaseRecord, cores: int | None, seconds: Callable[[Round], float
         if of_round is None or measured.seconds is None:
             return 0.0  # an older run, or a round that was cut short
         used += of_round
-        there += measured.seconds * (cores or 0)
+        beside = (measured.parent_overhead_seconds or 0.0) if measured.batches else 0.0
+        there += (measured.seconds + beside) * (cores or 0)  # all of the `fit` of an input
     return max(0.0, used / there) if there > 0 else 0.0

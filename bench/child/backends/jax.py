@@ -56,7 +56,7 @@ def repeat(runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
         for _ in range(epochs):  # Keras cannot begin a generator again
             for batch, times in runs:
                 for _ in range(times):
-                    yield batch
+                    yield batch if isinstance(batch, tuple) else (batch,)  # Keras asks for one
 
     return {"x": batches(), "steps_per_epoch": sum(times for _, times in runs)}
 

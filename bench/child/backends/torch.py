@@ -94,4 +94,8 @@ def repeat(runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
 def null_step(model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> Any:
     """Count; Keras' own step would move the batch to the device here."""
     (batch,) = args
-    return count(keras.tree.map_structure(keras.ops.convert_to_tensor, batch))
+
+    def convert(leaf: Any) -> Any:
+        return None if leaf is None else keras.ops.convert_to_tensor(leaf)
+
+    return count(keras.tree.map_structure(convert, batch))
