@@ -8,7 +8,7 @@ import pytest
 from conftest import TESTS
 from registered import BACKEND
 
-from keras_loader_bench.bench.child.input_feed import form_of, zeros_like
+from keras_loader_bench.bench.child.batch_form import form_of, zeros_like
 from keras_loader_bench.bench.child.input_models import ModelError, NoModelError, input_model
 from keras_loader_bench.bench.child.input_worker import InputWorker
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input

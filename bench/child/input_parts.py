@@ -13,7 +13,8 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.backends import current
-from keras_loader_bench.bench.child.input_feed import InputFeed, ceiling_runs, fit_batches
+from keras_loader_bench.bench.child.batch_form import ceiling_runs
+from keras_loader_bench.bench.child.input_feed import InputFeed, fit_batches
 from keras_loader_bench.bench.child.models import NullModel
 from keras_loader_bench.bench.child.remedies import KeptBatches
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input

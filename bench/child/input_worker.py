@@ -69,7 +69,7 @@ class InputWorker(CaseProcess):
         The ceiling of a memory case has zeros for batches: whatever the import of the input takes
         must not be in the baseline.
         """
-        from keras_loader_bench.bench.child.input_feed import zeros_like
+        from keras_loader_bench.bench.child.batch_form import zeros_like
 
         memory = self._case.bench == "memory"
         self._replayed = [zeros_like(self._form)] if memory else self._feed.first_batches()
@@ -212,7 +212,7 @@ class InputWorker(CaseProcess):
         largest: int = known["batch_sizes"][1]
         samples: int | None = known["samples"]
         if self._feed.shuffles or samples is None or samples <= (known["batches"] - 1) * largest:
-            return round(batches * known["mean_batch_size"])
+            return int(batches * known["mean_batch_size"] + 0.5)
         # In order, and only the last batch of an epoch is smaller.
         whole, rest = divmod(batches + skipped, known["batches"])
         return int(whole * samples + (rest - skipped) * largest)
@@ -244,7 +244,8 @@ class InputWorker(CaseProcess):
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.backends import current
-        from keras_loader_bench.bench.child.input_feed import ceiling_runs, fit_batches
+        from keras_loader_bench.bench.child.batch_form import ceiling_runs
+        from keras_loader_bench.bench.child.input_feed import fit_batches
 
         arguments = current().repeat(ceiling_runs(self._replayed, batches), epochs=1)
         arguments["shuffle"] = False

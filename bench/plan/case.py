@@ -27,7 +27,7 @@ class Case(CaseOptions):
     @property
     def is_input(self) -> bool:
         """Whether it measures a user's input, `module:attribute`, in place of a loader."""
-        return self.pixels == CASE_OPTIONS["pixels"].own
+        return self.pixels == "own"
 
     @property
     def fitted_model(self) -> str:
