@@ -28,7 +28,8 @@ def seed_before_keras() -> None:
 
         torch.manual_seed(SEED)
     if "tensorflow" in sys.modules:
-        _seed_tensorflow(sys.modules["tensorflow"])
+        if (loaded := sys.modules["tensorflow"]) is not None:  # `None`: its import is refused
+            _seed_tensorflow(loaded)
     else:
         sys.meta_path.insert(0, _SeedsTensorFlow())
 
