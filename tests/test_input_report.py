@@ -186,7 +186,7 @@ def test_an_input_that_failed_says_why():
     failed = {"outcome": "failed", "error": error, "audit": None, "processes": [], "input": None}
     lines = sentences(case("feed", record=failed))
     assert lines[0] == "train:make_data on jax: could not be read."
-    assert "Feeding failed: no colour" in lines
+    assert "Feeding failed: KeyError: no colour" in lines
 
 
 @pytest.mark.parametrize(("most", "expected"), [(0.2, True), (0.95, False), (0.68, None)])

@@ -177,9 +177,16 @@ def _parts(result: CaseRecord | None) -> dict[str, float]:
     return {name: median(p[name] for p in found if name in p) for name in names}
 
 
+_SAY_ALL = ("TargetError", "BatchError", "ModelError", "UnknownInput")
+"""Types of this suite's errors, whose messages say all."""
+
+
 def _message(result: CaseRecord) -> str:
     error = result.error
-    return (error.message if error and error.message else None) or result.outcome
+    if error is None or not error.message:
+        return result.outcome
+    own = result.outcome != "failed" or error.type in _SAY_ALL
+    return error.message if own else f"{error.type}: {error.message}"
 
 
 def _alone(feed: CaseRecord | None) -> Estimate | None:

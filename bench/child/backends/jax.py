@@ -70,7 +70,8 @@ def null_step(model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> 
         logs = count(batch)
     # JAX does not even move a batch to its device if no result depends on it.
     x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    leaves = [getattr(leaf, "data", leaf) for leaf in keras.tree.flatten(x)]  # of sparse ones
+    # Sparse arrays have their values in `data`.
+    leaves = [leaf if hasattr(leaf, "ravel") else leaf.data for leaf in keras.tree.flatten(x)]
     first, *others = (leaf.ravel()[0] if leaf.size else 0 for leaf in leaves)
     logs["value"] = sum(others, first)
     counted = [scope.get_current_value(variable) for variable in model.metrics_variables]
