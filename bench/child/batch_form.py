@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.loaders.audit.recording import as_arrays
 
 
@@ -75,13 +76,14 @@ def empty_like(batch: Any) -> Any | None:
         return None
 
 
-def ceiling_runs(replayed: Sequence[Any], batches: int) -> list[tuple[Any, int]]:
-    """Return batches and how often each is repeated, so many in all."""
+def ceiling_arguments(replayed: Sequence[Any], batches: int) -> dict[str, Any]:
+    """Return `fit`'s arguments for batches of tensors, repeated to so many in all."""
     each, rest = divmod(batches, len(replayed))
     runs = [(batch, each + (i < rest)) for i, batch in enumerate(replayed)]
     # A size that does not come leaves the batch size open, as inputs do.
     empty = empty_like(replayed[0])
-    return runs if empty is None else [*runs, (empty, 0)]
+    runs += [] if empty is None else [(empty, 0)]
+    return {**current().repeat(runs, epochs=1), "shuffle": False}
 
 
 def text_in(batch: Any) -> str | None:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from keras_loader_bench.bench.child.batch_form import (
 )
 from keras_loader_bench.bench.child.steady_time import SteadyTime
 from keras_loader_bench.bench.plan.remedies import NONE
+from keras_loader_bench.loaders.audit.epochs import SHUFFLED
 from keras_loader_bench.loaders.audit.kinds import Kind, Length, read_by_hand
 from keras_loader_bench.loaders.audit.subject import Subject
 from keras_loader_bench.loaders.audit.target import (
@@ -66,8 +68,9 @@ class InputFeed:
                 f"`{name}` is an endless {self._subject.kind}; give the number of batches per "
                 "epoch with `--steps N`."
             )
-        # `fit` shuffles the batches of a PyDataset, bridged or not, and the rows of arrays.
-        self._shuffle = self._subject.kind in ("PyDataset", "arrays")
+        # A PyDataset with a remedy is shuffled as well.
+        self.shuffles = self._subject.kind in SHUFFLED
+        """Whether `fit` changes the order of its batches, or of the samples in them."""
         if remedy != NONE:
             from keras_loader_bench.bench.child.remedies import apply_remedy
 
@@ -76,11 +79,6 @@ class InputFeed:
             self._subject = Subject(Target(name=name, make=lambda: value, made=True))
         self.kind: Kind = self._subject.kind
         self.length: Length = self._subject.length
-
-    @property
-    def shuffles(self) -> bool:
-        """Whether `fit` changes the order of its batches, or of the samples in them."""
-        return self._shuffle
 
     def value(self) -> Any:
         """Return the input."""
@@ -92,7 +90,7 @@ class InputFeed:
 
     def fit_arguments(self) -> dict[str, Any]:
         """Return the same, with Keras' default order."""
-        return {**self.data_arguments(), "shuffle": self._shuffle}
+        return {**self.data_arguments(), "shuffle": self.shuffles}
 
     def batches(self) -> Any:
         """Return an iterator over its batches, read without Keras."""
@@ -100,12 +98,9 @@ class InputFeed:
             self._on_batch()
             yield tuple(batch) if isinstance(batch, list) else batch  # as `fit` takes it
 
-    def first_batches(self) -> list[Any]:
-        """Return what a ceiling repeats, as tensors on the backend's device.
-
-        Returns:
-            The first batch; the first `REPLAYED_BATCHES` where they are not all of one size.
-        """
+    @cached_property
+    def first(self) -> list[Any]:
+        """The first batch; the first `REPLAYED_BATCHES` where they are not all of one size."""
         with closing(self.batches()) as batches:
             first = list(itertools.islice(batches, REPLAYED_BATCHES))
         if text := text_in(first[0]):
@@ -115,12 +110,11 @@ class InputFeed:
                 "dataset may have strings.)"
             )
         sizes = {str(form_of(batch)) for batch in first}
-        return [as_tensors(batch) for batch in (first[:1] if len(sizes) == 1 else first)]
+        return first[:1] if len(sizes) == 1 else first
 
-    def first_on_host(self) -> Any:
-        """Return the first batch as it is read without Keras."""
-        with closing(self.batches()) as batches:
-            return next(batches)
+    def replayed(self) -> list[Any]:
+        """Return what a ceiling repeats: the `first` batches on the backend's device."""
+        return [as_tensors(batch) for batch in self.first]
 
     def look(self) -> dict[str, Any]:
         """Read the input without Keras, one epoch or for `LOOK_SECONDS`, and say what it is.

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.models import NullModel, cnn_layers
+from keras_loader_bench.loaders.audit.recording import TrainsOnOutputs
 from keras_loader_bench.loaders.audit.target import load_attribute
 
 
@@ -24,7 +25,7 @@ def input_model(name: str, form: Any) -> Any:
     Args:
         name: `null`, `cnn`, or `module:attribute` of a compiled model or of a function that
             returns one.
-        form: of a batch, see `bench.child.input_feed.form_of`.
+        form: of a batch, see `bench.child.batch_form.form_of`.
 
     Raises:
         NoModelError: the CNN was asked for and the batches are not of images.
@@ -56,19 +57,8 @@ def _own_model(name: str) -> Any:
     return made
 
 
-class _FirstOutput(keras.Sequential):
-    """Trains on the mean of its outputs: labels may have any form."""
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return a loss that does not look at labels."""
-        return keras.ops.mean(y_pred)
+class _AnyTargets(TrainsOnOutputs, keras.Sequential):
+    """A network whose loss does not look at labels."""
 
 
 def _cnn(form: Any) -> Any:
@@ -80,7 +70,7 @@ def _cnn(form: Any) -> Any:
             "the suite's CNN takes images, (height, width, channels) with 8 pixels or more, and "
             "these batches have none; name your own model with `--model module:attribute`"
         )
-    model = _FirstOutput([keras.Input(tuple(shape[1:]), dtype=x["dtype"])])  # type: ignore[index]
+    model = _AnyTargets([keras.Input(tuple(shape[1:]), dtype=x["dtype"])])  # type: ignore[index]
     if not x["dtype"].startswith(("float", "bfloat")):
         model.add(keras.layers.Rescaling(1 / 255))  # convolutions take no integers
     for layer in cnn_layers():

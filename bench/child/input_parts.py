@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.backends import current
-from keras_loader_bench.bench.child.batch_form import ceiling_runs
+from keras_loader_bench.bench.child.batch_form import ceiling_arguments
 from keras_loader_bench.bench.child.input_feed import InputFeed, fit_batches
 from keras_loader_bench.bench.child.models import NullModel
 from keras_loader_bench.bench.child.remedies import KeptBatches
@@ -59,7 +59,7 @@ def parts_of(
             callbacks,
         )
         parts = clocks.per_batch()
-    host = feed.first_on_host()
+    host = feed.first[0]
     parts["copy"] = _copy(host)
     if feed.kind in CONVERTED:
         ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES), callbacks)
@@ -71,9 +71,6 @@ def parts_of(
 def _copy(batch: Any) -> float:
     """Return the seconds that a batch takes to the device."""
     leaves = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype")]
-    leaves = [
-        leaf for leaf in leaves if str(leaf.dtype).rpartition(".")[2] not in ("object", "str")
-    ]
 
     def once() -> float:
         begin = time.perf_counter()
@@ -95,14 +92,15 @@ def _conversion(
     model.compile()
 
     def seconds(arguments: dict[str, Any]) -> float:
-        count, elapsed = fit_batches(model, arguments | {"shuffle": False}, batches, callbacks)
+        count, elapsed = fit_batches(model, arguments, batches, callbacks)
         return elapsed / count
 
     def held() -> dict[str, Any]:
-        return {"x": _held(kind, host, batches), "steps_per_epoch": batches}
+        value = _held(kind, host, batches)
+        return {"x": value, "steps_per_epoch": batches, "shuffle": False}
 
     def ceiling() -> dict[str, Any]:
-        return current().repeat(ceiling_runs([on_device], batches), epochs=1)
+        return ceiling_arguments([on_device], batches)
 
     seconds(held())  # traces
     seconds(ceiling())

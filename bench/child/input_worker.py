@@ -34,7 +34,6 @@ class InputWorker(CaseProcess):
         self._about = about
         self._loaded: Any = None
         self._model: Any = None
-        self._closed: list[Any] = []
 
     @property
     def _feed(self) -> Any:
@@ -72,7 +71,7 @@ class InputWorker(CaseProcess):
         from keras_loader_bench.bench.child.batch_form import zeros_like
 
         memory = self._case.bench == "memory"
-        self._replayed = [zeros_like(self._form)] if memory else self._feed.first_batches()
+        self._replayed = [zeros_like(self._form)] if memory else self._feed.replayed()
         self._fit_ceiling(self._few)
         gc.collect()
         gc.freeze()  # as in `Worker.make_ceiling`
@@ -243,10 +242,8 @@ class InputWorker(CaseProcess):
         return fit_batches(self._model, arguments, batches, self._callbacks)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
-        from keras_loader_bench.bench.child.backends import current
-        from keras_loader_bench.bench.child.batch_form import ceiling_runs
+        from keras_loader_bench.bench.child.batch_form import ceiling_arguments
         from keras_loader_bench.bench.child.input_feed import fit_batches
 
-        arguments = current().repeat(ceiling_runs(self._replayed, batches), epochs=1)
-        arguments["shuffle"] = False
+        arguments = ceiling_arguments(self._replayed, batches)
         return fit_batches(self._model, arguments, batches, self._callbacks)

@@ -92,7 +92,9 @@ class NullModel(keras.Model):
 
     def _count(self, batch: Any) -> dict[str, Any]:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        first, *_ = keras.tree.flatten(x if y is None else y)
+        labels = x if y is None else y
+        # Most are one array. On torch this runs in every step.
+        first = labels if hasattr(labels, "shape") else keras.tree.flatten(labels)[0]
         self.counter.update_state(first, None)
         return {"samples": self.counter.result()}
 

@@ -101,9 +101,12 @@ def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
 
 
 def _bytes_of(leaf: Any) -> int:
-    size = getattr(leaf, "nbytes", None)  # TensorFlow's tensors do not say
-    width: int = 1 if size is not None or leaf is None else getattr(leaf.dtype, "size", 1) or 1
-    return math.prod(leaf.shape) * width if size is None and leaf is not None else size or 0
+    if leaf is None:
+        return 0
+    if (size := getattr(leaf, "nbytes", None)) is not None:
+        return int(size)
+    width = int(getattr(leaf.dtype, "size", 1) or 1)  # TensorFlow's tensors do not say
+    return int(math.prod(leaf.shape)) * width
 
 
 _APPLY: dict[str, Callable[[Any, Kind, Callable[[], None]], Any]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from keras_loader_bench.bench.compare.compare_markdown import comparison_markdow
 from keras_loader_bench.bench.compare.compare_plot import ratio_figure
 from keras_loader_bench.bench.compare.pairs import pair_cases
 from keras_loader_bench.bench.compare.self_test_markdown import self_test_markdown
+from keras_loader_bench.bench.plan.sizes import parse_limit
 from keras_loader_bench.bench.record.drafts import write_whole
 from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
@@ -136,12 +136,10 @@ def _file(text: str) -> Path:
 
 
 def _slower(text: str) -> float:
-    match = re.fullmatch(r"slower=(\d+(?:\.\d+)?)%", text)
-    if not match or not 0 <= float(match[1]) < 100:
-        raise argparse.ArgumentTypeError(
-            f"must be `slower=` and a percentage below 100, such as slower=5%, got `{text}`"
-        )
-    return float(match[1]) / 100
+    try:
+        return parse_limit("slower", text, example="5%")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -13,6 +12,8 @@ from keras_loader_bench.bench.plan.matrix import ORDER, check_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, INPUT_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.remedies import REMEDIES
+from keras_loader_bench.bench.plan.sizes import parse_limit
+from keras_loader_bench.loaders.audit.target import TargetError, split_name
 
 INPUTS = Protocol(processes=3, round_seconds=0.8, memory_processes=1)
 """How users' inputs are measured. A step of a user's model takes longer than one of the suite's."""
@@ -34,8 +35,6 @@ WITH_INPUT = {
 }
 """Options that may be combined with `--input`."""
 
-_INPUT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-
 INPUT_BENCHES = ("feed", "train", "memory")
 """The benchmarks of a user's input."""
 
@@ -46,8 +45,11 @@ def check_name(flag: str, name: str) -> str:
     Raises:
         ValueError: it is not.
     """
-    if not _INPUT.fullmatch(name):
-        raise ValueError(f"`{flag}` names `module:attribute`, such as `train:make`, got `{name}`.")
+    try:
+        split_name(name)
+    except TargetError:
+        message = f"`{flag}` names `module:attribute`, such as `train:make`, got `{name}`."
+        raise ValueError(message) from None
     return name
 
 
@@ -93,10 +95,7 @@ def parse_wait(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"wait=(\d+(?:\.\d+)?)%", text)
-    if not match or not float(match[1]) < 100:
-        raise ValueError(
-            f"`--fail-if` must be `wait=` and a percentage below 100, such as wait=20%, got "
-            f"`{text}`."
-        )
-    return float(match[1]) / 100
+    try:
+        return parse_limit("wait", text, example="20%")
+    except ValueError as error:
+        raise ValueError(f"`--fail-if` {error}.") from None

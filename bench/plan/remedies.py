@@ -13,7 +13,7 @@ class Remedy:
     """A change around an input that leaves its batches as they are."""
 
     kinds: tuple[str, ...]
-    """Kinds of input that it applies to, see `loaders.audit.target.KINDS`; empty: any."""
+    """Kinds of input that it applies to, see `loaders.audit.kinds.Kind`; empty: any."""
 
     words: str
     """What to write or do, as reports name it; `data` stands for the input."""

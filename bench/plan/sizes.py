@@ -1,4 +1,4 @@
-"""Parses sizes such as `1GiB`."""
+"""Parses sizes such as `1GiB`, and limits such as `slower=5%`."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise ValueError(f"A size must be a number of bytes such as `1GiB`, got `{text}`.")
     return size
+
+
+def parse_limit(name: str, text: str, *, example: str) -> float:
+    """Return the fraction of a limit such as `slower=5%`.
+
+    Raises:
+        ValueError: it has another form, or is 100% or more; the message begins with "must be".
+    """
+    match = re.fullmatch(rf"{name}=(\d+(?:\.\d+)?)%", text)
+    if not match or not float(match[1]) < 100:
+        raise ValueError(
+            f"must be `{name}=` and a percentage below 100, such as {name}={example}, got `{text}`"
+        )
+    return float(match[1]) / 100

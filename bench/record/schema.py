@@ -114,10 +114,14 @@ class CaseRecord:
     duration_s: float = 0.0
 
     @property
+    def may_fail_audit(self) -> bool:
+        """Whether wrong batches are no failure: they are known, or those of a remedy on trial."""
+        return self.known_failure is not None or self.case.remedy != NONE
+
+    @property
     def failed_as_expected(self) -> bool:
-        """Whether its batches are wrong, and were known to be; or a remedy made them so."""
-        known = self.known_failure is not None or self.case.remedy != NONE
-        return self.outcome == "audit_failed" and known
+        """Whether its batches are wrong, and that is no failure."""
+        return self.outcome == "audit_failed" and self.may_fail_audit
 
     @property
     def device(self) -> str | None:

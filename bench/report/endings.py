@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.schema import (
     INTERRUPTED,
     NOT_APPLICABLE,
@@ -92,7 +91,7 @@ def missing_cases(run: Run) -> int:
 
 def _ending(result: CaseRecord) -> Ending:
     error, audit = result.error or ErrorRecord(), read_audit(result)
-    known = result.known_failure is not None or result.case.remedy != NONE
+    known = result.may_fail_audit
     difference = (
         None if audit is None or audit.identical else audit.first_difference or "no details"
     )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, Remedy
 from keras_loader_bench.bench.record.input_record import InputRecord
+from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import SKIPPED, AuditRecord, CaseRecord, Run
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.statistics import Estimate, ratios
+
+Pairs = list[tuple[int | None, float | None]]
+"""Samples and seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +112,19 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
     feed, train, memory = (by_bench.get(bench) for bench in ("feed", "train", "memory"))
     any_case = results[0].case
     about = next((each.input for each in results if each.input), None)
-    ceiling, size = _ceiling(train), about.mean_batch_size if about else 0.0
+    ceiling = _rate(train, _ceiling_rounds)
+    size = about.mean_batch_size if about else 0.0
     training = read_throughput(train, cores=cores)
     feeding = read_throughput(feed, cores=cores)
     rate = next((c.rate for c in (training, feeding) if c and c.rate), None)
-    wrong = ("ok", "audit_failed", SKIPPED)
+    measured = ("ok", "audit_failed", SKIPPED)
     readings = memory.memory.readings if memory and memory.memory else []
     return InputFigures(
         name=any_case.loader,
         backend=any_case.backend,
         model=any_case.model,
         about=about,
-        alone=_alone(feed),
+        alone=_rate(feed, _direct_reads),
         feed=feeding,
         train=training,
         ceiling=ceiling,
@@ -136,7 +141,7 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
         whole_epochs=any(reading.phase.startswith("epoch") for reading in readings),
         audit=next((each.audit for each in own if each.audit), None),
         failures={
-            each.case.bench: _message(each) for each in own if case_outcome(each) not in wrong
+            each.case.bench: _message(each) for each in own if case_outcome(each) not in measured
         },
         skipped={each.case.bench: _message(each) for each in own if each.outcome == SKIPPED},
     )
@@ -189,29 +194,20 @@ def _message(result: CaseRecord) -> str:
     return error.message if own else f"{error.type}: {error.message}"
 
 
-def _alone(feed: CaseRecord | None) -> Estimate | None:
-    if feed is None:
-        return None
+def _rate(case: CaseRecord | None, of_process: Callable[[ProcessRecord], Pairs]) -> Estimate | None:
+    """Return samples per second, given the samples and the seconds of each process' rounds."""
+    pairs = {each.number: of_process(each) for each in case.processes} if case else {}
     return Estimate.from_processes(
         {
-            process.number: ratios(
-                [each.samples or None for each in process.direct_reads],
-                [each.seconds for each in process.direct_reads],
-            )
-            for process in feed.processes
+            number: ratios((samples or None for samples, _ in each), (s for _, s in each))
+            for number, each in pairs.items()
         }
     )
 
 
-def _ceiling(train: CaseRecord | None) -> Estimate | None:
-    if train is None:
-        return None
-    return Estimate.from_processes(
-        {
-            process.number: ratios(
-                [each.samples or None for each in process.rounds],
-                [each.ceiling_seconds for each in process.rounds],
-            )
-            for process in train.processes
-        }
-    )
+def _direct_reads(process: ProcessRecord) -> Pairs:
+    return [(each.samples, each.seconds) for each in process.direct_reads]
+
+
+def _ceiling_rounds(process: ProcessRecord) -> Pairs:
+    return [(each.samples, each.ceiling_seconds) for each in process.rounds]

@@ -13,16 +13,16 @@ from keras_loader_bench.bench.statistics import Estimate
 LIMITS = 0.05
 """A wait below this share of the time is none that a faster input would end."""
 
-BENCH_NAMES = {"feed": "Feeding", "train": "Training", "memory": "Memory"}
+_MEASUREMENTS = {"feed": "Feeding", "train": "Training", "memory": "Memory"}
 
 
 def input_sentences(found: InputFigures) -> list[str]:
     """Return what is known of an input, a sentence or two per line, the heading first."""
     lines = [heading(found), *_speed(found), *_memory(found), _audit(found)]
     lines.append(where_time_goes(found) or "")
-    lines += [f"{BENCH_NAMES[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
+    lines += [f"{_MEASUREMENTS[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
     lines += [
-        f"{BENCH_NAMES[bench]} was not measured: {cells.plain(message)}."
+        f"{_MEASUREMENTS[bench]} was not measured: {cells.plain(message)}."
         for bench, message in found.skipped.items()
     ]
     return [line for line in lines if line]

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from keras_loader_bench.loaders.audit.arrays import FIELDS
 from keras_loader_bench.loaders.audit.fingerprint import MIX, STRIDE, WORD_DTYPES, BatchPrint, form
 
 
@@ -89,7 +90,7 @@ def named_arrays(parts: Any) -> dict[str, Any]:
     """
     return {
         "/".join([name, *map(str, path)]): leaf
-        for name, part in zip(("x", "y", "sample_weight"), parts, strict=True)
+        for name, part in zip(FIELDS, parts, strict=True)
         if part is not None
         for path, leaf in keras.tree.flatten_with_path(part)
     }

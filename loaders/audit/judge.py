@@ -19,6 +19,8 @@ from keras_loader_bench.loaders.audit.reading import (
 from keras_loader_bench.loaders.audit.records import BatchRecord, Recorder, View
 from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare, other_form
 
+By = Literal["contents", "labels", "number"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
@@ -29,7 +31,7 @@ class Judged:
     """What of the pass was judged. With `shuffled` not the order, and the numbers of batches are
     those of the direct reading only if `whole_batches`."""
 
-    by: Literal["contents", "labels", "number"] = "contents"
+    by: By = "contents"
     """By what samples were recognised; the contents cannot be judged if these are random."""
 
     whole_batches: bool = True
@@ -77,7 +79,7 @@ def judge(
     dtypes = {n: (str(readings[0].dtypes[n]), given) for n, given in got.given.items()}
     converted = tuple(n for n in dtypes if n in readings[0].converted)
     said: dict[str, Any] = {"dtypes": dtypes, "converted": converted, "promise": promised}
-    by: Literal["contents", "labels", "number"] = "contents"
+    by: By = "contents"
     if promised == "other_contents":
         labels = _of_labels(readings, part) if view == "all" else None
         by = "labels" if labels else "number"

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_loader_bench.loaders.audit.arrays import FIELDS
 from keras_loader_bench.loaders.audit.fields import Field, as_field, numbers, with_dtype
 from keras_loader_bench.loaders.audit.records import Arrays, num_samples
 
@@ -45,7 +46,22 @@ class BatchError(ValueError):
     """A batch is none that `fit` takes; the message says what it is and what `fit` takes."""
 
 
-class RecordingModel(keras.Model):
+class TrainsOnOutputs:
+    """Of a `keras.Model` whose loss is the mean of its outputs: targets may have any form."""
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return a loss for targets of any form, also for none."""
+        return keras.ops.mean(y_pred)
+
+
+class RecordingModel(TrainsOnOutputs, keras.Model):
     """Passes every batch that it is given to a function, as NumPy arrays, and trains.
 
     It trains on zeros, one per sample, so that nothing that a batch holds can make it fail.
@@ -67,17 +83,6 @@ class RecordingModel(keras.Model):
         count = 1 if first is None else keras.ops.shape(first)[0]
         return self.dense(keras.ops.zeros((count, 1)))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Return a loss for targets of any form, also for none."""
-        return keras.ops.mean(y_pred)
-
     # The last argument is the batch; on JAX the state comes before it.
 
     def train_step(self, *args: Any) -> Any:
@@ -94,9 +99,9 @@ class RecordingModel(keras.Model):
         stand_in = self._recorded((x,))
         result = super().predict_step(*args[:-1], stand_in)
         end = self.predicted + len(stand_in[0])
-        numbers = keras.ops.arange(self.predicted, end, dtype="int32")
+        numbered = keras.ops.arange(self.predicted, end, dtype="int32")
         self.predicted = end
-        return (numbers, *result[1:]) if keras.backend.backend() == "jax" else numbers
+        return (numbered, *result[1:]) if keras.backend.backend() == "jax" else numbered
 
     def _recorded(self, batch: Any) -> tuple[Any]:
         """Record a batch, and return as many zeros as it has samples."""
@@ -111,15 +116,7 @@ def as_arrays(data: Any) -> Arrays:
     Args:
         data: what a step is given: `x`, `(x, y)` or `(x, y, sample_weight)` of tensors or arrays.
     """
-    try:
-        parts = keras.utils.unpack_x_y_sample_weight(data)
-    except ValueError:
-        raise BatchError(f"it is a {type(data).__name__} of {len(data)}; {_TAKEN}.") from None
-    return {
-        "/".join([name, *map(str, path)]): as_field(leaf)
-        for name, part in zip(("x", "y", "sample_weight"), parts, strict=True)
-        for path, leaf in _leaves(name, part)
-    }
+    return {name: as_field(leaf) for name, leaf in _named(data)}
 
 
 def refused_fields(data: Any) -> dict[str, str]:
@@ -129,14 +126,12 @@ def refused_fields(data: Any) -> dict[str, str]:
         data: what the input yields.
     """
     refused = {}
-    parts = keras.utils.unpack_x_y_sample_weight(data)
-    for name, part in zip(("x", "y", "sample_weight"), parts, strict=True):
-        for path, leaf in _leaves(name, part):
-            try:
-                keras.backend.standardize_dtype(getattr(leaf, "dtype", None))
-                keras.ops.convert_to_tensor(leaf)
-            except Exception as error:
-                refused["/".join([name, *map(str, path)])] = str(error)
+    for name, leaf in _named(data):
+        try:
+            keras.backend.standardize_dtype(getattr(leaf, "dtype", None))
+            keras.ops.convert_to_tensor(leaf)
+        except Exception as error:
+            refused[name] = str(error)
     return refused
 
 
@@ -158,19 +153,27 @@ def as_compiled(record: Record) -> Record:
     return lambda batch: record({name: canonical(field) for name, field in batch.items()})
 
 
-def _leaves(name: str, part: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the arrays of a part of a batch, and where in it they stand."""
-    if part is None:
-        return
-    for path, leaf in keras.tree.flatten_with_path(part):
-        if isinstance(leaf, _NO_ARRAYS):
-            what = f"`{'/'.join([name, *map(str, path)])}` is {_a(type(leaf))}"
-            if path and isinstance(path[-1], int):
-                inside = f"`{'/'.join([name, *map(str, path[:-1])])}`"
-                what = f"{inside} is a list that holds {_a(type(leaf))}, not an array"
-            raise BatchError(f"{what}; {_TAKEN}.")
-        if leaf is not None:
-            yield path, leaf
+def _named(data: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays of a batch by name.
+
+    Raises:
+        BatchError: `fit` takes no such batch.
+    """
+    try:
+        parts = keras.utils.unpack_x_y_sample_weight(data)
+    except ValueError:
+        raise BatchError(f"it is a {type(data).__name__} of {len(data)}; {_TAKEN}.") from None
+    for field, part in zip(FIELDS, parts, strict=True):
+        for path, leaf in [] if part is None else keras.tree.flatten_with_path(part):
+            name = "/".join([field, *map(str, path)])
+            if isinstance(leaf, _NO_ARRAYS):
+                what = f"`{name}` is {_a(type(leaf))}"
+                if path and isinstance(path[-1], int):
+                    inside = f"`{name.rpartition('/')[0]}`"
+                    what = f"{inside} is a list that holds {_a(type(leaf))}, not an array"
+                raise BatchError(f"{what}; {_TAKEN}.")
+            if leaf is not None:
+                yield name, leaf
 
 
 def _a(kind: type) -> str:

@@ -94,8 +94,12 @@ def repeat(runs: Sequence[tuple[Any, int]], *, epochs: int) -> dict[str, Any]:
 def null_step(model: Any, count: Callable[[Any], dict[str, Any]], args: Any) -> Any:
     """Count; Keras' own step would move the batch to the device here."""
     (batch,) = args
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    return count(tuple(map(_tensors, parts)))
 
-    def convert(leaf: Any) -> Any:
-        return None if leaf is None else keras.ops.convert_to_tensor(leaf)
 
-    return count(keras.tree.map_structure(convert, batch))
+def _tensors(part: Any) -> Any:
+    """Return a part of a batch on the device; most are one array, and this runs in every step."""
+    if hasattr(part, "shape"):
+        return keras.ops.convert_to_tensor(part)
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, part, none_is_leaf=False)
