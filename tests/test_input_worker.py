@@ -8,7 +8,7 @@ import pytest
 from conftest import TESTS
 from registered import BACKEND
 
-from keras_loader_bench.bench.child.batch_form import form_of, zeros_like
+from keras_loader_bench.bench.child.batch_form import described, form_of, zeros_like
 from keras_loader_bench.bench.child.input_models import ModelError, NoModelError, input_model
 from keras_loader_bench.bench.child.input_worker import InputWorker
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
@@ -160,6 +160,14 @@ def test_a_form_can_be_made_again():
         None,
     ]
     assert form_of(zeros_like(form)) == form
+
+
+def test_names_of_any_length_are_cut():
+    batch = {"a" * 10**7: np.zeros((2, 3), np.uint8)}
+    for names in (form_of(batch), described(batch)):
+        (name,) = names
+        assert "10,000,00" in name
+        assert len(name) < 3000
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.system.text import shown
 
 
 def samples_of(batch: Any) -> int:
@@ -39,7 +40,7 @@ def as_tensors(batch: Any) -> Any:
 def form_of(batch: Any) -> Any:
     """Return dtype and shape of each array of a batch, in its structure, as JSON has it."""
     if isinstance(batch, dict):
-        return {str(name): form_of(each) for name, each in batch.items()}
+        return {shown(str(name)): form_of(each) for name, each in batch.items()}
     if isinstance(batch, (list, tuple)):
         return [form_of(each) for each in batch]
     if batch is None:
@@ -64,7 +65,8 @@ def zeros_like(form: Any) -> Any:
 def described(batch: Any) -> dict[str, str]:
     """Return name -> dtype and shape of a sample of each array of a batch."""
     return {
-        name: f"{array.dtype} {tuple(array.shape[1:])}" for name, array in as_arrays(batch).items()
+        shown(name): f"{array.dtype} {tuple(array.shape[1:])}"
+        for name, array in as_arrays(batch).items()
     }
 
 

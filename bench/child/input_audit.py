@@ -9,6 +9,7 @@ from typing import Any
 from keras_loader_bench.loaders.audit.passes import AuditedInput
 from keras_loader_bench.loaders.audit.target import load_target
 from keras_loader_bench.loaders.audit.verdict import PassResult
+from keras_loader_bench.loaders.system.text import shown
 
 _FIELDS = {field.name for field in dataclasses.fields(PassResult)}
 
@@ -59,7 +60,7 @@ def audit_input(
         "promise": reading["promise"],
         "batches": passes[0]["expected_batches"],
         "samples": passes[0]["expected_samples"],
-        "first_difference": wrong[0][1] if wrong else None,
+        "first_difference": shown(wrong[0][1]) if wrong else None,
         "passes": [{name: each[name] for name in _FIELDS if name in each} for each in passes],
     }
 

@@ -30,6 +30,7 @@ from keras_loader_bench.loaders.audit.target import (
     check_backend,
     load_target,
 )
+from keras_loader_bench.loaders.system.text import shown
 
 REPLAYED_BATCHES = 8
 """The most batches that a ceiling repeats: one stands for all unless their sizes differ."""
@@ -148,7 +149,7 @@ class InputFeed:
         batches_per_epoch = self._steps or known or (len(sizes) if ended else None)
         return {
             "kind": self.kind,
-            "type": self.type,
+            "type": shown(self.type),
             "form": form,
             "arrays": arrays,
             "batches": batches_per_epoch,
