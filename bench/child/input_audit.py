@@ -61,8 +61,14 @@ def audit_input(
         "batches": passes[0]["expected_batches"],
         "samples": passes[0]["expected_samples"],
         "first_difference": shown(wrong[0][1]) if wrong else None,
-        "passes": [{name: each[name] for name in _FIELDS if name in each} for each in passes],
+        "passes": [_recorded(each) for each in passes],
     }
+
+
+def _recorded(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a `PassResult`."""
+    fields = {name: event[name] for name in _FIELDS if name in event}
+    return fields | {"difference": event["difference"] and shown(event["difference"])}
 
 
 def _difference(event: dict[str, Any]) -> str:
