@@ -22,6 +22,9 @@ from keras_loader_bench.loaders.audit.parent import AuditRun
 from keras_loader_bench.loaders.registry import missing_package
 
 AUDITED = TESTS / "audited"
+PACKAGES = {"tf_inputs": "tensorflow", "torch_inputs": "torch", "grain_inputs": "grain"}
+"""Modules of inputs -> what they need; their tests are skipped without it."""
+
 # Keras says so of every input that does not tell its length.
 RUNS_OUT = pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 
@@ -61,6 +64,8 @@ def audited(monkeypatch):
     monkeypatch.syspath_prepend(AUDITED)
 
     def audit(name, *, shuffle=True, runs=1, **asked):
+        if package := PACKAGES.get(name.partition(":")[0]):
+            pytest.importorskip(package)
         settings = {"target": name, "backend": None, "steps": None, "batches": None}
         settings |= {"shuffle": shuffle, "patience_s": 60, "samples": None, "identify": None}
         settings |= asked
@@ -168,9 +173,6 @@ def test_the_same_input_is_right_on_tensorflow():
     ],
 )
 def test_nothing_is_wrong_with(audited, name, steps, verdict):
-    package = {"tf_inputs": "tensorflow", "torch_inputs": "torch", "grain_inputs": "grain"}
-    if needed := package.get(name.partition(":")[0]):
-        pytest.importorskip(needed)
     text, status = audited(name, steps=steps, shuffle=False)
     assert status == 0, text
     assert text.splitlines()[-1].startswith(f"{verdict}: "), text
@@ -344,8 +346,6 @@ def test_a_generator_without_an_end_is_given_up(audited, monkeypatch):
     "name", ["inputs:endless_generator", "grain_inputs:endless_without_length"]
 )
 def test_an_input_without_a_length_is_not_waited_for(audited, name):
-    if name.startswith("grain"):
-        pytest.importorskip("grain")
     text, status = audited(name, patience_s=0.2)
     assert status == 2
     assert "per epoch with --steps-per-epoch N; if it is long, look at the" in " ".join(

@@ -63,7 +63,7 @@ def test_it_is_where_keras_has_it(tmp_path, home, options):
     options = [option.replace("TMP", str(tmp_path)) for option in options]
     done = subprocess.run(
         [sys.executable, "-c", PLACES, *options],
-        env=kept | home | {"KERAS_BACKEND": "numpy"},
+        env=kept | home,
         cwd=tmp_path,
         capture_output=True,
         text=True,
