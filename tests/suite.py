@@ -195,7 +195,7 @@ def run_jobs(jobs: list[Job], folders: pytest.TempPathFactory) -> None:
 
 def faulty(module: str, *options: str) -> Job:
     """A run of loaders that go wrong."""
-    return Job(module, *options, "--case-timeout", "25", PYTHONPATH=str(TESTS / "faulty"))
+    return Job(module, "--case-timeout", "25", *options, PYTHONPATH=str(TESTS / "faulty"))
 
 
 main_job = Job(

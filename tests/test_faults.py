@@ -61,6 +61,8 @@ finished = suite.faulty(
     *("--loaders", ",".join(f"fault_{name}" for name in [*ENDS, *HARMLESS])),
     *("-k", "(feed and not close_) or (memory and close_)"),
     *("--rounds", "1", "--silence-timeout", str(SILENCE_S)),
+    # More than any of them takes: a hang is to be noticed by its silence, not by this.
+    *("--case-timeout", str(STARTS_S + 2 * SILENCE_S)),
 ).fixture()
 
 
