@@ -78,12 +78,21 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Begin with the files that take minutes, those that run the suite, and end with the smallest.
 
     So that of two processes none waits for the other one in the end.
+
+    A law about a time is tried up to three times: other programs of the machine may disturb one
+    trial, and a law that is broken fails in all of them.
     """
     import suite  # it needs this module
+
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        for item in items:
+            # The long ones start a pytest, which does this.
+            if item.get_closest_marker("measures") and not item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
 
     sizes = Counter(item.path.stem for item in items)
     jobs = {name for job in suite.Job.every for name in job.modules}
