@@ -12,8 +12,8 @@ from keras_loader_bench.bench.report.input_section import (
     comparisons,
     input_sentences,
     judged_wait,
-    what_would_help,
 )
+from keras_loader_bench.bench.report.remedy_section import what_would_help
 from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.terminal_table import terminal_table
@@ -225,13 +225,16 @@ def test_the_report_and_the_terminal_say_the_same_and_recommend_no_loader():
 
 @pytest.mark.parametrize("name", REMEDIES)
 def test_a_remedy_applies_to_its_kinds_and_to_inputs_that_repeat(name):
-    known = {"kind": (*REMEDIES[name].kinds, "generator")[0], "steps": 0, "batches": 5}
+    known = {"kind": (*REMEDIES[name].kinds, "generator")[0], "steps": 0, "batches": 6}
     known |= {"seconds": 1.0, "promise": "ordered"}
     assert not_applicable(name, **known) is None
     if REMEDIES[name].kinds:
-        assert "does not apply to a grain dataset" in not_applicable(
-            name, **known | {"kind": "grain dataset"}
+        assert "does not apply to a grain DataLoader" in not_applicable(
+            name, **known | {"kind": "grain DataLoader"}
         )
+    if REMEDIES[name].joins:
+        for few in ({"steps": 6}, {"batches": 5}):
+            assert "need epochs of 6 batches or more" in not_applicable(name, **known | few)
     if REMEDIES[name].repeats:
         assert "end of an epoch" in not_applicable(name, **known | {"batches": None})
         assert "end of an epoch" in not_applicable(name, **known | {"steps": 5})

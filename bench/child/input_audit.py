@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_loader_bench.loaders.audit.passes import AuditedInput
-from keras_loader_bench.loaders.audit.target import load_target
+from keras_loader_bench.loaders.audit.target import Target, load_target
 from keras_loader_bench.loaders.audit.verdict import PassResult
 from keras_loader_bench.loaders.system.text import shown
 
@@ -20,6 +20,7 @@ def audit_input(
     batches: int | None = None,
     on_batch: Callable[[], None] = lambda: None,
     fed: Callable[[], dict[str, Any]] | None = None,
+    made: Callable[[], Any] | None = None,
 ) -> dict[str, Any]:
     """Read an input directly, and let fresh models record what Keras gives them of it.
 
@@ -29,6 +30,8 @@ def audit_input(
         on_batch: called now and then while batches are recorded.
         fed: returns the arguments of `fit` for what it is given in its place, whose batches should
             be the same; `None`: the input itself.
+        made: returns what is audited in place of the input: one that is made of it and has other
+            batches; `None`: the input.
 
     Returns:
         The fields of `bench.record.schema.AuditRecord`. `identical` says that no pass lost,
@@ -40,7 +43,8 @@ def audit_input(
         on_batch()
         events.append({"event": event, **fields})
 
-    subject = AuditedInput(load_target(name), report, batches=batches)
+    target = load_target(name) if made is None else Target(name=name, make=made, made=True)
+    subject = AuditedInput(target, report, batches=batches)
     subject.read_by_hand()
     if fed is not None:
         subject.feed(fed)

@@ -19,6 +19,7 @@ from keras_loader_bench.bench.child.batch_form import (
     samples_of,
     text_in,
 )
+from keras_loader_bench.bench.child.narrow_dtypes import NarrowDtypes
 from keras_loader_bench.bench.child.steady_time import SteadyTime
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.loaders.audit.epochs import SHUFFLED
@@ -58,7 +59,7 @@ class InputFeed:
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
-        target = load_target(name)
+        self._target = target = load_target(name)
         check_backend(target, keras.backend.backend())
         self._subject = Subject(target)
         self._steps = steps
@@ -85,6 +86,10 @@ class InputFeed:
         """Return the input."""
         return self._subject.value()
 
+    def made_again(self) -> Any | None:
+        """Return the input, made once more by its function; `None`: no function makes it."""
+        return self._target.make() if self._target.made else None
+
     def data_arguments(self) -> dict[str, Any]:
         """Return the arguments of `fit` that say what it trains on."""
         return self._subject.fit_arguments()
@@ -93,9 +98,9 @@ class InputFeed:
         """Return the same, with Keras' default order."""
         return {**self.data_arguments(), "shuffle": self.shuffles}
 
-    def batches(self) -> Any:
-        """Return an iterator over its batches, read without Keras."""
-        for batch in read_by_hand(self._subject.value(), self.kind):
+    def batches(self, value: Any = None) -> Any:
+        """Return an iterator over its batches, read without Keras; over those of another value."""
+        for batch in read_by_hand(self._subject.value() if value is None else value, self.kind):
             self._on_batch()
             yield tuple(batch) if isinstance(batch, list) else batch  # as `fit` takes it
 
@@ -129,12 +134,14 @@ class InputFeed:
         most = self._steps or None
         begin = after_first = time.perf_counter()
         seconds, ended = 0.0, False
+        narrow = NarrowDtypes()
         with closing(self.batches()) as batches:
             for batch in itertools.islice(batches, most):
                 if not sizes:
                     after_first = time.perf_counter()
                     form, arrays = form_of(batch), described(batch)
                 sizes.append(samples_of(batch))
+                narrow.see(batch)
                 # The first one may have waited for workers, or for a buffer to be filled.
                 if len(sizes) > 1 and time.perf_counter() - after_first > LOOK_SECONDS:
                     break
@@ -157,17 +164,22 @@ class InputFeed:
             "batch_sizes": [min(sizes), max(sizes)],
             "mean_batch_size": sum(sizes) / len(sizes),
             "seconds_per_batch": seconds / max(len(sizes) - 1, 1),
+            "narrow": narrow.found(),
             "endless": self.length == "infinite",
         }
 
-    def read_alone(self, batches: int) -> tuple[int, int, float]:
+    def read_alone(self, batches: int, value: Any = None) -> tuple[int, int, float]:
         """Read without Keras, as `for batch in input` does.
+
+        Args:
+            batches: how many.
+            value: the same input, made again; `None`: the input.
 
         Returns:
             Batches and samples after the first one, and the seconds that they took.
         """
         begin, sizes = 0.0, []
-        with closing(self.batches()) as each:
+        with closing(self.batches(value)) as each:
             for number, batch in enumerate(itertools.islice(each, batches)):
                 if number:
                     sizes.append(samples_of(batch))

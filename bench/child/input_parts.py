@@ -11,18 +11,22 @@ from statistics import median
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.batch_form import ceiling_arguments
 from keras_loader_bench.bench.child.input_feed import InputFeed, fit_batches
 from keras_loader_bench.bench.child.models import NullModel
+from keras_loader_bench.bench.child.narrow_dtypes import NarrowDtypes
 from keras_loader_bench.bench.child.remedies import KeptBatches
+from keras_loader_bench.bench.child.timed_functions import timed_functions
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
+from keras_loader_bench.loaders.audit.recording import as_arrays
 
 REPEATS = 3
 
-CONVERTED = ("PyDataset", "generator", "torch DataLoader")
-"""Kinds of which Keras converts each batch; that of others is part of their pipelines."""
+CONVERTED = ("PyDataset", "generator", "torch DataLoader", "tf.data dataset", "grain dataset")
+"""Kinds whose batches are there before Keras takes them; those of others are Keras' own work."""
 
 MOST_BATCHES = 50
 """Of a `fit` that shows what conversion takes."""
@@ -41,16 +45,15 @@ def parts_of(
         callbacks: of each `fit`.
 
     Returns:
-        Those of `timed_input`, or `reading`, the time of a batch without Keras, where the input
-        cannot be cut; `conversion`, what Keras does to bring a batch that is ready into its loop,
-        unless that is part of the pipeline; `copy` to the device; and `clock`, which is what
-        measuring itself adds to a batch.
+        Those of `timed_input` or `timed_functions`; `reading`, the rest of the time of a batch
+        without Keras, where the input cannot be cut; `conversion`, what Keras does to bring a
+        batch that is ready into its loop; `copy` to the device, and `narrow_copy` where narrower
+        dtypes would do (see `narrow_dtypes`); and `clock`, which is what measuring itself adds.
     """
     clocks = Clocks()
     timed = timed_input(feed.value(), feed.kind, clocks)
     if timed is None:
-        count, _, seconds = feed.read_alone(batches)
-        parts = {"reading": seconds / max(count, 1)}
+        parts = _uncut(feed, clocks, batches)
     else:
         fit_batches(
             model,
@@ -61,11 +64,37 @@ def parts_of(
         parts = clocks.per_batch()
     host = feed.first[0]
     parts["copy"] = _copy(host)
+    if (narrow := _narrowed(host)) is not None:
+        parts["narrow_copy"] = _copy(narrow)
     if feed.kind in CONVERTED:
         ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES), callbacks)
         parts["conversion"] = max(0.0, ready - parts["copy"])
     parts["clock"] = cost_of_a_clock()
     return parts
+
+
+def _uncut(feed: InputFeed, clocks: Clocks, batches: int) -> dict[str, float]:
+    """Return the parts of an input that is read as a whole, tf.data's Python functions apart."""
+    again = None
+    if feed.kind == "tf.data dataset":
+        with timed_functions(clocks):
+            again = feed.made_again()
+    count, _, seconds = feed.read_alone(batches, again)
+    reading = seconds / max(count, 1)
+    parts = clocks.per_batch(count + 1)
+    return parts | {"reading": max(0.0, reading - sum(parts.values()))}
+
+
+def _narrowed(batch: Any) -> Any | None:
+    """Return a batch with narrower dtypes that hold its values; `None`: there are none."""
+    dtypes = NarrowDtypes()
+    dtypes.see(batch)
+    if not (found := dtypes.found()):
+        return None
+    return [
+        array.astype(found[name]) if name in found and isinstance(array, np.ndarray) else array
+        for name, array in as_arrays(batch).items()
+    ]
 
 
 def _copy(batch: Any) -> float:
@@ -115,4 +144,12 @@ def _held(kind: str, batch: Any, batches: int) -> Any:
         return DataLoader([batch] * batches, batch_size=None)
     if kind == "generator":
         return (batch for _ in range(batches))
+    if kind == "tf.data dataset":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors(batch).repeat(batches)
+    if kind == "grain dataset":
+        import grain
+
+        return grain.MapDataset.source([batch]).repeat(batches).to_iter_dataset()
     return KeptBatches([batch] * batches)

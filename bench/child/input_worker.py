@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
-from keras_loader_bench.bench.plan.remedies import NONE
+from keras_loader_bench.bench.plan.remedies import REMEDIES
 
 LEAST_BATCHES = 12
 """In a round, where an epoch has so many: of fewer, a mean says little."""
@@ -182,11 +182,17 @@ class InputWorker(CaseProcess):
         each = self._known["seconds_per_batch"]
         most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(each, 1e-6)))
         batches = self._known["batches"]
+        remedy = REMEDIES.get(self._case.remedy)
+        replaced = {}
+        if remedy is not None and remedy.joins:  # the input's own batches are none of its
+            replaced = {"made": self._feed.value}
+        elif remedy is not None:
+            replaced = {"fed": self._feed.data_arguments}
         return audit_input(
             self._case.loader,
             batches=most if batches is None or batches > most else self._case.steps or None,
             on_batch=self._on_batch,
-            fed=self._feed.data_arguments if self._case.remedy != NONE else None,
+            **replaced,
         )
 
     def close_loader(self) -> None:

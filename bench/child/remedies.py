@@ -16,8 +16,8 @@ MOST_OF_MEMORY = 0.5
 """Share of the memory that is available that kept batches may take."""
 
 
-class DoesNotFitError(Exception):
-    """The batches take more memory than there is."""
+class RemedyError(Exception):
+    """A remedy cannot be applied to an input; the message says why."""
 
 
 class KeptBatches(keras.utils.PyDataset):
@@ -51,7 +51,8 @@ def apply_remedy(name: str, value: Any, kind: Kind, *, on_batch: Callable[[], No
         on_batch: called for each batch that is read.
 
     Raises:
-        DoesNotFitError: its batches are to be kept in memory and do not fit.
+        RemedyError: its batches are to be kept in memory and do not fit, or to be joined and it
+            makes them in its own way.
     """
     return _APPLY[name](value, kind, on_batch)
 
@@ -85,6 +86,26 @@ def _prefetched(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
     return value.prefetch(tf.data.AUTOTUNE)
 
 
+def _in_processes(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    import grain
+
+    stream = value.to_iter_dataset() if hasattr(value, "to_iter_dataset") else value
+    return stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=2))
+
+
+def _doubled(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+    from keras_loader_bench.bench.child import joined_batches as to
+
+    if kind == "PyDataset":
+        return to.JoinedBatches(value)
+    if kind == "tf.data dataset":
+        return to.joined_dataset(value)
+    try:
+        return to.joined_loader(value)
+    except ValueError as error:
+        raise RemedyError(str(error)) from None
+
+
 def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
     kept: list[Any] = []
     room = MOST_OF_MEMORY * psutil.virtual_memory().available
@@ -93,7 +114,7 @@ def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
         kept.append(batch)
         room -= sum(map(_bytes_of, keras.tree.flatten(batch)))
         if room < 0:
-            raise DoesNotFitError(
+            raise RemedyError(
                 f"{len(kept):,} of its batches already take more than half of the memory that is "
                 "available"
             )
@@ -115,5 +136,7 @@ _APPLY: dict[str, Callable[[Any, Kind, Callable[[], None]], Any]] = {
     "workers2": _with_keras_threads,
     "num_workers2": _with_loader_processes,
     "prefetch": _prefetched,
+    "mp_prefetch2": _in_processes,
+    "doubled": _doubled,
     "in_memory": _kept,
 }

@@ -32,12 +32,24 @@ class Clocks:
                 self.seconds[name] += elapsed
                 self.calls[name] += 1
 
-    def per_batch(self) -> dict[str, float]:
+    def each(self, name: str, values: Iterator[Any]) -> Iterator[Any]:
+        """Yield values, and count the time of making them for a part."""
+        while True:
+            with self.running(name):
+                try:
+                    value = next(values)
+                except StopIteration:
+                    return
+            yield value
+
+    def per_batch(self, batches: int | None = None) -> dict[str, float]:
         """Return the seconds of each part per batch that was made.
 
-        Where Keras reads ahead these are more than the batches that were trained on.
+        Args:
+            batches: how many these are; `None`: as many as there were calls, which are more than
+                the batches that were trained on where Keras reads ahead.
         """
-        made = self.calls["collate"] or max(self.calls.values(), default=1)
+        made = batches or self.calls["collate"] or max(self.calls.values(), default=1)
         return {name: seconds / made for name, seconds in self.seconds.items()}
 
 
@@ -88,20 +100,10 @@ def timed_input(value: Any, kind: str, clocks: Clocks) -> Any | None:
     if kind == "PyDataset" and not value.use_multiprocessing:
         return TimedDataset(value, clocks)
     if kind == "generator":
-        return _timed_generator(value, clocks)
+        return clocks.each("next", value)
     if kind == "torch DataLoader" and value.num_workers == 0:
         return _timed_loader(value, clocks)
     return None
-
-
-def _timed_generator(value: Any, clocks: Clocks) -> Iterator[Any]:
-    while True:
-        with clocks.running("next"):
-            try:
-                batch = next(value)
-            except StopIteration:
-                return
-        yield batch
 
 
 class _TimedRows:

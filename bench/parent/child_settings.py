@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.bench.plan.remedies import NONE, not_applicable
+from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, not_applicable
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.loaders.registry import imports_of, missing_package
@@ -36,8 +36,12 @@ def child_settings(record: CaseRecord, source: ImageSource | None, *, seed: int)
 
 
 def known_input(run: Run, case: Case) -> InputRecord | None:
-    """Return what another case of the run has found out about a case's input; `None`: nothing."""
-    found = (each.input for each in run.cases if _same(each.case, case))
+    """Return what another case of the run has found out about a case's input; `None`: nothing.
+
+    With a remedy that joins batches it is another input.
+    """
+    cases = (each for each in run.cases if _same(each.case, case))
+    found = (each.input for each in cases if _joins(each.case) == _joins(case))
     return next(filter(None, found), None)
 
 
@@ -45,7 +49,7 @@ def not_tried(run: Run, case: Case) -> str | None:
     """Return why a case's remedy is not tried; `None`: it is, or the case has none."""
     if case.remedy == NONE:
         return None
-    about = known_input(run, case)
+    about = known_input(run, replace(case, remedy=NONE))
     if about is None:
         return f"nothing is known of `{case.loader}`: its feed case has failed"
     own = (each for each in run.cases if _same(each.case, case) and each.case.remedy == NONE)
@@ -58,6 +62,10 @@ def not_tried(run: Run, case: Case) -> str | None:
         seconds=(about.batches or 0) * about.seconds_per_batch,
         promise=promise,
     )
+
+
+def _joins(case: Case) -> bool:
+    return case.remedy != NONE and REMEDIES[case.remedy].joins
 
 
 def _same(one: Case, other: Case) -> bool:

@@ -10,7 +10,7 @@ NONE = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
-    """A change around an input that leaves its batches as they are."""
+    """A change around an input that leaves its samples as they are, and mostly its batches."""
 
     kinds: tuple[str, ...]
     """Kinds of input that it applies to, see `loaders.audit.kinds.Kind`; empty: any."""
@@ -21,6 +21,9 @@ class Remedy:
     repeats: bool = False
     """Whether it gives the batches of one epoch in all others too."""
 
+    joins: bool = False
+    """Whether each of its batches is two of the input's."""
+
 
 REMEDIES = {
     "bridge": Remedy(kinds=("PyDataset",), words="bridge(data)"),
@@ -28,13 +31,36 @@ REMEDIES = {
     "workers2": Remedy(kinds=("PyDataset",), words="data.workers = 2, Keras' own threads"),
     "num_workers2": Remedy(kinds=("torch DataLoader",), words="DataLoader(..., num_workers=2)"),
     "prefetch": Remedy(kinds=("tf.data dataset",), words="data.prefetch(tf.data.AUTOTUNE)"),
+    "mp_prefetch2": Remedy(
+        kinds=("grain dataset",),
+        words="data.mp_prefetch(grain.MultiprocessingOptions(num_workers=2))",
+    ),
+    "doubled": Remedy(
+        kinds=("PyDataset", "tf.data dataset", "torch DataLoader"),
+        words="batches of twice the size",
+        joins=True,
+    ),
     "in_memory": Remedy(kinds=(), words="batches kept in memory", repeats=True),
 }
 """Name of a remedy -> what is known of it. `bench.child.remedies` applies them."""
 
 
+LEAST_TO_JOIN = 6
+"""Batches in an epoch, of which half as many are left."""
+
 MOST_SECONDS = 60.0
 """What an epoch may take to read, where its batches are kept in memory."""
+
+
+def words_of(name: str) -> str:
+    """Return how reports name a remedy in front of an input.
+
+    Args:
+        name: `NONE` or a key of `REMEDIES`; another one, of a later release, names itself.
+    """
+    if name == NONE:
+        return "as it is"
+    return REMEDIES[name].words if name in REMEDIES else name
 
 
 def not_applicable(
@@ -53,6 +79,8 @@ def not_applicable(
     remedy = REMEDIES[name]
     if remedy.kinds and kind not in remedy.kinds:
         return f"`{remedy.words}` does not apply to a {kind}"
+    if remedy.joins and (steps or (batches or LEAST_TO_JOIN) < LEAST_TO_JOIN):
+        return f"{remedy.words} need epochs of {LEAST_TO_JOIN} batches or more, without `--steps`"
     if remedy.repeats and (batches is None or steps):
         return f"{remedy.words} need an end of an epoch"
     if remedy.repeats and seconds > MOST_SECONDS:

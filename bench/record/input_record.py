@@ -37,5 +37,9 @@ class InputRecord:
     seconds_per_batch: float = 0.0
     """That reading took, without the first batch."""
 
+    narrow: dict[str, str] = field(default_factory=dict)
+    """Name of an array of a batch -> a narrower dtype that holds the values of the first batches
+    exactly."""
+
     endless: bool = False
     """Whether it says itself that it never ends."""

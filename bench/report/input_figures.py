@@ -111,7 +111,7 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
     by_bench = {result.case.bench: result for result in own}
     feed, train, memory = (by_bench.get(bench) for bench in ("feed", "train", "memory"))
     any_case = results[0].case
-    about = next((each.input for each in results if each.input), None)
+    about = next((each.input for each in own if each.input), None)
     ceiling = _rate(train, _ceiling_rounds)
     size = about.mean_batch_size if about else 0.0
     training = read_throughput(train, cores=cores)
@@ -182,7 +182,7 @@ def _parts(result: CaseRecord | None) -> dict[str, float]:
     return {name: median(p[name] for p in found if name in p) for name in names}
 
 
-_SAY_ALL = ("TargetError", "BatchError", "ModelError", "UnknownInput")
+_SAY_ALL = ("TargetError", "BatchError", "ModelError", "RemedyError", "UnknownInput")
 """Types of this suite's errors, whose messages say all."""
 
 

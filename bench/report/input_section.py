@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.input_figures import InputFigures, Tried
+from keras_loader_bench.bench.report import input_words as words
+from keras_loader_bench.bench.report.input_figures import InputFigures
 from keras_loader_bench.bench.report.memory_figures import Memory
 from keras_loader_bench.bench.statistics import Estimate
 
@@ -37,7 +38,8 @@ def heading(found: InputFigures) -> str:
     least, most = about.batch_sizes
     size = f"{most}" if least == most else f"{least} to {most}"
     arrays = ", ".join(f"{name} {form}" for name, form in about.arrays.items())
-    return f"{found.name} on {found.backend}: {what}; batches of {size}: {arrays}"
+    endless = ", endless" if about.endless else ""
+    return f"{found.name} on {found.backend}: {what}{endless}; batches of {size}: {arrays}"
 
 
 PARTS = {
@@ -45,7 +47,8 @@ PARTS = {
     "next": "the generator",
     "dataset": "the dataset",
     "collate": "collate",
-    "reading": "reading, which cannot be cut from outside",
+    "python": "its Python functions",
+    "reading": "reading, which cannot be cut further from outside",
     "conversion": "Keras' conversion",
     "copy": "copy to the device",
 }
@@ -60,65 +63,18 @@ def where_time_goes(found: InputFigures) -> str | None:
     whole = found.batch_s
     if whole is None or not found.parts:
         return None
-    parts = {words: found.parts[name] for name, words in PARTS.items() if name in found.parts}
+    parts = {text: found.parts[name] for name, text in PARTS.items() if name in found.parts}
     if found.step_s is not None:
         parts["the step"] = found.step_s
     rest = whole - sum(parts.values())
     if rest < -ADDS_UP * whole:
-        end = f"; they add up to more because {_ms(-rest)} of them run beside others"
+        end = f"; they add up to more because {words.ms(-rest)} of them run beside others"
     else:
-        end = f", rest {_ms(max(rest, 0.0))}"
-    shares = [f"{name} {_ms(each)} ({each / whole:.0%})" for name, each in parts.items()]
+        end = f", rest {words.ms(max(rest, 0.0))}"
+    shares = [f"{name} {words.ms(each)} ({each / whole:.0%})" for name, each in parts.items()]
     clock = found.parts.get("clock")
     cost = "" if clock is None else f" A clock adds {cells.significant(clock * 1e6)} us."
-    return f"Where a batch's {_ms(whole)} go: {', '.join(shares)}{end}.{cost}"
-
-
-HELPS = "What would help, measured here:"
-"""Stands before the lines of `what_would_help`."""
-
-
-def what_would_help(found: InputFigures) -> list[str]:
-    """Say what each remedy that applies has brought, the fastest first, a line each."""
-    lines = []
-    for each in sorted(found.tried, key=lambda each: -_median_rate(each)):
-        before = found.train if each.bench == "train" else found.feed
-        if before is not None and before.rate is not None:
-            lines.append(f"{_named(each)}: {_result(each, before.rate)}")
-    return lines
-
-
-def _median_rate(tried: Tried) -> float:
-    return tried.figures.rate.median if tried.figures and tried.figures.rate else 0.0
-
-
-def _named(tried: Tried) -> str:
-    size = f", {cells.mebibytes(tried.kept_bytes)} MiB" if tried.kept_bytes else ""
-    return f"{tried.remedy.words}{size}"
-
-
-def _result(tried: Tried, before: Estimate) -> str:
-    rate = tried.figures.rate if tried.figures else None
-    if tried.failure or rate is None:
-        return f"failed: {cells.plain(tried.failure or 'no round')}"
-    text = _rate(rate)
-    if rate.low is None or before.low is None:
-        pass
-    elif rate.apart_from(before):
-        text += f", {cells.significant(rate.median / before.median)} times"
-    else:
-        text += ", no difference beyond the noise"
-    if tried.audit is None:
-        return f"{text}; its batches were not audited"
-    if not tried.audit.identical:
-        what = cells.plain(tried.audit.first_difference or tried.audit.verdict)
-        return f"{text}, but batches are wrong ({what}): do not"
-    stall = tried.figures.data_stall if tried.figures else None
-    return f"{text}; wait {_percent(stall)}" if stall else text
-
-
-def _ms(seconds: float) -> str:
-    return f"{cells.milliseconds(seconds)} ms"
+    return f"Where a batch's {words.ms(whole)} go: {', '.join(shares)}{end}.{cost}"
 
 
 def comparisons(inputs: Sequence[InputFigures]) -> list[str]:
@@ -154,24 +110,27 @@ def _speed(found: InputFigures) -> list[str]:
     known = found.alone and feed and None not in (found.alone.low, feed.low)
     if found.alone and feed and known and not found.alone.apart_from(feed):
         lines.append(
-            f"Your input delivers {_rate(feed)}, alone and through fit with a step that is free."
+            f"Your input delivers {words.rate(feed)}, alone and through fit with a step that is "
+            "free."
         )
     else:
         if found.alone:
-            lines.append(f"Your input delivers {_rate(found.alone)} when it is read alone.")
+            lines.append(f"Your input delivers {words.rate(found.alone)} when it is read alone.")
         if feed:
-            lines.append(f"Through fit with a step that is free it delivers {_rate(feed)}.")
+            lines.append(f"Through fit with a step that is free it delivers {words.rate(feed)}.")
     if found.ceiling and found.train and found.train.rate:
         whose = "Your model" if ":" in found.model else f"The suite's {found.model.upper()}"
-        lines.append(f"{whose} takes {_rate(found.ceiling)} with your batches already in memory.")
+        lines.append(
+            f"{whose} takes {words.rate(found.ceiling)} with your batches already in memory."
+        )
         wait = found.wait
-        text = f"Training runs at {_rate(found.train.rate)}"
+        text = f"Training runs at {words.rate(found.train.rate)}"
         lines.append(f"{text}: {_waits(wait)}." if wait else f"{text}.")
     return lines
 
 
 def _waits(wait: Estimate) -> str:
-    share = f"the model waits {_percent(wait)} of the time for data"
+    share = f"the model waits {words.percent(wait)} of the time for data"
     if wait.high is not None and wait.high < LIMITS:
         return f"{share}, so a faster input would not help"
     return share
@@ -187,9 +146,9 @@ def _memory(found: InputFigures) -> list[str]:
         )
     feed = found.feed
     if feed and feed.time_to_first_batch_s:
-        first = f"First batch after {_seconds(feed.time_to_first_batch_s)}"
+        first = f"First batch after {words.seconds(feed.time_to_first_batch_s)}"
         if feed.epoch_boundary_s:
-            first += f", {_seconds(feed.epoch_boundary_s)} between epochs"
+            first += f", {words.seconds(feed.epoch_boundary_s)} between epochs"
         texts.append(f"{first}.")
     return [" ".join(texts)] if texts else []
 
@@ -221,24 +180,6 @@ def _audit(found: InputFigures) -> str:
     if audit.promise == "drops_last":
         return f"Every sample at most once an epoch, and all but less than a batch ({part})."
     return f"Every sample once an epoch, in fit, evaluate and predict ({part})."
-
-
-def _rate(estimate: Estimate) -> str:
-    return _with_unit(estimate, cells.rate, " samples/s")
-
-
-def _percent(estimate: Estimate) -> str:
-    return _with_unit(estimate, lambda share: f"{share:.0%}", "")
-
-
-def _seconds(estimate: Estimate) -> str:
-    return f"{cells.significant(estimate.median)} s"
-
-
-def _with_unit(estimate: Estimate, write: Callable[[float], str], unit: str) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{write(estimate.median)}{unit} ({estimate.shortage})"
-    return f"{write(estimate.median)}{unit} ({write(estimate.low)} - {write(estimate.high)})"
 
 
 def judged_wait(found: InputFigures, most: float) -> bool | None:

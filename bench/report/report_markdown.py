@@ -28,10 +28,8 @@ from keras_loader_bench.bench.report.endings import endings, missing_cases, skip
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.input_figures import inputs_of
 from keras_loader_bench.bench.report.input_section import (
-    HELPS,
     comparisons,
     input_sentences,
-    what_would_help,
 )
 from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.memory_section import memory_tables
@@ -41,6 +39,7 @@ from keras_loader_bench.bench.report.recommendation_section import (
     recommendation_text,
     recommendation_title,
 )
+from keras_loader_bench.bench.report.remedy_section import HELPS, what_would_help
 from keras_loader_bench.bench.report.resolution import resolution_table, resolutions
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import Row, not_skipped

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from types import MappingProxyType
 
 from keras_loader_bench.bench.plan.options import COMPARED, ROW_OPTIONS, Options
+from keras_loader_bench.bench.plan.remedies import words_of
 
 HEADINGS = MappingProxyType({name: name.replace("_", " ") for name in COMPARED})
 """Option -> heading of its column."""
@@ -18,6 +19,11 @@ def value(row: Options, name: str) -> str:
     """Write the value of one option as it stands in a column."""
     option = getattr(row, name)
     return f"{option:,}" if isinstance(option, int) else str(option)
+
+
+def _words(row: Options, name: str) -> object:
+    option = getattr(row, name)
+    return words_of(option) if name == "remedy" else option
 
 
 def differing(rows: Iterable[Options]) -> list[str]:
@@ -43,7 +49,7 @@ def describe(
     if names is None:
         names = [name for name in COMPARED if ROW_OPTIONS[name].default != getattr(row, name)]
     texts = (
-        str(ROW_OPTIONS[name].phrase).format(getattr(row, name))
+        str(ROW_OPTIONS[name].phrase).format(_words(row, name))
         for name in COMPARED
         if name in names and name not in without and ROW_OPTIONS[name].is_given(getattr(row, name))
     )

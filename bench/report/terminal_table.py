@@ -16,16 +16,15 @@ from keras_loader_bench.bench.report.endings import endings, skipped_cases
 from keras_loader_bench.bench.report.figures import Throughput
 from keras_loader_bench.bench.report.input_figures import InputFigures, inputs_of
 from keras_loader_bench.bench.report.input_section import (
-    HELPS,
     comparisons,
     input_sentences,
-    what_would_help,
 )
 from keras_loader_bench.bench.report.memory_figures import Memory
 from keras_loader_bench.bench.report.memory_section import scaling_findings
 from keras_loader_bench.bench.report.ranking import by_config
 from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.recommendation_section import recommendation_text
+from keras_loader_bench.bench.report.remedy_section import HELPS, what_would_help
 from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import Row, not_skipped, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings

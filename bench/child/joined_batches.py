@@ -1,0 +1,80 @@
+"""Makes batches of twice the size out of an input's own: the same samples in the same order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_loader_bench.bench.child.batch_form import samples_of
+
+
+class JoinedBatches(keras.utils.PyDataset):
+    """A `PyDataset` of which each batch is two of another one; of an odd number the last is one.
+
+    Args:
+        dataset: is asked for batches; it has a number of them.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__(
+            workers=dataset.workers,
+            use_multiprocessing=dataset.use_multiprocessing,
+            max_queue_size=dataset.max_queue_size,
+        )
+        self._dataset = dataset
+
+    @property
+    def num_batches(self) -> int:
+        """Half as many as the dataset has, rounded up."""
+        count: int = self._dataset.num_batches
+        return -(-count // 2)
+
+    def __getitem__(self, index: int) -> Any:
+        numbers = [n for n in (2 * index, 2 * index + 1) if n < self._dataset.num_batches]
+        return joined([self._dataset[number] for number in numbers])
+
+    def on_epoch_begin(self) -> None:
+        """Tell the dataset."""
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tell the dataset."""
+        self._dataset.on_epoch_end()
+
+
+def joined(batches: list[Any]) -> Any:
+    """Return one batch with the samples of several, in their order."""
+
+    def join(*parts: Any) -> Any:
+        return None if parts[0] is None else np.concatenate([np.asarray(each) for each in parts])
+
+    batches = [tuple(each) if isinstance(each, list) else each for each in batches]
+    return keras.tree.map_structure(join, *batches, none_is_leaf=True)
+
+
+def joined_dataset(dataset: Any) -> Any:
+    """Return a tf.data dataset with batches of twice the size of the first one."""
+    first = next(iter(dataset.take(1)))
+    return dataset.rebatch(2 * samples_of(first))
+
+
+def joined_loader(loader: Any) -> Any:
+    """Return a `DataLoader` with batches of twice the size.
+
+    Raises:
+        ValueError: it has a batch sampler of its own, or makes no batches.
+    """
+    from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+
+    if loader.batch_size is None or type(loader.batch_sampler) not in (BatchSampler, type(None)):
+        raise ValueError("it makes its batches itself")
+    copied = (
+        *("num_workers", "collate_fn", "pin_memory", "drop_last", "timeout", "worker_init_fn"),
+        *("multiprocessing_context", "generator", "prefetch_factor", "persistent_workers"),
+    )
+    how = {name: getattr(loader, name) for name in copied}
+    if not isinstance(loader.dataset, IterableDataset):
+        how["sampler"] = loader.sampler
+    return DataLoader(loader.dataset, batch_size=2 * loader.batch_size, **how)
