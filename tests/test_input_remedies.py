@@ -92,6 +92,21 @@ def test_joined_batches_are_audited_as_what_they_are():
     assert (found["batches"], found["samples"]) == (4, 26)
 
 
+@pytest.mark.each_backend
+def test_an_input_that_is_known_is_read_once_and_fitted_twice():
+    read = []
+
+    class Counted(Seven):
+        def on_epoch_begin(self):
+            read.append("epoch")
+
+    data = Counted()
+    found = audit_input("any:input", made=lambda: data, ordered=True, passes=["fit"])
+    assert found["identical"], found["first_difference"]
+    assert [each["name"] for each in found["passes"]] == ["fit, epoch 1", "fit, epoch 2"]
+    assert len(read) in (3, 4)  # Keras may begin an epoch once more to look at the first batch
+
+
 def test_worker_processes_of_grain_give_the_same_batches():
     grain = pytest.importorskip("grain")
     from absl import flags

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_loader_bench.loaders.audit.passes import AuditedInput
 from keras_loader_bench.loaders.audit.target import Target, load_target
 from keras_loader_bench.loaders.audit.verdict import PassResult
 from keras_loader_bench.loaders.system.text import shown
+
+PASSES = ("fit", "evaluate", "predict")
 
 _FIELDS = {field.name for field in dataclasses.fields(PassResult)}
 
@@ -21,6 +23,8 @@ def audit_input(
     on_batch: Callable[[], None] = lambda: None,
     fed: Callable[[], dict[str, Any]] | None = None,
     made: Callable[[], Any] | None = None,
+    ordered: bool = False,
+    passes: Sequence[str] = PASSES,
 ) -> dict[str, Any]:
     """Read an input directly, and let fresh models record what Keras gives them of it.
 
@@ -32,6 +36,8 @@ def audit_input(
             be the same; `None`: the input itself.
         made: returns what is audited in place of the input: one that is made of it and has other
             batches; `None`: the input.
+        ordered: whether it is known to give the same batches each time; it is read once then.
+        passes: which of `PASSES` are recorded.
 
     Returns:
         The fields of `bench.record.schema.AuditRecord`. `identical` says that no pass lost,
@@ -44,17 +50,17 @@ def audit_input(
         events.append({"event": event, **fields})
 
     target = load_target(name) if made is None else Target(name=name, make=made, made=True)
-    subject = AuditedInput(target, report, batches=batches)
+    subject = AuditedInput(target, report, batches=batches, ordered=ordered)
     subject.read_by_hand()
     if fed is not None:
         subject.feed(fed)
-    for stage in ("fit", "evaluate", "predict"):
+    for stage in passes:
         getattr(subject, stage)()
-    passes = [event for event in events if event["event"] == "pass"]
+    found = [event for event in events if event["event"] == "pass"]
     (reading,) = [event for event in events if event["event"] == "reading"]
-    wrong = [(each["verdict"], f"{each['name']}, {_difference(each)}") for each in passes]
+    wrong = [(each["verdict"], f"{each['name']}, {_difference(each)}") for each in found]
     wrong = [(verdict, text) for verdict, text in wrong if verdict != "identical"]
-    if not all(each.get("outputs_in_order", True) for each in passes):
+    if not all(each.get("outputs_in_order", True) for each in found):
         wrong.append(("other_order", "predict, outputs in another order than its batches"))
     if 0 in reading["sizes"]:  # a mean over no samples is no number
         wrong.append(("other_dtype_or_shape", f"batch {reading['sizes'].index(0)} has no samples"))
@@ -62,10 +68,10 @@ def audit_input(
         "verdict": wrong[0][0] if wrong else "identical",
         "identical": not wrong,
         "promise": reading["promise"],
-        "batches": passes[0]["expected_batches"],
-        "samples": passes[0]["expected_samples"],
+        "batches": found[0]["expected_batches"],
+        "samples": found[0]["expected_samples"],
         "first_difference": shown(wrong[0][1]) if wrong else None,
-        "passes": [_recorded(each) for each in passes],
+        "passes": [_recorded(each) for each in found],
     }
 
 

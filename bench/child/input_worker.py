@@ -17,7 +17,7 @@ LEAST_BATCHES = 12
 AUDIT_SECONDS = 4.0
 """About how long a pass of the audit may read; a longer epoch is audited in part."""
 
-WHOLE_EPOCH_SECONDS = 10.0
+WHOLE_EPOCH_SECONDS = 4.0
 """An epoch that takes longer is not repeated to time the pause between two."""
 
 
@@ -175,24 +175,29 @@ class InputWorker(CaseProcess):
         self._fit(self._feed.fit_arguments(), [times], epochs=2)
         return times.seconds
 
-    def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
-        """Let fresh models record what `fit`, `evaluate` and `predict` give them."""
+    def audit(self, *, whole_epoch: bool, promise: str | None = None) -> dict[str, Any]:
+        """Let fresh models record what `fit`, `evaluate` and `predict` give them.
+
+        Args:
+            whole_epoch: asked of loaders alone; an input is audited for as long as it may take.
+            promise: of the input, as the audit without a remedy has found it.
+        """
         from keras_loader_bench.bench.child.input_audit import audit_input
 
         each = self._known["seconds_per_batch"]
         most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(each, 1e-6)))
         batches = self._known["batches"]
-        remedy = REMEDIES.get(self._case.remedy)
-        replaced = {}
-        if remedy is not None and remedy.joins:  # the input's own batches are none of its
-            replaced = {"made": self._feed.value}
-        elif remedy is not None:
-            replaced = {"fed": self._feed.data_arguments}
+        how: dict[str, Any] = {}
+        if remedy := REMEDIES.get(self._case.remedy):
+            how = {"ordered": promise == "ordered", "passes": ["fit"]}
+            how |= (
+                {"made": self._feed.value} if remedy.joins else {"fed": self._feed.data_arguments}
+            )
         return audit_input(
             self._case.loader,
             batches=most if batches is None or batches > most else self._case.steps or None,
             on_batch=self._on_batch,
-            **replaced,
+            **how,
         )
 
     def close_loader(self) -> None:

@@ -16,6 +16,7 @@ from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.child_settings import (
     child_settings,
     known_input,
+    known_promise,
     not_tried,
 )
 from keras_loader_bench.bench.parent.measurement import Measurement
@@ -24,6 +25,7 @@ from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.drafts import WriteError
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import CardRecord, ProcessRecord
@@ -128,7 +130,10 @@ class CaseRun(Measurement):
     def _new_audit(self, child: Child) -> AuditRecord:
         self.progress.step("audit")
         # A probe for a breaking point has the same batches as the planned sizes.
-        found = child.call("audit", whole_epoch=self.planned)
+        known: dict[str, Any] = {"whole_epoch": self.planned}
+        if self.case.remedy != NONE:
+            known["promise"] = known_promise(self._results.run, self.case)
+        found = child.call("audit", **known)
         passes = [PassResult(**each) for each in found.pop("passes")]
         return AuditRecord(**found, passes=passes, case=str(self.case))
 

@@ -52,16 +52,20 @@ def not_tried(run: Run, case: Case) -> str | None:
     about = known_input(run, replace(case, remedy=NONE))
     if about is None:
         return f"nothing is known of `{case.loader}`: its feed case has failed"
-    own = (each for each in run.cases if _same(each.case, case) and each.case.remedy == NONE)
-    promise = next((each.audit.promise for each in own if each.audit), None)
     return not_applicable(
         case.remedy,
         kind=about.kind,
         steps=case.steps,
         batches=about.batches,
         seconds=(about.batches or 0) * about.seconds_per_batch,
-        promise=promise,
+        promise=known_promise(run, case),
     )
+
+
+def known_promise(run: Run, case: Case) -> str | None:
+    """Return what the audit of a case's input as it is has found out; `None`: there is none."""
+    own = (each for each in run.cases if _same(each.case, case) and each.case.remedy == NONE)
+    return next((each.audit.promise for each in own if each.audit), None)
 
 
 def _joins(case: Case) -> bool:

@@ -15,7 +15,7 @@ from keras_loader_bench.bench.sensors.watchdog import Watchdog
 _CEILING_SAMPLES = 10_000
 _MIB = 2**20
 
-_INPUT_SECONDS = 3.0
+_INPUT_SECONDS = 1.5
 """A longer epoch of a user's input is read in part."""
 
 
