@@ -1,4 +1,4 @@
-"""Checks and maps one uint8 array in a `.npy` file of a source."""
+"""Checks and maps one array in a `.npy` file of a source."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 class SourceError(ValueError):
@@ -23,38 +24,46 @@ def unusable(path: Path, problem: str) -> SourceError:
     )
 
 
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    """Return what precedes the bytes of a uint8 array in a `.npy` file."""
+def npy_header(shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> bytes:
+    """Return what precedes the bytes of an array in a `.npy` file."""
     header = io.BytesIO()
-    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    description = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, description)
     return header.getvalue()
 
 
-def array_offset(path: Path, shape: tuple[int, ...]) -> int:
-    """Return where the bytes begin in a `.npy` file that holds exactly this uint8 array.
+def array_offset(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> int:
+    """Return where the bytes begin in a `.npy` file that holds exactly this array.
 
     The header is not parsed: it has to be the one that this array was written with.
     """
-    header = npy_header(shape)
+    header = npy_header(shape, dtype)
     try:
         with path.open("rb") as file:
             found, size = file.read(len(header)), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
     if found != header:
-        raise unusable(path, f"it does not hold a uint8 array of shape {shape}")
-    expected = len(header) + math.prod(shape)
+        raise unusable(path, f"it does not hold a {np.dtype(dtype)} array of shape {shape}")
+    expected = len(header) + math.prod(shape) * np.dtype(dtype).itemsize
     if size != expected:
         raise unusable(path, f"it has {size} bytes instead of {expected}")
     return len(header)
 
 
-def load_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+def load_array(
+    path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
+) -> np.memmap[Any, np.dtype[Any]]:
     """Map a stored array."""
-    offset = array_offset(path, shape)
+    return map_bytes(path, array_offset(path, shape, dtype), shape, dtype)
+
+
+def map_bytes(
+    path: Path, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
+) -> np.memmap[Any, np.dtype[Any]]:
+    """Map what lies in a file from some byte on."""
     try:
-        return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
     except (OSError, ValueError) as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
 
