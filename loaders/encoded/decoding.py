@@ -94,6 +94,13 @@ def is_jpeg(encoded: Encoded) -> bool:
     return bytes(encoded[:3]) == b"\xff\xd8\xff"
 
 
+def extension(encoded: Encoded) -> str:
+    """Return how the name of a file with such bytes ends, such as `jpg`."""
+    if is_jpeg(encoded):
+        return "jpg"
+    return {b"\x89P": "png", b"BM": "bmp", b"GI": "gif"}[bytes(encoded[:2])]
+
+
 def too_small(height: int, width: int, image_size: int) -> str:
     """Return what is wrong with an image that is smaller than what is cut from it."""
     return (
