@@ -3,8 +3,8 @@
 JPEG is decoded as libjpeg-turbo does by default: accurate integer DCT (`JDCT_ISLOW`), smooth
 ("fancy") upsampling of the colours. PNG, BMP and GIF are decoded by Pillow. What an image is, its
 bytes say, not the name of its file. An EXIF orientation is not applied, grey is replicated to three
-channels, transparency is dropped. The one size that a batch needs is cut from the centre: no two
-libraries resize alike, and every one can slice.
+channels, transparency is dropped; what decoders do not agree on is refused. The one size that a
+batch needs is cut from the centre: no two libraries resize alike, and every one can slice.
 https://libjpeg-turbo.org/Documentation/Documentation
 """
 
@@ -67,6 +67,8 @@ def decode(encoded: Encoded, image_size: int, out: Pixels | None = None) -> Pixe
 def decode_whole(encoded: Encoded) -> Pixels:
     """Return all pixels of an image.
 
+    A JPEG that libjpeg-turbo warns of is refused: where the data are damaged, libraries guess.
+
     Args:
         encoded: JPEG, PNG, BMP or GIF.
 
@@ -112,7 +114,8 @@ def too_small(height: int, width: int, image_size: int) -> str:
 def _decode_jpeg(encoded: Encoded) -> Pixels:
     simplejpeg = _simplejpeg()
     if simplejpeg.decode_jpeg_header(encoded)[2] in {"CMYK", "YCCK"}:
-        raise SourceError('is a CMYK image; `PIL.Image.open(path).convert("RGB").save(path)` mends')
+        remedy = '`PIL.Image.open(path).convert("RGB").save(path)`'
+        raise SourceError(f"is a CMYK image; convert it with {remedy}")
     image: Pixels = simplejpeg.decode_jpeg(encoded)
     return image
 
@@ -139,6 +142,12 @@ def _decode_by_pillow(encoded: Encoded) -> Pixels:
             raise SourceError(f"is a {image.format} image; save it as JPEG or PNG")
         if getattr(image, "n_frames", 1) > 1:
             raise SourceError("is an animation; save one of its frames")
+        palette = image.format == "BMP" and image.mode in {"1", "P"}
+        if palette or (image.format == "GIF" and "transparency" in image.info):
+            # TensorFlow 2.21 gives the numbers of the palette, or black, where Pillow gives colours.
+            raise SourceError(
+                f"is a {image.format} that libraries read differently; save it as PNG"
+            )
         if (image.format == "PNG" and encoded[_PNG_BIT_DEPTH] == 16) or image.mode not in _MODES:
             raise SourceError("does not have 8 bits a channel; save it with 8")
         return np.asarray(image.convert("RGB"))
