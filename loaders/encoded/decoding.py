@@ -144,7 +144,7 @@ def _decode_by_pillow(encoded: Encoded) -> Pixels:
             raise SourceError("is an animation; save one of its frames")
         palette = image.format == "BMP" and image.mode in {"1", "P"}
         if palette or (image.format == "GIF" and "transparency" in image.info):
-            # TensorFlow 2.21 gives the numbers of the palette, or black, where Pillow gives colours.
+            # TensorFlow 2.21 gives numbers of the palette, or black, where Pillow gives colours.
             raise SourceError(
                 f"is a {image.format} that libraries read differently; save it as PNG"
             )
