@@ -61,6 +61,7 @@ READ = {
     "PNG, black and white": save(_image.convert("1"), "PNG"),
     "PNG, palette": save(_palette, "PNG"),
     "PNG, transparent palette": save(_palette, "PNG", transparency=3),
+    "PNG, palette with alphas": save(_palette, "PNG", transparency=bytes(range(0, 256, 4))),
     "BMP": save(RGB, "BMP"),
     "GIF": save(RGB, "GIF"),
 }

@@ -69,6 +69,7 @@ def test_tensorflow_by_default_differs_in_more_than_a_third_of_the_values(photog
     np.testing.assert_array_equal(tf.io.decode_image(file).numpy(), by_default)
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency:UserWarning")  # by Pillow
 @pytest.mark.parametrize("kind", READ)
 def test_what_is_read_is_what_tensorflow_and_pillow_read(kind):
     tf = pytest.importorskip("tensorflow")

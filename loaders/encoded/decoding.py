@@ -150,4 +150,6 @@ def _decode_by_pillow(encoded: Encoded) -> Pixels:
             )
         if (image.format == "PNG" and encoded[_PNG_BIT_DEPTH] == 16) or image.mode not in _MODES:
             raise SourceError("does not have 8 bits a channel; save it with 8")
-        return np.asarray(image.convert("RGB"))
+        # By way of RGBA, or Pillow may warn that the transparency of a palette is dropped.
+        through = image.convert("RGBA") if image.mode == "P" else image
+        return np.asarray(through.convert("RGB"))

@@ -6,7 +6,6 @@ A source is a folder with `encoded.bin` (the bytes of all images, one after anot
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,12 +24,12 @@ from keras_loader_bench.loaders.sources.description import (
     is_sha256,
     is_text,
     read_signed,
-    signed,
 )
 from keras_loader_bench.loaders.sources.image_source import DESCRIPTION_FILE, Edition, Split
 from keras_loader_bench.loaders.sources.stored_array import (
     SourceError,
     array_offset,
+    check_sha256,
     load_array,
     map_bytes,
     unusable,
@@ -47,8 +46,8 @@ FORMAT_VERSION = 1
 class EncodedSource:
     """Encoded images and labels that lie in a folder; rows are read when they are needed.
 
-    The same users as those of an `ImageSource` can use it: `read`, `head`, `labels`,
-    `sample_shape`. It pickles as the path of its folder, whose description a worker reads itself.
+    Users of an `ImageSource` can use it too, unless they need `images`. It pickles as the path of
+    its folder: a worker reads the description itself.
     """
 
     folder: Path
@@ -64,7 +63,7 @@ class EncodedSource:
     """`synthetic`, or `unofficial`: somebody's own files."""
 
     class_names: tuple[str, ...]
-    """The name of every label; label 0 first. Any number of classes."""
+    """The name of every label in sorted order, as Keras numbers folders. Any number of them."""
 
     image_size: int
     """Height and width of what is cut from the centre of every image, in pixels."""
@@ -108,16 +107,16 @@ class EncodedSource:
         if image_size < 1:
             raise SourceError(f"`image_size` must be positive, got {image_size}.")
         folder = Path(folder).absolute()
-        found = read_signed(folder / DESCRIPTION_FILE, FORMAT_VERSION, _CHECKS)
+        found = read_signed(folder / DESCRIPTION_FILE, FORMAT_VERSION, DESCRIBED)
         found["class_names"] = tuple(found["class_names"])
         rows = found["num_samples"]
         source = cls(folder=folder, image_size=image_size, stored_samples=rows, **found)
         for path, shape, dtype in source._stored_arrays():
             array_offset(path, shape, dtype)
-        size = (folder / ENCODED_FILE).stat().st_size if (folder / ENCODED_FILE).exists() else 0
+        encoded = folder / ENCODED_FILE
+        size = encoded.stat().st_size if encoded.exists() else 0
         if size != source.stored_bytes:
-            problem = f"it has {size} bytes instead of {source.stored_bytes}"
-            raise unusable(folder / ENCODED_FILE, problem)
+            raise unusable(encoded, f"it has {size} bytes instead of {source.stored_bytes}")
         return source
 
     def verify(self) -> None:
@@ -129,20 +128,9 @@ class EncodedSource:
         offsets, sizes, labels = (
             (path, array_offset(path, shape, dtype)) for path, shape, dtype in self._stored_arrays()
         )
-        for parts, sha256 in (
-            ([(self.folder / ENCODED_FILE, 0)], self.images_sha256),
-            ([labels], self.labels_sha256),
-            ([offsets, sizes], self.index_sha256),
-        ):
-            digest = hashlib.sha256()
-            for path, start in parts:
-                with path.open("rb") as file:
-                    file.seek(start)
-                    while data := file.read(2**20):
-                        digest.update(data)
-            if digest.hexdigest() != sha256:
-                problem = f"its SHA-256 is {digest.hexdigest()}, the description says {sha256}"
-                raise unusable(path, problem)
+        check_sha256([(self.folder / ENCODED_FILE, 0)], self.images_sha256)
+        check_sha256([labels], self.labels_sha256)
+        check_sha256([offsets, sizes], self.index_sha256)
 
     def head(self, num_samples: int) -> Self:
         """Return the source that consists of the first rows of this one; nothing is copied.
@@ -182,10 +170,7 @@ class EncodedSource:
 
     @cached_property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """Where every image begins in `encoded.bin`, and where the last one ends.
-
-        Read-only map, int64 of shape `(num_samples + 1,)`.
-        """
+        """Where every image begins and the last one ends: a map, int64 `(num_samples + 1,)`."""
         return self._mapped(OFFSETS_FILE)[: self.num_samples + 1]
 
     @cached_property
@@ -260,12 +245,7 @@ def _reopen(folder: str, image_size: int, num_samples: int, images_sha256: str) 
     return source.head(num_samples)
 
 
-def describe(source: EncodedSource) -> str:
-    """Return the text of `source.json` for a source with all its rows."""
-    return signed({name: getattr(source, name) for name in _CHECKS}, FORMAT_VERSION)
-
-
-_CHECKS: Checks = {
+DESCRIBED: Checks = {
     "name": is_text,
     "split": lambda value: value in get_args(Split),
     "edition": lambda value: value in get_args(Edition),

@@ -12,14 +12,16 @@ import numpy.typing as npt
 
 from keras_loader_bench.loaders.encoded.decoding import Encoded
 from keras_loader_bench.loaders.encoded.encoded_source import (
+    DESCRIBED,
     ENCODED_FILE,
+    FORMAT_VERSION,
     LABELS_FILE,
     OFFSETS_FILE,
     SIZES_FILE,
     EncodedSource,
-    describe,
 )
 from keras_loader_bench.loaders.sources.cache import move_into_place, places_of, temporary_folder
+from keras_loader_bench.loaders.sources.description import signed
 from keras_loader_bench.loaders.sources.image_source import DESCRIPTION_FILE, Edition, Split
 from keras_loader_bench.loaders.sources.stored_array import SourceError, npy_header
 
@@ -133,7 +135,8 @@ def write_encoded(
             index_sha256=hashlib.sha256(offsets + sizes).hexdigest(),
             inputs=dict(inputs),
         )
-        (made / DESCRIPTION_FILE).write_text(describe(source), encoding="utf-8")
+        description = signed({key: getattr(source, key) for key in DESCRIBED}, FORMAT_VERSION)
+        (made / DESCRIPTION_FILE).write_text(description, encoding="utf-8")
         move_into_place(made, target, lambda place: _trusted(place, image_size, inputs) is not None)
     return EncodedSource.open(target, image_size=image_size)
 

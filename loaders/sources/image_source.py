@@ -6,7 +6,6 @@ opened, and its pickle holds its path only.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -29,8 +28,8 @@ from keras_loader_bench.loaders.sources.description import (
 from keras_loader_bench.loaders.sources.stored_array import (
     SourceError,
     array_offset,
+    check_sha256,
     load_array,
-    unusable,
 )
 
 __all__ = ["Edition", "ImageSource", "SourceError", "Split", "checked_split", "describe"]
@@ -114,12 +113,7 @@ class ImageSource:
         """
         expected = (self.images_sha256, self.labels_sha256)
         for (path, shape), sha256 in zip(self._stored_arrays(), expected, strict=True):
-            offset = array_offset(path, shape)
-            with path.open("rb") as file:
-                file.seek(offset)
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256:
-                raise unusable(path, f"its SHA-256 is {found}, the description says {sha256}")
+            check_sha256([(path, array_offset(path, shape))], sha256)
 
     def head(self, num_samples: int) -> Self:
         """Return the source that consists of the first rows of this one; nothing is copied.

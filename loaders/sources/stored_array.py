@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -66,6 +67,25 @@ def map_bytes(
         return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
     except (OSError, ValueError) as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
+
+
+def check_sha256(parts: list[tuple[Path, int]], sha256: str) -> None:
+    """Compare the SHA-256 of files, one after another, with what it should be.
+
+    Args:
+        parts: each file and the byte that is the first one of interest.
+        sha256: in hexadecimal.
+
+    Raises:
+        SourceError: it is another one.
+    """
+    digest = hashlib.sha256()
+    for path, start in parts:
+        with path.open("rb") as file:
+            file.seek(start)
+            hashlib.file_digest(file, lambda: digest)
+    if (found := digest.hexdigest()) != sha256:
+        raise unusable(path, f"its SHA-256 is {found}, the description says {sha256}")
 
 
 def reason(error: BaseException) -> str:
