@@ -13,7 +13,8 @@ import pytest
 from fake_source import INPUTS, ROWS, chunks, flip_last_byte, write
 
 from keras_loader_bench.loaders.sources.cache import cache_folder, find_source
-from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError, _digest
+from keras_loader_bench.loaders.sources.description import _digest
+from keras_loader_bench.loaders.sources.image_source import ImageSource, SourceError
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,7 +12,7 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +63,12 @@ def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | Non
         The source, verified byte for byte; `None` if there is none, where its bytes have
         changed, or where it was made from something else.
     """
-    places = dict.fromkeys((target, keras_home() / _FOLDER / target.name))
-    return next(filter(None, (_trusted(place, inputs) for place in places)), None)
+    return next(filter(None, (_trusted(place, inputs) for place in places_of(target))), None)
+
+
+def places_of(target: Path) -> tuple[Path, ...]:
+    """Return where what belongs into a folder of the cache may lie, the folder itself first."""
+    return tuple(dict.fromkeys((target, keras_home() / _FOLDER / target.name)))
 
 
 def _trusted(folder: Path, inputs: Mapping[str, str]) -> ImageSource | None:
@@ -131,7 +135,7 @@ def write_source(
             inputs=dict(inputs),
         )
         (made / DESCRIPTION_FILE).write_text(describe(source), encoding="utf-8")
-        _move_into_place(made, target, inputs)
+        move_into_place(made, target, lambda place: _trusted(place, inputs) is not None)
     return replace(source, folder=target.absolute())
 
 
@@ -163,8 +167,17 @@ def _write_arrays(
     return digests[0].hexdigest(), digests[1].hexdigest()
 
 
-def _move_into_place(made: Path, target: Path, inputs: Mapping[str, str]) -> None:
-    """Rename a finished folder to its target, unless another process has put the same one there."""
+def move_into_place(made: Path, target: Path, is_trusted: Callable[[Path], bool]) -> None:
+    """Rename a finished folder to its target, unless another process has put the same one there.
+
+    Args:
+        made: lies in a `temporary_folder` beside the target.
+        target: what is there already and cannot be trusted is deleted.
+        is_trusted: whether a folder is what was to be made.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
     for attempt in range(_MAX_ATTEMPTS):
         try:
             made.rename(target)
@@ -172,7 +185,7 @@ def _move_into_place(made: Path, target: Path, inputs: Mapping[str, str]) -> Non
         except OSError:
             if not target.exists() or attempt == _MAX_ATTEMPTS - 1:
                 raise
-        if _trusted(target, inputs) is not None:
+        if is_trusted(target):
             return
         # Unusable: out of the way, into our own temporary folder, which is deleted with it. It is
         # gone already where another process has just done the same.

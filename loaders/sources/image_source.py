@@ -6,9 +6,7 @@ opened, and its pickle holds its path only.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +15,21 @@ from typing import Any, Literal, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from keras_loader_bench.loaders.sources.description import (
+    Checks,
+    is_dict_of_text,
+    is_list_of_text,
+    is_positive,
+    is_sha256,
+    is_text,
+    read_signed,
+    signed,
+)
 from keras_loader_bench.loaders.sources.stored_array import (
     SourceError,
     array_offset,
+    check_sha256,
     load_array,
-    reason,
-    unusable,
 )
 
 __all__ = ["Edition", "ImageSource", "SourceError", "Split", "checked_split", "describe"]
@@ -36,8 +43,6 @@ DESCRIPTION_FILE = "source.json"
 
 FORMAT_VERSION = 3
 """Raised when the files of a source change their meaning; older folders are then made again."""
-
-_MAX_DESCRIPTION_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +113,7 @@ class ImageSource:
         """
         expected = (self.images_sha256, self.labels_sha256)
         for (path, shape), sha256 in zip(self._stored_arrays(), expected, strict=True):
-            offset = array_offset(path, shape)
-            with path.open("rb") as file:
-                file.seek(offset)
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256:
-                raise unusable(path, f"its SHA-256 is {found}, the description says {sha256}")
+            check_sha256([(path, array_offset(path, shape))], sha256)
 
     def head(self, num_samples: int) -> Self:
         """Return the source that consists of the first rows of this one; nothing is copied.
@@ -189,61 +189,28 @@ def describe(source: ImageSource) -> str:
     """Return the text of `source.json` for a source with all its rows."""
     described = {f.name: getattr(source, f.name) for f in fields(source)}
     del described["folder"], described["stored_samples"]
-    text = {"format": FORMAT_VERSION, **described}
-    return json.dumps(text | {_DIGEST: _digest(text)}, indent=2) + "\n"
-
-
-_DIGEST = "sha256"
-
-
-def _digest(description: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a description without its own digest."""
-    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return signed(described, FORMAT_VERSION)
 
 
 def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            found = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise unusable(path, f"it cannot be read ({reason(error)})") from error
-    digest = found.pop(_DIGEST, None) if isinstance(found, dict) else None
-    if digest is not None and digest != _digest(found):
-        raise unusable(path, "it has been changed: its SHA-256 is another one")
-    valid = digest is not None and found.pop("format", None) == FORMAT_VERSION
-    if not valid or found.keys() != _CHECKS.keys():
-        raise unusable(path, f"it is not a description of format {FORMAT_VERSION}")
-    for key, check in _CHECKS.items():
-        if not check(found[key]):
-            raise unusable(path, f"it has no valid `{key}`")
+    found = read_signed(path, FORMAT_VERSION, _CHECKS)
     for name in ("class_names", "sample_shape"):
         found[name] = tuple(found[name])
     return {**found, "stored_samples": found["num_samples"]}
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and value != ""
-
-
-def _is_sha256(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
-
-
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "name": _is_text,
+_CHECKS: Checks = {
+    "name": is_text,
     "split": lambda value: value in get_args(Split),
     "edition": lambda value: value in get_args(Edition),
-    "class_names": lambda value: (
-        isinstance(value, list) and 0 < len(value) <= 256 and all(map(_is_text, value))
-    ),
+    "class_names": lambda value: is_list_of_text(value) and len(value) <= 256,
     "sample_shape": lambda value: (
         isinstance(value, list)
         and 0 < len(value) <= 4
         and all(type(size) is int and 0 < size < 2**16 for size in value)
     ),
-    "num_samples": lambda value: type(value) is int and value >= 1,
-    "images_sha256": _is_sha256,
-    "labels_sha256": _is_sha256,
-    "inputs": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    "num_samples": is_positive,
+    "images_sha256": is_sha256,
+    "labels_sha256": is_sha256,
+    "inputs": is_dict_of_text,
 }

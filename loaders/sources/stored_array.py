@@ -1,7 +1,8 @@
-"""Checks and maps one uint8 array in a `.npy` file of a source."""
+"""Checks and maps one array in a `.npy` file of a source."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 class SourceError(ValueError):
@@ -23,40 +25,67 @@ def unusable(path: Path, problem: str) -> SourceError:
     )
 
 
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    """Return what precedes the bytes of a uint8 array in a `.npy` file."""
+def npy_header(shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> bytes:
+    """Return what precedes the bytes of an array in a `.npy` file."""
     header = io.BytesIO()
-    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    description = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, description)
     return header.getvalue()
 
 
-def array_offset(path: Path, shape: tuple[int, ...]) -> int:
-    """Return where the bytes begin in a `.npy` file that holds exactly this uint8 array.
+def array_offset(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8) -> int:
+    """Return where the bytes begin in a `.npy` file that holds exactly this array.
 
     The header is not parsed: it has to be the one that this array was written with.
     """
-    header = npy_header(shape)
+    header = npy_header(shape, dtype)
     try:
         with path.open("rb") as file:
             found, size = file.read(len(header)), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
     if found != header:
-        raise unusable(path, f"it does not hold a uint8 array of shape {shape}")
-    expected = len(header) + math.prod(shape)
+        raise unusable(path, f"it does not hold a {np.dtype(dtype)} array of shape {shape}")
+    expected = len(header) + math.prod(shape) * np.dtype(dtype).itemsize
     if size != expected:
         raise unusable(path, f"it has {size} bytes instead of {expected}")
     return len(header)
 
 
-def load_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+def load_array(
+    path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
+) -> np.memmap[Any, np.dtype[Any]]:
     """Map a stored array."""
-    offset = array_offset(path, shape)
+    return map_bytes(path, array_offset(path, shape, dtype), shape, dtype)
+
+
+def map_bytes(
+    path: Path, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
+) -> np.memmap[Any, np.dtype[Any]]:
+    """Map what lies in a file from some byte on."""
     try:
-        return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
     except (OSError, ValueError) as error:
         raise unusable(path, f"it cannot be read ({reason(error)})") from error
+
+
+def check_sha256(parts: list[tuple[Path, int]], sha256: str) -> None:
+    """Compare the SHA-256 of files, one after another, with what it should be.
+
+    Args:
+        parts: each file and the byte that is the first one of interest.
+        sha256: in hexadecimal.
+
+    Raises:
+        SourceError: it is another one.
+    """
+    digest = hashlib.sha256()
+    for path, start in parts:
+        with path.open("rb") as file:
+            file.seek(start)
+            hashlib.file_digest(file, lambda: digest)
+    if (found := digest.hexdigest()) != sha256:
+        raise unusable(path, f"its SHA-256 is {found}, the description says {sha256}")
 
 
 def reason(error: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""Encoded images, as JPEG and PNG files: decoding, storing and where they come from."""

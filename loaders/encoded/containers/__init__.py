@@ -1,0 +1,1 @@
+"""The same encoded images in the containers in which people keep them."""
