@@ -111,7 +111,7 @@ def test_a_head_has_a_container_of_its_own(source):
 
 def test_nothing_half_written_stays_behind(source, kind, monkeypatch):
     monkeypatch.setattr(type(source), "encoded", property(lambda self: 1 / 0))
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SourceError, match=f"`{kind}` cannot be written to .*division by zero"):
         prepare_container(source, kind)
     assert [path.name for path in cache_folder().iterdir()] == ["images"]
 

@@ -32,6 +32,7 @@ from keras_loader_bench.loaders.sources.description import (
     signed,
 )
 from keras_loader_bench.loaders.sources.stored_array import SourceError, unusable
+from keras_loader_bench.loaders.system.text import message_of
 
 FORMAT_VERSION = 1
 """Raised when what is written changes; older containers are then made again."""
@@ -146,7 +147,15 @@ def prepare_container(source: EncodedSource, kind: str) -> Container:
         (made / _DATA_FOLDER).mkdir(parents=True)
         module = _module(kind)  # the import is not what is timed
         start = time.perf_counter()
-        module.write(source, made / _DATA_FOLDER)
+        try:
+            module.write(source, made / _DATA_FOLDER)
+        except OSError:
+            raise
+        except Exception as error:  # three libraries have errors of their own for a full disk
+            raise SourceError(
+                f"The container `{kind}` cannot be written to `{target.parent}`: "
+                f"{message_of(error, 300)}. Is the disk full?"
+            ) from error
         write_s = time.perf_counter() - start
         listing_sha256, disk_bytes = _listing(made)
         description = {
