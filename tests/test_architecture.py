@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 from conftest import PROJECT
 
-from keras_loader_bench.bench.plan.options import BACKENDS
+from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.loaders import LOADERS, Loader
 from keras_loader_bench.loaders.registry import import_name, missing_package
 

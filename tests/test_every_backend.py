@@ -11,7 +11,7 @@ import keras
 import pytest
 from conftest import PROJECT, TESTS
 
-from keras_loader_bench.bench.plan.options import BACKENDS
+from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.loaders.registry import missing_package
 
 pytestmark = pytest.mark.long

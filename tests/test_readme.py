@@ -10,7 +10,7 @@ from conftest import PROJECT
 
 from keras_loader_bench.bench.__main__ import COMMANDS
 from keras_loader_bench.bench.child.cold_pages import MOST_RESIDENT
-from keras_loader_bench.bench.plan.options import BACKENDS
+from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.__main__ import PAGES as QUOTING
 from keras_loader_bench.bench.report.markers import refreshed

@@ -28,8 +28,7 @@ from keras_loader_bench.loaders.audit.fingerprint import (
     fingerprint,
 )
 from keras_loader_bench.loaders.audit.records import Arrays
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
-from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, Source
 
 AUDIT_BATCHES = 8, 64
 """The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
@@ -58,7 +57,7 @@ class Reference:
 
     def __init__(
         self,
-        source: ImageSource,
+        source: Source,
         rows: Rows,
         options: LoaderOptions,
         *,
@@ -118,7 +117,7 @@ def audit_rows(order: Rows, batch_size: int) -> Rows:
 
 
 def audit_loader(
-    loader: Loader,
+    loader: Loader[Any],
     rows: Rows,
     other_rows: Rows,
     *,

@@ -56,7 +56,7 @@ class SampleCounter(keras.metrics.Metric):
 
 
 def fit(
-    model: Any, loader: Loader, rows: Rows, callbacks: Sequence[Any] = (), *, epochs: int = 1
+    model: Any, loader: Loader[Any], rows: Rows, callbacks: Sequence[Any] = (), *, epochs: int = 1
 ) -> int:
     """Train on the given rows, in each epoch the same: the only training call of this suite.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.child.case_process import CaseProcess
@@ -16,16 +15,20 @@ class Worker(CaseProcess):
     """Holds the model, the ceiling and the loader of one case. Requests are its methods.
 
     Args:
-        source: folder of the `ImageSource`.
+        source: folder of the `ImageSource`, or of the `EncodedSource` if it has an image size.
         samples: how many of its rows exist for this case.
         common: see `CaseProcess`.
     """
 
     def __init__(self, *, source: str, samples: int, **common: Any) -> None:
+        from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
         super().__init__(**common)
-        self._source = ImageSource.open(Path(source)).head(samples)
+        size = self._case.image_size
+        self._source: Any = (
+            EncodedSource.open(source, image_size=size) if size else ImageSource.open(source)
+        ).head(samples)
         self._loader: Any = None
         self._round_rows: Any = None
         self._round_epochs = 1
@@ -65,11 +68,13 @@ class Worker(CaseProcess):
         from keras_loader_bench.bench.child.device import reset_peak_memory
         from keras_loader_bench.bench.plan.case import CEILING
         from keras_loader_bench.loaders import make_loader
+        from keras_loader_bench.loaders.encoded.registry import make_image_loader
 
         reset_peak_memory()
         self._loader = self._ceiling
+        make: Any = make_image_loader if self._case.image_size else make_loader
         if (name := self._case.loader) != CEILING:
-            self._loader = make_loader(name, self._source, self._options())
+            self._loader = make(name, self._source, self._options())
 
     def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
         """Do what a round needs and what its clock and its caller's must not see.
@@ -116,6 +121,8 @@ class Worker(CaseProcess):
     def _prepare_pages(self) -> None:
         from keras_loader_bench.bench.child.cold_pages import prepare_pages
 
+        if self._case.image_size:
+            return
         self._resident = prepare_pages(self._source, self._case.page_cache)
 
     def settle(self) -> None:
@@ -196,6 +203,12 @@ class Worker(CaseProcess):
             on_batch=self._on_batch,
         )
 
+    def decode(self, *, seconds: float) -> dict[str, Any]:
+        """Decode images on all cores for some time; see `bench.child.decoding_rate`."""
+        from keras_loader_bench.bench.child.decoding_rate import decoding_rate
+
+        return decoding_rate(self._source, seconds)
+
     def close_loader(self) -> None:
         """Close the loader and collect what it leaves."""
         self._loader.close()
@@ -211,8 +224,13 @@ class Worker(CaseProcess):
     def _rows(self, epoch: int) -> Any:
         from keras_loader_bench.loaders.order import sample_order
 
-        return sample_order(self._source.num_samples, seed=self._seed, epoch=epoch)
+        # Some containers are only read from the front, so encoded images come as they are stored.
+        encoded = self._case.image_size > 0
+        if encoded and (only := getattr(self._loader, "only_rows", None)) is not None:
+            return only
+        rows = self._source.num_samples
+        return sample_order(rows, seed=self._seed, epoch=epoch, shuffle=not encoded)
 
     def _whole_batches(self, count: int) -> int:
         """Return the samples of that many batches, at least one; a whole epoch at most."""
-        return min(max(1, count) * self._case.batch_size, self._source.num_samples)
+        return min(max(1, count) * self._case.batch_size, int(self._source.num_samples))

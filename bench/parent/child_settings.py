@@ -9,11 +9,11 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, not_applicable
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
-from keras_loader_bench.loaders.registry import imports_of, missing_package
-from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.encoded.known_images import StoredSource
+from keras_loader_bench.loaders.registry import import_name, missing_package
 
 
-def child_settings(record: CaseRecord, source: ImageSource | None, *, seed: int) -> dict[str, Any]:
+def child_settings(record: CaseRecord, source: StoredSource | None, *, seed: int) -> dict[str, Any]:
     """Return the keyword arguments of `bench.child.worker.Worker`, or of `InputWorker`.
 
     Args:
@@ -31,7 +31,7 @@ def child_settings(record: CaseRecord, source: ImageSource | None, *, seed: int)
         **common,
         "source": str(source.folder.resolve()),
         "samples": case.samples,
-        "imports": imports_of(case.loader),
+        "imports": tuple(map(import_name, case.entry.packages)),
     }
 
 

@@ -13,7 +13,7 @@ from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, RecordedFailure
 from keras_loader_bench.bench.record.writer import RunFile
-from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.encoded.known_images import StoredSource
 
 
 class Measurement:
@@ -35,7 +35,7 @@ class Measurement:
         case: Case,
         *,
         protocol: Protocol,
-        source: ImageSource | None,
+        source: StoredSource | None,
         results: RunFile,
         progress: Progress,
         planned: bool = True,

@@ -10,7 +10,7 @@ from keras_loader_bench.bench.plan.protocol import METHOD
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.environment_record import Environment
 from keras_loader_bench.bench.record.schema import INTERRUPTED, SKIPPED, CaseRecord, Run
-from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.encoded.known_images import StoredSource
 
 _VOLATILE = ("backends", "load_average_1min", "suite", "swap_used_bytes")
 """Fields of the environment that may differ; `backends` are known once a framework was loaded."""
@@ -67,7 +67,7 @@ def _is_result(result: CaseRecord) -> bool:
     return result.outcome == "ok" or result.failed_as_expected or result.died_of_budget or tried
 
 
-def check_same(run: Run, environment: Environment, source: ImageSource | None) -> None:
+def check_same(run: Run, environment: Environment, source: StoredSource | None) -> None:
     """Refuse to resume a run if its new figures would not be comparable with its old ones.
 
     Args:

@@ -15,14 +15,16 @@ from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.recorded_clock import CLOCK
 from keras_loader_bench.bench.parent.resume import check_same, kept_records
 from keras_loader_bench.bench.parent.settings import Settings
-from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.case import Case, loaders_of
 from keras_loader_bench.bench.plan.passes import passes
 from keras_loader_bench.bench.plan.remedies import NONE
-from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
+from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord, ContainerRecord
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.sensors.environment import describe
-from keras_loader_bench.loaders import LOADERS
-from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.known_images import StoredSource, is_encoded, prepare_images
+from keras_loader_bench.loaders.encoded.registry import ImageLoaderEntry
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 
@@ -40,6 +42,7 @@ class Session:
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
         self.settings = settings
+        self._cases = cases
         counts: Counter[str] = Counter()
         for case in cases:
             skipped = case.missing or case.unsupported
@@ -55,14 +58,14 @@ class Session:
                 environment=environment,
                 protocol=settings.protocol,
                 plan=cases,
-                loaders=LOADERS,
+                loaders=loaders_of(max(case.image_size for case in cases)),
             )
         else:
             check_same(settings.resumed, environment, self.source)
             kept = kept_records(settings.resumed)
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
         if self.source and not self.file.run.sources:
-            self.file.add_source(self.source)
+            self.file.add_source(self.source, self._write_containers(cases))
         self.guardians = Guardians()
         self._runs = {case: self._case_run(case) for case in cases}
         self._measured = False
@@ -72,14 +75,35 @@ class Session:
         self.guardians.close()
         self.file.finish(status)
 
-    def _prepare(self, samples: int) -> ImageSource:
+    def _prepare(self, samples: int) -> StoredSource:
         self.progress.note(f"preparing {samples:,} samples")
+        if is_encoded(self.settings.source):
+            planned = self.settings.resumed.plan if self.settings.resumed else None
+            sizes = [case.image_size for case in planned or self._cases]
+            return prepare_images(
+                self.settings.source,
+                image_size=max(sizes),
+                num_samples=samples,
+                seed=self.settings.protocol.seed,
+            )
         return prepare_source(
             self.settings.source,
             data_dir=self.settings.data_dir,
             num_samples=samples,
             seed=self.settings.protocol.seed,
         )
+
+    def _write_containers(self, cases: list[Case]) -> list[ContainerRecord]:
+        """Write what the loaders of encoded images read, in a process that may import for it."""
+        source = self.source
+        entries = {case.entry for case in cases if not case.missing}
+        kinds = sorted(
+            {e.container for e in entries if isinstance(e, ImageLoaderEntry) and e.container}
+        )
+        if not isinstance(source, EncodedSource) or not kinds:
+            return []
+        self.progress.note(f"preparing {', '.join(kinds)}")
+        return [ContainerRecord(**each) for each in written_containers(source, kinds)]
 
     def measure(self, case: Case, benchmark: Any) -> None:
         """Report one case; a case that could not be measured is a failed test.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from keras_loader_bench.bench.parent.image_settings import IMAGE_SIZE, images_of
 from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
 from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
@@ -26,11 +27,12 @@ from keras_loader_bench.bench.plan.inputs import (
 from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.plan.sizes import parse_size
+from keras_loader_bench.bench.plan.sizes import given_size
 from keras_loader_bench.bench.record.drafts import writing_to
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
 from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.encoded.known_images import is_encoded
 from keras_loader_bench.loaders.sources.keras_home import expand_user
 
 QUICK = Protocol(
@@ -95,8 +97,17 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         if get(flag.removeprefix("--").replace("-", "_")):
             remedy = " or use `--models`" if flag == "--model" else ""
             raise ValueError(f"`{flag}` belongs to `--input`; name your input{remedy}.")
-    samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
-    loaders = get("loaders") or ",".join(QUICK_LOADERS if quick else DEFAULT_LOADERS)
+    encoded = is_encoded(get("source"))
+    if encoded:
+        samples, loaders = images_of(config)
+    elif get("image_size"):
+        raise ValueError(
+            f"`--image-size` belongs to encoded images, and `--source {get('source')}` has none; "
+            "use `--source photographs` or `--source folder:PATH`."
+        )
+    else:
+        samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
+        loaders = get("loaders") or ",".join(QUICK_LOADERS if quick else DEFAULT_LOADERS)
     if get("step_cpu") and not get("step_ms"):
         raise ValueError(
             "`--step-cpu` changes emulated steps; add `--step-ms`, such as `--step-ms 1,5`."
@@ -105,6 +116,8 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     values["samples"] = parse_values(CASE_OPTIONS["samples"], samples)
     values.setdefault("backend", [configured_backend()])
     values["loader"] = _names(loaders)
+    if encoded:
+        values.setdefault("image_size", [IMAGE_SIZE])
     cases = {bench: cases_of(bench, values) for bench in BENCHES}
     protocol = _protocol(config, QUICK if quick else Protocol())
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
@@ -219,7 +232,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
         **{name: value for name, value in given.items() if value is not None},
         new_interpreters=get("new_interpreters"),
         seed=get("seed"),
-        memory_budget_bytes=_size("--memory-budget", get("memory_budget")),
+        memory_budget_bytes=given_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),
         silence_timeout_s=get("silence_timeout"),
     )
@@ -227,13 +240,6 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
-
-
-def _size(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_size(text)
-    except ValueError as error:
-        raise ValueError(f"`{option}`: {error}") from None
 
 
 def _values(get: Callable[[str], Any]) -> dict[str, list[Any]]:

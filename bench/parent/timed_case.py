@@ -21,6 +21,9 @@ FIRST_BATCH_REPEATS = 3
 SHORTEST = 1 / 3
 """Of the wanted length of a round. In quiet processes the first one took from 0.42 of it up."""
 
+DECODE_SECONDS = 0.5
+"""How long decoding alone is timed in each process that feeds encoded images."""
+
 BOUNDARY_EPOCHS = 4
 BOUNDARY_BATCHES = 32
 """Epochs, and batches per epoch, of the `fit` that measures the pause between epochs."""
@@ -49,6 +52,9 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> Non
             found = child.call("read_alone", batches=size["batches"])
             run.process.direct_reads.append(DirectRead(**found))
         run.process.parts = child.call("parts", batches=size["batches"])
+    if run.case.image_size and run.case.bench == "feed":
+        found = child.call("decode", seconds=DECODE_SECONDS)
+        run.process.decoding.append(DirectRead(**found))
     if run.on_accelerator:
         run.process.device_memory = DeviceMemory(**child.call("device_memory"))
     if run.case.loader == CEILING or run.case.remedy != NONE:

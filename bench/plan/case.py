@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import LoaderEntry, missing_package
 
 BENCHES = ("feed", "train", "memory", "emulated")
@@ -16,6 +18,11 @@ CEILING = "ceiling"
 
 _CEILING_ENTRY = LoaderEntry("bench.child.ceiling:CeilingLoader")
 _INPUT_ENTRY = LoaderEntry("bench.child.input_feed:InputFeed")
+
+
+def loaders_of(image_size: int) -> Mapping[str, LoaderEntry]:
+    """Return the registry that a case's loader is in: that of encoded images, or of other ones."""
+    return IMAGE_LOADERS if image_size else LOADERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,9 @@ class Case(CaseOptions):
         """What is known of its loader."""
         if self.is_input:
             return _INPUT_ENTRY
-        return _CEILING_ENTRY if self.loader == CEILING else LOADERS[self.loader]
+        return (
+            _CEILING_ENTRY if self.loader == CEILING else loaders_of(self.image_size)[self.loader]
+        )
 
     @property
     def missing(self) -> str | None:
@@ -54,6 +63,8 @@ class Case(CaseOptions):
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
                 "remove torch from --keras-backends, or --steps-per-execution"
             )
+        if self.page_cache == "cold" and self.image_size:
+            return "cold rounds of encoded images cannot be measured; leave out `--page-cache cold`"
         if self.page_cache == "cold" and self.num_workers and self.entry.worker_processes:
             return (
                 "its worker processes keep the source's pages mapped, so they cannot be dropped; "

@@ -57,7 +57,9 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         "--source",
         "NAME",
         "auto: CIFAR-10 if it is found, else synthetic images; cifar10: CIFAR-10, downloaded if "
-        "needed; synthetic (default: auto).",
+        "needed; synthetic; or encoded images, which have loaders of their own: photographs "
+        "(synthetic JPEGs), camera-photographs, folder:PATH with a folder per class (default: "
+        "auto).",
         default="auto",
     )
     add(

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import ORDER, check_values
-from keras_loader_bench.bench.plan.options import CASE_OPTIONS, INPUT_OPTIONS
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.remedies import REMEDIES
 from keras_loader_bench.bench.plan.sizes import parse_limit
@@ -17,6 +17,9 @@ from keras_loader_bench.loaders.audit.target import TargetError, split_name
 
 INPUTS = Protocol(processes=3, round_seconds=0.8, memory_processes=1)
 """How users' inputs are measured. A step of a user's model takes longer than one of the suite's."""
+
+INPUT_OPTIONS = ("backend", "device", "steps", "model")
+"""Options that the cases of a user's input have; all others are those of this suite's loaders."""
 
 WITH_INPUT = {
     *(

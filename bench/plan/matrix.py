@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.case import Case, loaders_of
 from keras_loader_bench.bench.plan.option import Option
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
-from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.registry import LoaderEntry
 
 _FIRST = ("backend", "samples")
 _OWN = {*_FIRST, "loader", "num_workers"}
@@ -58,8 +58,9 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
     Raises:
         ValueError: a name is unknown or a number is out of range; the message lists what is valid.
     """
+    loaders = loaders_of(max(values.get("image_size", [0])))
     for name, given in values.items():
-        check_values(name, CASE_OPTIONS[name], given)
+        check_values(name, CASE_OPTIONS[name], given, loaders=loaders)
     chosen = {name: values.get(name, [CASE_OPTIONS[name].default]) for name in ORDER}
     if bench == "emulated":
         chosen["step_ms"] = values.get("step_ms", [])
@@ -78,21 +79,32 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
     return [
         Case(bench=bench, num_workers=workers, **dict(zip(ORDER, combination, strict=True)))
         for combination in product(*chosen.values())
-        for workers in _workers(combination[-1], values.get("num_workers", [0]))
+        for workers in _workers(
+            loaders_of(combination[ORDER.index("image_size")])[combination[-1]],
+            values.get("num_workers", [0]),
+        )
     ]
 
 
-def _workers(loader: str, numbers: Sequence[int]) -> list[int]:
-    return sorted(set(numbers)) if LOADERS[loader].has_workers else [0]
+def _workers(entry: LoaderEntry, numbers: Sequence[int]) -> list[int]:
+    return sorted(set(numbers)) if entry.has_workers else [0]
 
 
-def check_values(name: str, each: Option, given: Sequence[Any]) -> None:
+def check_values(
+    name: str, each: Option, given: Sequence[Any], *, loaders: Collection[str] = ()
+) -> None:
     """Refuse values of an option that are unknown, out of range or given twice.
+
+    Args:
+        name: of the option.
+        each: the option.
+        given: its values.
+        loaders: the names that a loader may have.
 
     Raises:
         ValueError: the message lists what is valid.
     """
-    choices = sorted(LOADERS) if name == "loader" else each.choices
+    choices = sorted(loaders) if name == "loader" else each.choices
     for value in given:
         if choices and value not in choices:
             raise ValueError(f"Unknown {each.noun} `{value}`; choose from {', '.join(choices)}.")

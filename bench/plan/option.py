@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
+
+BACKENDS = ("jax", "tensorflow", "torch")
+"""The Keras backends that the suite supports; each is named after the package it needs."""
+
+PixelForm = Literal["float32", "uint8", "own"]
+Device = Literal["auto", "cpu", "gpu"]
+Precision = Literal["float32", "mixed_bfloat16"]
+JitCompile = Literal["auto", "on", "off"]
+PageCache = Literal["warm", "cold"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One option: its flag, checks, storage and words."""
 
-    flag: str
+    flag: str = ""
     """The flag; several values are separated by commas. Empty: it is none of the command line."""
 
-    metavar: str
-    help: str
+    metavar: str = ""
+    help: str = ""
 
     noun: str
     """Its name in messages, such as "Unknown `noun`"."""
@@ -36,7 +45,7 @@ class Option:
     given: str | None = None
     """The default on the command line; `None` if it depends on other options."""
 
-    in_id: str
+    in_id: str = ""
     """Format of the value in the id of a case."""
 
     phrase: str | None = None

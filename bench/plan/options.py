@@ -8,21 +8,18 @@ option are not compared, unless it is the loader or its workers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
-from keras_loader_bench.bench.plan.option import option, options_of
-
-BACKENDS = ("jax", "tensorflow", "torch")
-"""The Keras backends that the suite supports; each is named after the package it needs."""
-
-PixelForm = Literal["float32", "uint8", "own"]
-Device = Literal["auto", "cpu", "gpu"]
-Precision = Literal["float32", "mixed_bfloat16"]
-JitCompile = Literal["auto", "on", "off"]
-PageCache = Literal["warm", "cold"]
-
-INPUT_OPTIONS = ("backend", "device", "steps", "model")
-"""Options that the cases of a user's input have; all others are those of this suite's loaders."""
+from keras_loader_bench.bench.plan.option import (
+    BACKENDS,
+    Device,
+    JitCompile,
+    PageCache,
+    PixelForm,
+    Precision,
+    option,
+    options_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +47,7 @@ class Options:
         since=2,
         flag="--num-workers",
         metavar="NUMBERS",
-        help="Comma-separated numbers of threads or processes that prepare batches. A loader that "
-        "has none is measured once (default: 0).",
+        help="Comma-separated numbers of threads or processes that prepare batches (default: 0).",
         noun="number of workers",
         kind=int,
         least=0,
@@ -91,8 +87,7 @@ class Options:
         since=4,
         flag="--device",
         metavar="NAME",
-        help=f"{', '.join(get_args(Device))}: the device of the backends (default: auto, an "
-        "accelerator if the backend sees one).",
+        help="auto, cpu, gpu (default: auto, an accelerator if the backend sees one).",
         noun="device",
         choices=get_args(Device),
         single=True,
@@ -152,8 +147,7 @@ class Options:
         audited=False,
         flag="--page-cache",
         metavar="STATES",
-        help=f"Comma-separated: {', '.join(get_args(PageCache))} (default: warm). cold drops the "
-        "data from memory before each round, as after a restart or with data larger than memory.",
+        help="Comma-separated: warm, cold (default: warm). cold drops the data before each round.",
         noun="page cache",
         choices=get_args(PageCache),
         given="warm",
@@ -168,8 +162,7 @@ class Options:
         audited=False,
         flag="--models",
         metavar="NAMES",
-        help="Comma-separated: cnn, mlp (default: cnn): what training cases fit. All others fit a "
-        "model whose step costs nothing.",
+        help="Comma-separated: cnn, mlp (default: cnn): what training cases fit.",
         noun="model",
         choices=("cnn", "mlp"),
         given="cnn",
@@ -177,6 +170,20 @@ class Options:
         phrase="model {}",
     )
     """What a `train` case fits, for an input perhaps a user's model, `module:attribute`."""
+
+    image_size: int = option(
+        0,
+        since=8,
+        flag="--image-size",
+        metavar="NUMBERS",
+        help="Comma-separated pixels a side that are cut from encoded images (default: 224).",
+        noun="image size",
+        kind=int,
+        least=0,
+        in_id="{}px",
+        phrase="{0} x {0} pixels",
+    )
+    """Of encoded images, see `EncodedSource.image_size`; 0 for images of one size."""
 
     steps: int = option(
         0,
@@ -195,9 +202,6 @@ class Options:
     remedy: str = option(
         "none",
         since=8,
-        flag="",
-        metavar="",
-        help="",
         noun="remedy",
         in_id="{}",
         phrase="{}",
@@ -207,8 +211,7 @@ class Options:
     samples: int = option(
         flag="--samples",
         metavar="NUMBERS",
-        help="Comma-separated numbers of samples: the first ones of a real source, or the size of "
-        "a synthetic one (default: 50000).",
+        help="Comma-separated: the first samples of a source, or how many are made (default: all).",
         noun="number of samples",
         kind=int,
         least=1,
@@ -228,8 +231,7 @@ class CaseOptions(Options):
         audited=False,
         flag="--step-ms",
         metavar="TIMES",
-        help="Comma-separated milliseconds, such as 0.5,1,2,5,10: also measure every loader with "
-        "an emulated accelerator, whose step takes that time and no CPU.",
+        help="Comma-separated: also measure loaders with steps that wait so many milliseconds.",
         noun="time of a step (ms)",
         kind=float,
         least=1,
@@ -242,12 +244,10 @@ class CaseOptions(Options):
         since=4,
         audited=False,
         flag="--step-cpu",
-        metavar="",
         help="Emulated steps keep one core busy instead of sleeping.",
         noun="switch",
         kind=bool,
         single=True,
-        in_id="",
     )
     """Whether an emulated step keeps one core busy instead of sleeping."""
 

@@ -37,3 +37,15 @@ def parse_limit(name: str, text: str, *, example: str) -> float:
             f"must be `{name}=` and a percentage below 100, such as {name}={example}, got `{text}`"
         )
     return float(match[1]) / 100
+
+
+def given_size(option: str, text: str | None) -> int | None:
+    """Return the bytes of an option of the command line; `None`: it was not given.
+
+    Raises:
+        ValueError: see `parse_size`; the message names the option.
+    """
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise ValueError(f"`{option}`: {error}") from None

@@ -210,6 +210,9 @@ class ProcessRecord:
     """`cpu`, or the accelerator by its driver's name; `None`: it did not get that far."""
 
     rounds: list[Round] = field(default_factory=list)
+    decoding: list[DirectRead] = field(default_factory=list)
+    """Decoding of encoded images alone; see `bench.child.decoding_rate`."""
+
     direct_reads: list[DirectRead] = field(default_factory=list)
     parts: dict[str, float] = field(default_factory=dict)
     """Seconds per batch of a user's input by what takes them; see `bench.child.input_parts`."""

@@ -155,6 +155,19 @@ class CaseRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContainerRecord:
+    """The encoded images of a source in one container."""
+
+    kind: str
+    """A key of `loaders.encoded.containers.container.CONTAINERS`."""
+
+    write_s: float
+    """Seconds that writing it took, when that was done."""
+
+    disk_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceRecord:
     """What a source was; not where it lay."""
 
@@ -164,6 +177,11 @@ class SourceRecord:
     edition: str | None = None
     images_sha256: str | None = None
     labels_sha256: str | None = None
+    bytes_per_sample: float | None = None
+    """Mean length of an encoded image; `None`: they are not encoded."""
+
+    containers: list[ContainerRecord] = field(default_factory=list)
+    """In which loaders of this run read encoded images."""
 
 
 @dataclass(kw_only=True)

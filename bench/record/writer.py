@@ -7,7 +7,7 @@ keeps what it measured, and a report can be made again years later.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,9 @@ from keras_loader_bench.bench.record.drafts import (
     writing_to,
 )
 from keras_loader_bench.bench.record.environment_record import BackendRecord, Environment
-from keras_loader_bench.bench.record.schema import CaseRecord, Run, SourceRecord
+from keras_loader_bench.bench.record.schema import CaseRecord, ContainerRecord, Run, SourceRecord
+from keras_loader_bench.loaders.encoded.known_images import StoredSource
 from keras_loader_bench.loaders.registry import LoaderEntry
-from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 
 class RunFile:
@@ -93,10 +93,14 @@ class RunFile:
         )
         return file
 
-    def add_source(self, source: ImageSource) -> None:
+    def add_source(self, source: StoredSource, containers: Sequence[ContainerRecord] = ()) -> None:
         """Record what a source is; not where it lies."""
         names = ("name", "split", "edition", "num_samples", "images_sha256", "labels_sha256")
-        record = SourceRecord(**{name: getattr(source, name) for name in names})
+        record = SourceRecord(
+            **{name: getattr(source, name) for name in names},
+            bytes_per_sample=getattr(source, "bytes_per_sample", None),
+            containers=list(containers),
+        )
         self.run.sources.append(record)
 
     def add_backend(self, name: str, backend: BackendRecord) -> None:

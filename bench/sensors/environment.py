@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from keras_loader_bench.bench.plan.options import BACKENDS
+from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.bench.record.environment_record import (
     CardDescription,
     Environment,

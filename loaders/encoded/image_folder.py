@@ -101,6 +101,16 @@ def prepare_folder(
     return source
 
 
+def count_files(path: Path | str) -> int:
+    """Return how many images a folder has by the names of its files.
+
+    Raises:
+        SourceError: there are no class folders.
+    """
+    root = str(expand_user(path).absolute())
+    return sum(1 for _ in _files(root, _class_names(root)))
+
+
 def _class_names(root: str) -> tuple[str, ...]:
     """Return the names of the class folders as Keras sorts them, hidden ones left out."""
     try:

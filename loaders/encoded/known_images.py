@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.image_folder import prepare_folder
+from keras_loader_bench.loaders.encoded.image_folder import count_files, prepare_folder
 from keras_loader_bench.loaders.encoded.photographs import CAMERA_SIZE, SIZE, prepare_photographs
 from keras_loader_bench.loaders.sources.cache import remove_leftovers
-from keras_loader_bench.loaders.sources.image_source import SourceError, Split, checked_split
+from keras_loader_bench.loaders.sources.image_source import (
+    ImageSource,
+    SourceError,
+    Split,
+    checked_split,
+)
 
 SPLIT_SAMPLES: dict[Split, int] = {"train": 2000, "test": 500}
 """Synthetic photographs of each split, unless another number is asked for."""
 
+StoredSource = ImageSource | EncodedSource
+"""A source of either kind."""
+
 _FOLDER = "folder:"
+_SIZES = {"photographs": SIZE, "camera-photographs": CAMERA_SIZE}
+
+
+def is_encoded(source: str) -> bool:
+    """Whether a source that a person names has encoded images."""
+    return source in _SIZES or source.startswith(_FOLDER)
+
+
+def count_images(source: str, split: str = "train") -> int:
+    """Return how many images a source has unless a number is asked for.
+
+    Raises:
+        SourceError: it is a folder without class folders.
+    """
+    if source.startswith(_FOLDER):
+        return count_files(source.removeprefix(_FOLDER))
+    return SPLIT_SAMPLES[checked_split(split)]
 
 
 def prepare_images(
@@ -47,14 +72,13 @@ def prepare_images(
         path = source.removeprefix(_FOLDER)
         found = prepare_folder(path, image_size=image_size, split=checked, seed=seed)
         return found if num_samples is None else found.head(num_samples)
-    sizes = {"photographs": SIZE, "camera-photographs": CAMERA_SIZE}
-    if source not in sizes:
-        names = ", ".join(f"`{name}`" for name in sizes)
+    if source not in _SIZES:
+        names = ", ".join(f"`{name}`" for name in _SIZES)
         raise SourceError(f"`source` must be {names} or `folder:PATH`, got {source!r}.")
     return prepare_photographs(
         SPLIT_SAMPLES[checked] if num_samples is None else num_samples,
         checked,
         seed,
         image_size=image_size,
-        size=sizes[source],
+        size=_SIZES[source],
     )

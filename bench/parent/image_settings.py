@@ -1,0 +1,43 @@
+"""What a run of encoded images measures, if nothing else is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from keras_loader_bench.loaders.encoded.known_images import count_images
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
+from keras_loader_bench.loaders.sources.image_source import SourceError
+
+QUICK_IMAGES = "256"
+QUICK_IMAGE_LOADERS = [
+    *[name for name, entry in IMAGE_LOADERS.items() if entry.own][:1],
+    *[name for name, entry in IMAGE_LOADERS.items() if not (entry.own or entry.packages)][:1],
+]
+"""For a smoke test: one of this suite's own, and one that needs no package."""
+
+IMAGE_SIZE = 224
+"""Pixels a side."""
+
+
+def images_of(config: pytest.Config) -> tuple[str, str]:
+    """Return the samples and the loaders, as on the command line.
+
+    Raises:
+        ValueError: an option does not go with encoded images, or the folder has no classes.
+    """
+    get = config.getoption
+    if get("data_dir"):
+        raise ValueError("`--data-dir` is of CIFAR-10; name a folder with `--source folder:PATH`.")
+    if get("step_ms") or get("memory_budget"):
+        raise ValueError(
+            "Encoded images are measured without emulated steps and memory budgets; leave out "
+            "`--step-ms` and `--memory-budget`."
+        )
+    try:
+        found = count_images(get("source"))
+    except SourceError as error:
+        raise ValueError(str(error)) from None
+    samples = str(min(found, int(QUICK_IMAGES)) if get("quick") else found)
+    names = sorted(IMAGE_LOADERS, key=lambda name: not IMAGE_LOADERS[name].own)
+    loaders = QUICK_IMAGE_LOADERS if get("quick") else names
+    return get("samples") or samples, get("loaders") or ",".join(loaders)
