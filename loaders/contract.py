@@ -8,10 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Generic, Literal, Protocol, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypeVar
 
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -23,6 +24,29 @@ Rows = npt.NDArray[np.integer[Any]]
 """Row numbers of a source in the order in which they are delivered, shape `(n,)`."""
 
 Pixels = Literal["float32", "uint8"]
+
+
+class Source(Protocol):
+    """What every source has: an `ImageSource`, and an `EncodedSource` of encoded images."""
+
+    @property
+    def num_samples(self) -> int:
+        """Rows that can be read."""
+
+    @property
+    def num_classes(self) -> int:
+        """The width of a one-hot label."""
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one image, whose values are uint8."""
+
+    def read(self, rows: Rows) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+        """Return images, uint8 `(n, *sample_shape)`, and labels, integers `(n,)`, of some rows."""
+
+
+S = TypeVar("S", bound=Source, default=ImageSource)
+"""The kind of source that a loader reads: `Loader` is short for `Loader[ImageSource]`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +81,7 @@ class LoaderOptions:
             raise ValueError(f"`pixels` must be one of {get_args(Pixels)}, got {self.pixels!r}.")
 
 
-class Loader(ABC):
+class Loader(ABC, Generic[S]):
     """Turns rows of a source into what `keras.Model.fit` trains on.
 
     A loader opens its source when it is made, may keep its pipeline between calls of `fit_args`,
@@ -69,7 +93,10 @@ class Loader(ABC):
         options: batch size, the form of the pixels, workers.
     """
 
-    def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
+    only_rows: Rows | None = None
+    """The one order in which it can deliver rows, or the beginning of it; `None`: any rows."""
+
+    def __init__(self, source: S, options: LoaderOptions) -> None:
         self.source = source
         self.options = options
 
@@ -88,7 +115,7 @@ class Loader(ABC):
             `steps_per_epoch` where `x` needs them. Every epoch of such a `fit` delivers the same.
         """
 
-    def close(self) -> None:  # noqa: B027  # most loaders have nothing to close
+    def close(self) -> None:  # most loaders have nothing to close
         """Stop workers and let go of memory. A closed loader delivers nothing more."""
 
     def __enter__(self) -> Self:

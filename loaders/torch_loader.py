@@ -86,24 +86,13 @@ class TorchLoader(Loader):
     """
 
     def __init__(self, source: ImageSource, options: LoaderOptions) -> None:
-        import keras
-
         super().__init__(source, options)
         self._batches = BatchesOfRows(options.batch_size)
-        workers = options.num_workers
-        self._data_loader: Any = DataLoader(
+        self._data_loader: Any = data_loader(
             RowsDataset(source, options.pixels),
+            options,
             batch_sampler=self._batches,
             collate_fn=as_tensors,
-            num_workers=workers,
-            prefetch_factor=max(1, options.prefetch_batches // workers) if workers else None,
-            persistent_workers=workers > 0,
-            multiprocessing_context="spawn" if workers else None,
-            # On another backend it would open a second context on the card.
-            pin_memory=keras.backend.backend() == "torch"
-            and keras.ops.convert_to_tensor(0).device.type == "cuda",
-            # Seeds the workers; without it every pass would draw from torch's global generator.
-            generator=torch.Generator().manual_seed(0),
         )
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
@@ -114,17 +103,48 @@ class TorchLoader(Loader):
     def close(self) -> None:
         """End the worker processes."""
         self._batches.closed = True
-        iterator = self._data_loader._iterator
-        if iterator is not None:
-            # Take what was read ahead: a worker that is told to end while it hands over a batch
-            # aborts. What it may raise here was raised in `fit`, or nobody has asked for it.
-            with contextlib.suppress(Exception):
-                for _ in iterator:
-                    pass
-            # No public way ends persistent workers while anybody refers to their iterator, and on
-            # TensorFlow Keras never lets go of a generator that was fitted.
-            iterator._shutdown_workers()
+        end_workers(self._data_loader)
         del self._data_loader
+
+
+def data_loader(dataset: Any, options: LoaderOptions, **data_options: Any) -> Any:
+    """Return a `DataLoader` whose workers live until `end_workers`; see `TorchLoader`.
+
+    Args:
+        dataset: what it reads.
+        options: `num_workers` and `prefetch_batches`.
+        **data_options: what else `DataLoader` is given.
+    """
+    import keras
+
+    workers = options.num_workers
+    return DataLoader(
+        dataset,
+        num_workers=workers,
+        prefetch_factor=max(1, options.prefetch_batches // workers) if workers else None,
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers else None,
+        # On another backend it would open a second context on the card.
+        pin_memory=keras.backend.backend() == "torch"
+        and keras.ops.convert_to_tensor(0).device.type == "cuda",
+        # Seeds the workers; without it every pass would draw from torch's global generator.
+        generator=torch.Generator().manual_seed(0),
+        **data_options,
+    )
+
+
+def end_workers(loader: Any) -> None:
+    """End the worker processes of a `DataLoader` that is asked for no more batches."""
+    iterator = loader._iterator
+    if iterator is not None:
+        # Take what was read ahead: a worker that is told to end while it hands over a batch
+        # aborts. What it may raise here was raised in `fit`, or nobody has asked for it.
+        with contextlib.suppress(Exception):
+            for _ in iterator:
+                pass
+        # No public way ends persistent workers while anybody refers to their iterator, and on
+        # TensorFlow Keras never lets go of a generator that was fitted.
+        iterator._shutdown_workers()
 
 
 def as_tensors(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

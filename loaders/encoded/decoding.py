@@ -35,7 +35,9 @@ _PNG_BIT_DEPTH = 24
 """The byte of a PNG with the bits of a channel: https://www.w3.org/TR/png-3/#11IHDR"""
 
 
-def decode(encoded: Encoded, image_size: int, out: Pixels | None = None) -> Pixels:
+def decode(
+    encoded: Encoded, image_size: int, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Return the centre of an image.
 
     It may be called from several threads at once; Python's lock is free while a JPEG is decoded.
@@ -43,10 +45,11 @@ def decode(encoded: Encoded, image_size: int, out: Pixels | None = None) -> Pixe
     Args:
         encoded: JPEG, PNG, BMP or GIF.
         image_size: height and width of the result, in pixels, at most those of the image.
-        out: where to write it, uint8 of shape `(image_size, image_size, 3)`; made unless given.
+        out: where to write it, shape `(image_size, image_size, 3)`, of any dtype that has 0 to 255;
+            uint8 and made unless given.
 
     Returns:
-        uint8 RGB of shape `(image_size, image_size, 3)`: rows and columns from
+        RGB of shape `(image_size, image_size, 3)`: rows and columns from
         `(height - image_size) // 2` and `(width - image_size) // 2` of what `decode_whole` returns.
 
     Raises:

@@ -1,0 +1,141 @@
+"""Batches of encoded images: decoded by several threads together, into buffers used again.
+
+Must not know: any framework, when a batch is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_loader_bench.loaders.contract import Batch, Pixels, Rows, one_hot, scale_pixels
+from keras_loader_bench.loaders.encoded.decoding import Encoded, decode
+from keras_loader_bench.loaders.sequence.buffers import BufferPool
+
+ReadEncoded = Callable[[Rows], Iterable[Encoded]]
+"""Returns the encoded images of some rows, in their order; called from two threads at once."""
+
+
+def batch_of(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer[Any]],
+    num_classes: int,
+    pixels: Pixels,
+) -> Batch:
+    """Return decoded images and labels in the form of the contract.
+
+    Args:
+        images: uint8 `(n, *sample_shape)`.
+        labels: integers `(n,)`.
+        num_classes: the width of a one-hot label.
+        pixels: the form in which the images are wanted.
+    """
+    x = scale_pixels(images) if pixels == "float32" else images
+    return x, one_hot(labels, num_classes)
+
+
+class DecodedBatches:
+    """The batches of some rows, each read and decoded when it is asked for, from any thread.
+
+    Args:
+        read: reads encoded images.
+        labels: of all rows of the source.
+        num_classes: the width of a one-hot label.
+        rows: the rows to deliver, in this order, shape `(n,)`.
+        image_size: height and width of what is cut from the centre of every image, in pixels.
+        batch_size: samples in every batch but the last, which may be smaller.
+        pixels: the form in which the images are wanted.
+        buffers: where batches get their memory from.
+        decoders: threads that help the one that asks for a batch.
+    """
+
+    def __init__(
+        self,
+        read: ReadEncoded,
+        labels: npt.NDArray[np.integer[Any]],
+        num_classes: int,
+        rows: Rows,
+        *,
+        image_size: int,
+        batch_size: int,
+        pixels: Pixels,
+        buffers: BufferPool,
+        decoders: Decoders,
+    ) -> None:
+        self._read = read
+        self._labels = labels
+        self._num_classes = num_classes
+        self._rows = rows
+        self._image_size = image_size
+        self._batch_size = batch_size
+        self._pixels = pixels
+        self._buffers = buffers
+        self._decoders = decoders
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch.
+
+        Args:
+            index: from 0 to `len(self) - 1`.
+
+        Raises:
+            SourceError: an image cannot be decoded.
+        """
+        rows = self._rows[index * self._batch_size : (index + 1) * self._batch_size]
+        shape = min(self._batch_size, len(self._rows)), self._image_size, self._image_size, 3
+        x = self._buffers.empty(shape, self._pixels)[: len(rows)]
+        self._decoders.decode(self._read(rows), x)
+        return x, one_hot(self._labels.take(rows), self._num_classes)
+
+
+class Decoders:
+    """Threads that decode the images of one batch together, with the thread that asks for it.
+
+    Batches in parallel would be as fast where cores are all there is to share. But one batch of 32
+    float32 images of 224 x 224 pixels takes 18 MiB, and as many would be there as threads.
+
+    Args:
+        num_threads: those that decode one batch, the one that asks among them, at least 1.
+    """
+
+    def __init__(self, num_threads: int) -> None:
+        self._helpers = num_threads - 1
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+
+    def decode(self, encoded: Iterable[Encoded], out: npt.NDArray[Any]) -> None:
+        """Decode images; float32 ones are scaled as `scale_pixels` does.
+
+        Args:
+            encoded: as many as there is room for.
+            out: where to write them, uint8 or float32 `(n, image_size, image_size, 3)`.
+
+        Raises:
+            SourceError: an image cannot be decoded.
+        """
+        images: Sequence[tuple[Encoded, npt.NDArray[Any]]] = list(zip(encoded, out, strict=True))
+        waiting = iter(images)  # of a list: taking from it is one step, whichever thread does
+        helpers = [self._pool.submit(_decode, waiting) for _ in range(self._helpers)]
+        try:
+            _decode(waiting)
+        finally:
+            for helper in helpers:
+                if not helper.cancel():  # one that has begun has an image
+                    helper.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+
+def _decode(images: Iterator[tuple[Encoded, npt.NDArray[Any]]]) -> None:
+    for encoded, out in images:
+        decode(encoded, out.shape[0], out=out)
+        if out.dtype == np.float32:
+            out /= np.float32(255)  # while it is in the core's cache

@@ -1,0 +1,85 @@
+"""Grain over ArrayRecord, which it reads by row.
+
+https://google-grain.readthedocs.io/en/latest/tutorials/dataset_basic_tutorial.html: a source, a
+map, `batch`, and threads that read ahead. Must not know: how rows are ordered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grain
+import numpy as np
+import numpy.typing as npt
+
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.encoded.batches import batch_of
+from keras_loader_bench.loaders.encoded.containers.container import (
+    Records,
+    prepare_container,
+    records,
+)
+from keras_loader_bench.loaders.encoded.decoding import decode
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+
+
+class RowsOfRecords:
+    """Records in the order of some rows: a `grain.sources.RandomAccessDataSource`.
+
+    Args:
+        stored: reads any row.
+        rows: the rows to deliver, in this order.
+    """
+
+    def __init__(self, stored: Records, rows: Rows) -> None:
+        self._stored = stored
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: int) -> tuple[bytes, int]:
+        """Return an encoded image and its label."""
+        return self._stored[int(self._rows[place])]
+
+
+class GrainRecordsLoader(Loader[EncodedSource]):
+    """A new `IterDataset` for every `fit`, over files that stay open.
+
+    `num_workers` is `ReadOptions.num_threads`: each makes a batch, `prefetch_batches` ahead at
+    most. Without workers each batch is made on the thread that asks for it.
+    """
+
+    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+        super().__init__(source, options)
+        self._records = records(prepare_container(source, "array_record"))
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x` and `steps_per_epoch`: Keras cannot know the length of a Grain dataset.
+
+        It repeats its rows for ever, as Keras then goes on with one iterator from epoch to epoch.
+        """
+        threads = self.options.num_workers
+        read_options = grain.ReadOptions(
+            num_threads=threads,
+            prefetch_buffer_size=max(threads, self.options.prefetch_batches) if threads else 0,
+        )
+        batches = (
+            grain.MapDataset.source(RowsOfRecords(self._records, rows))
+            .map(self._decoded)
+            .batch(self.options.batch_size)
+            .map(self._in_form)
+        )
+        dataset = batches.repeat().to_iter_dataset(read_options)
+        return {"x": dataset, "steps_per_epoch": len(batches)}
+
+    def _decoded(self, record: tuple[bytes, int]) -> tuple[npt.NDArray[np.uint8], int]:
+        encoded, label = record
+        return decode(encoded, self.source.image_size), label
+
+    def _in_form(self, batch: tuple[Any, Any]) -> Batch:
+        return batch_of(*batch, self.source.num_classes, self.options.pixels)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._records.close()

@@ -1,0 +1,45 @@
+"""`keras.utils.image_dataset_from_directory` with `format="tf"`, its default.
+
+Must not know: how rows are shuffled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
+    in_form,
+    keras_directory,
+    whole_batches,
+)
+
+
+class KerasDirectoryTfLoader(Loader[EncodedSource]):
+    """Keras' dataset; what follows scales its batches, as its tutorials do with `map`.
+
+    Its pixels are others than the contract's: they are decoded with TensorFlow's faster, less
+    accurate DCT and resized; `uint8` rounds them. `num_workers` is not used: `AUTOTUNE` decides.
+    """
+
+    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+        super().__init__(source, options)
+        self._dataset, self.only_rows = keras_directory(source, options, "tf")
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x`: the dataset, or its first batches.
+
+        Raises:
+            ValueError: the rows are not the first ones of the directory, or end within a batch.
+        """
+        count = whole_batches(self, rows)
+        form = in_form(self.options)
+        x = self._dataset.take(count).map(form, num_parallel_calls=tf.data.AUTOTUNE)
+        return {"x": x.prefetch(tf.data.AUTOTUNE)}
+
+    def close(self) -> None:
+        """Let go of the dataset."""
+        del self._dataset

@@ -1,0 +1,37 @@
+"""tf.data over image files, with the advice of TensorFlow's guides followed.
+
+Must not know: how rows are ordered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.pipelines.image_files import image_files
+from keras_loader_bench.loaders.encoded.pipelines.tf_images import batches
+
+
+class TfDataFilesLoader(Loader[EncodedSource]):
+    """A new dataset of paths and labels for every `fit`; reading and decoding are one map.
+
+    `num_workers` is the number of images that are read and decoded in parallel; without workers,
+    `AUTOTUNE` decides.
+    """
+
+    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+        super().__init__(source, options)
+        self._paths = image_files(source)
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x`: a dataset of `(x, y)` over the given rows."""
+        paths = [self._paths[row] for row in rows.tolist()]
+        dataset = tf.data.Dataset.from_tensor_slices((paths, self.source.labels[rows]))
+        encoded = dataset.map(
+            lambda path, label: (tf.io.read_file(path), label),
+            num_parallel_calls=self.options.num_workers or tf.data.AUTOTUNE,
+        )
+        return {"x": batches(encoded, self.source, self.options)}

@@ -1,0 +1,36 @@
+"""What the `DataLoader`s over image files share. Worker processes import it, so no Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from keras_loader_bench.loaders.contract import LoaderOptions, Rows
+from keras_loader_bench.loaders.torch_loader import BatchesOfRows, data_loader, end_workers
+
+
+class RowsInOrder:
+    """One `DataLoader` for all calls, so that its workers are started once.
+
+    Args:
+        dataset: the samples of a source, by row.
+        options: batch size and workers.
+        **data_options: what else `DataLoader` is given.
+    """
+
+    def __init__(self, dataset: Dataset[Any], options: LoaderOptions, **data_options: Any) -> None:
+        self._batches = BatchesOfRows(options.batch_size)
+        self._data_loader = data_loader(
+            dataset, options, batch_sampler=self._batches, **data_options
+        )
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x`: the `DataLoader`, which delivers the given rows from now on."""
+        self._batches.rows = rows
+        return {"x": self._data_loader}
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._batches.closed = True
+        end_workers(self._data_loader)

@@ -1,0 +1,60 @@
+"""PyTorch's `DataLoader` over image files with Pillow, a sample at a time, as tutorials write it.
+
+https://docs.pytorch.org/tutorials/beginner/data_loading_tutorial.html. Worker processes import
+this, so it imports no Keras. Must not know: how rows are ordered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Pixels, Rows, one_hot
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.pipelines.image_files import by_pillow, image_files
+from keras_loader_bench.loaders.encoded.pipelines.torch_images import RowsInOrder
+
+
+class PillowDataset(Dataset[Any]):
+    """The samples of a source, each read, decoded and scaled on its own.
+
+    Args:
+        source: labels and the size of the images.
+        pixels: `float32` or `uint8`.
+    """
+
+    def __init__(self, source: EncodedSource, pixels: Pixels) -> None:
+        self.source = source
+        self.paths = image_files(source)
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return an image and its one-hot label; torch stacks those of a batch."""
+        x = torch.tensor(by_pillow(self.paths[row], self.source.image_size))
+        if self.pixels == "float32":
+            x = x / 255.0
+        return x, torch.from_numpy(one_hot(self.source.labels[row], self.source.num_classes))
+
+
+class TorchPillowLoader(Loader[EncodedSource]):
+    """One `DataLoader`, whose `num_workers` are processes that live until `close`.
+
+    Without workers each batch is made on the thread that asks for it. See `TorchLoader`.
+    """
+
+    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+        super().__init__(source, options)
+        self._rows = RowsInOrder(PillowDataset(source, options.pixels), options)
+
+    def fit_args(self, rows: Rows) -> dict[str, Any]:
+        """Return `x`: the `DataLoader`, which delivers the given rows from now on."""
+        return self._rows.fit_args(rows)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._rows.close()

@@ -1,0 +1,144 @@
+"""The loaders of encoded images, and what must be known of one before its framework is imported.
+
+A new loader is one file in `pipelines/` and one entry here. Must not know: any framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Literal
+
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.registry import LOADERS, LoaderEntry
+
+
+@dataclass(frozen=True)
+class ImageLoaderEntry(LoaderEntry):
+    """What the suite knows of a loader of encoded images without importing it."""
+
+    container: str | None = None
+    """The key of `CONTAINERS` that it reads; `None`: the source's own files."""
+
+    order: Literal["any", "stored", "own"] = "any"
+    """Which rows it can deliver. `stored`: row 0 and those that follow, as its container is read
+    from the front. `own`: `Loader.only_rows` says which."""
+
+    other_pixels: str | None = None
+    """Why its pixels are not those of the decode contract; `None`: they are."""
+
+
+_DECODER = ("simplejpeg",)
+_RESIZED = (
+    "`image_dataset_from_directory` resizes the whole image where the contract cuts out its centre"
+)
+
+IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goes to the end
+    "image_sequence": ImageLoaderEntry(
+        ".image_sequence_loader:ImageSequenceLoader", packages=_DECODER, has_workers=True, own=True
+    ),
+    "stock_image_sequence": ImageLoaderEntry(
+        ".stock_image_sequence_loader:StockImageSequenceLoader",
+        has_workers=True,
+        known_failure=LOADERS["stock_sequence"].known_failure,
+        container="folder",
+    ),
+    "keras_directory_tf": ImageLoaderEntry(
+        ".keras_directory_tf_loader:KerasDirectoryTfLoader",
+        packages=("tensorflow",),
+        container="folder",
+        order="own",
+        other_pixels=f"{_RESIZED}, and TensorFlow's default decoder gives other values.",
+    ),
+    "keras_directory_grain": ImageLoaderEntry(
+        ".keras_directory_grain_loader:KerasDirectoryGrainLoader",
+        packages=("grain",),
+        container="folder",
+        order="own",
+        other_pixels=f"{_RESIZED}.",
+    ),
+    "tf_data_files": ImageLoaderEntry(
+        ".tf_data_files_loader:TfDataFilesLoader",
+        packages=("tensorflow",),
+        has_workers=True,
+        container="folder",
+    ),
+    "tf_data_records": ImageLoaderEntry(
+        ".tf_data_records_loader:TfDataRecordsLoader",
+        packages=("tensorflow",),
+        has_workers=True,
+        container="tfrecord",
+        order="stored",
+    ),
+    "torch_pillow": ImageLoaderEntry(
+        ".torch_pillow_loader:TorchPillowLoader",
+        packages=("torch",),
+        has_workers=True,
+        worker_processes=True,
+        container="folder",
+    ),
+    "torch_simplejpeg": ImageLoaderEntry(
+        ".torch_simplejpeg_loader:TorchSimplejpegLoader",
+        packages=("torch", *_DECODER),
+        has_workers=True,
+        worker_processes=True,
+        container="folder",
+    ),
+    "grain_records": ImageLoaderEntry(
+        ".grain_records_loader:GrainRecordsLoader",
+        packages=("grain", "array_record", *_DECODER),
+        has_workers=True,
+        container="array_record",
+    ),
+    "webdataset": ImageLoaderEntry(
+        ".webdataset_loader:WebDatasetLoader",
+        packages=("torch", "webdataset"),
+        has_workers=True,
+        worker_processes=True,
+        container="tar",
+        order="stored",
+    ),
+    "hdf5_stock": ImageLoaderEntry(
+        ".hdf5_stock_loader:Hdf5StockLoader", packages=("h5py",), container="hdf5"
+    ),
+    "hdf5_batched": ImageLoaderEntry(
+        ".hdf5_batched_loader:Hdf5BatchedLoader",
+        packages=("h5py", *_DECODER),
+        has_workers=True,
+        own=True,
+        container="hdf5",
+    ),
+    "decoded_numpy": ImageLoaderEntry(
+        ".decoded_numpy_loader:DecodedNumpyLoader", packages=_DECODER
+    ),
+}
+"""Name of a loader -> what is known of it."""
+
+
+def make_image_loader(
+    name: str, source: EncodedSource, options: LoaderOptions
+) -> Loader[EncodedSource]:
+    """Import the loader's module, and with it its framework, and make the loader.
+
+    Its container is written where it is not yet in the cache.
+
+    Args:
+        name: a key of `IMAGE_LOADERS`.
+        source: the encoded images.
+        options: batch size, the form of the pixels, workers.
+
+    Raises:
+        ValueError: no loader has this name.
+        ImportError: a package that the loader needs is missing.
+        SourceError: the container cannot be written.
+    """
+    if name not in IMAGE_LOADERS:
+        names = ", ".join(sorted(IMAGE_LOADERS))
+        raise ValueError(f"Unknown loader `{name}`; the loaders of images are {names}.")
+    module, _, attribute = IMAGE_LOADERS[name].target.partition(":")
+    package = f"{__package__}.pipelines"
+    loader: Loader[EncodedSource] = getattr(importlib.import_module(module, package), attribute)(
+        source, options
+    )
+    return loader

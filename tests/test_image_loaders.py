@@ -1,0 +1,245 @@
+"""Every loader of encoded images gives `fit` what `EncodedSource.read` does, or says otherwise."""
+
+import contextlib
+import subprocess
+import sys
+from functools import cache
+
+import keras
+import numpy as np
+import pytest
+from conftest import PROJECT
+from encoded_files import READ, write
+from test_nothing_left import helpers as threads_and_processes
+from test_nothing_left import left_over
+
+from keras_loader_bench.loaders import LoaderOptions, sample_order
+from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.encoded.containers.container import CONTAINERS
+from keras_loader_bench.loaders.encoded.photographs import prepare_photographs
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS, make_image_loader
+from keras_loader_bench.loaders.registry import import_name, missing_package
+
+pytest.importorskip("simplejpeg")
+
+pytestmark = [
+    pytest.mark.each_backend,
+    # WebDataset does not close its shards.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
+BACKEND = keras.backend.backend()
+BATCH_SIZE = 16  # leaves two of 50 samples for the last batch
+
+
+def variant(name, workers):
+    reason = missing_package(IMAGE_LOADERS[name].packages)
+    marks = [pytest.mark.skip(reason)] if reason else []
+    return pytest.param(name, workers, marks=marks, id=f"{name}-w{workers}")
+
+
+def variants(fits=lambda entry: True):
+    """The loaders that fit, each with and without workers, where it is not known to fail."""
+    return pytest.mark.parametrize(
+        ("name", "workers"),
+        [
+            variant(name, workers)
+            for name, entry in IMAGE_LOADERS.items()
+            for workers in ((0, 2) if entry.has_workers else (0,))
+            if fits(entry) and not entry.expected_failure(BACKEND, workers)
+        ],
+    )
+
+
+every_loader = variants()
+every_exact_loader = variants(lambda entry: entry.other_pixels is None)
+every_loader_of_one_order = variants(lambda entry: entry.order != "any")
+every_loader_of_other_pixels = variants(lambda entry: entry.other_pixels is not None)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A Keras home for the whole module: containers are written once."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def keras_home(home, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="module")
+def photographs(home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(home))
+        return prepare_photographs(50, "train", image_size=64, size=(80, 72))
+
+
+@pytest.fixture(scope="module")
+def made(photographs, home):
+    """Loaders that are made once: worker processes take seconds to start."""
+    with contextlib.ExitStack() as stack:
+
+        @cache
+        def make(name, workers, pixels="float32"):
+            options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers, pixels=pixels)
+            return stack.enter_context(make_image_loader(name, photographs, options))
+
+        yield make
+
+
+def fitted(loader, rows, epochs=1):
+    batches = []
+    record_fit(loader.fit_args(rows), [batches.append] * epochs)
+    return batches
+
+
+def reference(source, rows, pixels):
+    """What the contract says, by NumPy alone."""
+    for start in range(0, len(rows), BATCH_SIZE):
+        x, labels = source.read(rows[start : start + BATCH_SIZE])
+        if pixels == "float32":
+            x = x.astype(np.float32) / np.float32(255)
+        y = np.zeros((len(labels), source.num_classes), np.float32)
+        y[np.arange(len(labels)), labels] = 1
+        yield {"x": x, "y": y}
+
+
+def assert_same(batches, expected):
+    for batch, wanted in zip(batches, expected, strict=True):
+        assert batch.keys() == wanted.keys()
+        for have, want in zip(batch.values(), wanted.values(), strict=True):
+            assert (have.dtype, have.shape) == (want.dtype, want.shape)
+            assert have.tobytes() == want.tobytes()
+
+
+def orders_of(loader):
+    """Orders that a loader can deliver, of all rows and of some."""
+    if loader.only_rows is not None:
+        return [loader.only_rows, loader.only_rows[: 2 * BATCH_SIZE]]
+    count = loader.source.num_samples
+    orders = [sample_order(count, seed=0, epoch=epoch) for epoch in range(2)]
+    return [*orders, np.arange(count), np.array([7, 7, 3])]
+
+
+@every_exact_loader
+def test_fit_trains_on_the_reference(name, workers, photographs, made):
+    loader = made(name, workers)
+    for rows in orders_of(loader):
+        assert_same(fitted(loader, rows), reference(photographs, rows, "float32"))
+
+
+@every_exact_loader
+def test_fit_trains_on_decoded_bytes_too(name, workers, photographs):
+    options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers, pixels="uint8")
+    with make_image_loader(name, photographs, options) as loader:
+        rows = orders_of(loader)[0]
+        assert_same(fitted(loader, rows), reference(photographs, rows, "uint8"))
+
+
+@every_exact_loader
+def test_every_epoch_delivers_the_same(name, workers, photographs, made):
+    loader = made(name, workers)
+    rows = orders_of(loader)[0]
+    expected = list(reference(photographs, rows, "float32"))
+    assert_same(fitted(loader, rows, epochs=2), expected * 2)
+
+
+@variants(lambda entry: entry.other_pixels is None and not entry.worker_processes)
+def test_every_kind_of_file_is_read_alike(name, workers, keras_home):
+    """PNG, BMP and GIF besides JPEG; grey ones and those with alpha."""
+    source = write(keras_home / "datasets" / "kinds")
+    assert source.num_samples == len(READ)
+    with make_image_loader(name, source, LoaderOptions(batch_size=BATCH_SIZE)) as loader:
+        rows = orders_of(loader)[0]
+        assert_same(fitted(loader, rows), reference(source, rows, "float32"))
+
+
+@every_loader_of_other_pixels
+@pytest.mark.parametrize("pixels", ["float32", "uint8"])
+def test_other_pixels_are_other_but_of_the_right_images(
+    name, workers, pixels, photographs, made, record_property
+):
+    loader = made(name, workers, pixels)
+    for rows in orders_of(loader):
+        batches = fitted(loader, rows)
+        expected = list(reference(photographs, rows, pixels))
+        assert [batch["x"].shape for batch in batches] == [each["x"].shape for each in expected]
+        assert {batch["x"].dtype for batch in batches} == {np.dtype(pixels)}
+        assert_same([{"y": batch["y"]} for batch in batches], [{"y": w["y"]} for w in expected])
+        have, want = (
+            np.concatenate([batch["x"] for batch in each]) for each in (batches, expected)
+        )
+        levels = np.abs(have.astype(np.float64) - want) * (255 if pixels == "float32" else 1)
+        record_property("levels", f"{levels.mean():.1f} in the mean, at most {levels.max():.1f}")
+        print(f"{name}: {levels.mean():.1f} levels in the mean, at most {levels.max():.1f}")
+        assert levels.mean() > 1
+
+
+@every_loader_of_one_order
+def test_a_loader_of_one_order_refuses_others(name, workers, photographs, made):
+    loader = made(name, workers)
+    assert sorted(loader.only_rows) == list(range(photographs.num_samples))
+    if IMAGE_LOADERS[name].order == "stored":
+        assert loader.only_rows.tolist() == list(range(photographs.num_samples))
+    for rows in (loader.only_rows[::-1], loader.only_rows[1:], np.append(loader.only_rows, 0)):
+        with pytest.raises(ValueError, match=r"`rows` must be .*Pass `loader.only_rows`"):
+            loader.fit_args(rows)
+
+
+@variants(lambda entry: entry.order == "own")
+def test_what_keras_has_batched_is_not_cut(name, workers, made):
+    loader = made(name, workers)
+    with pytest.raises(ValueError, match="whole batches of 16, or all 50 rows, got 17"):
+        loader.fit_args(loader.only_rows[:17])
+
+
+@every_loader
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_closing_ends_every_thread_and_process(name, workers, error, photographs):
+    if error and workers and name == "stock_image_sequence":
+        pytest.skip("Keras leaves its own threads behind where `fit` raises")
+    if error is KeyboardInterrupt and IMAGE_LOADERS[name].worker_processes and workers:
+        pytest.skip("as an error, and processes take seconds to start")
+    before = threads_and_processes()
+    steps = []
+
+    def step(batch):
+        steps.append(len(batch["x"]))
+        if error and len(steps) == 3:
+            raise error("in the third step")
+
+    options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers)
+    with make_image_loader(name, photographs, options) as loader:
+        args = loader.fit_args(orders_of(loader)[0])
+        if error is None:
+            record_fit(args, [step])
+            assert sum(steps) == photographs.num_samples
+        else:
+            with pytest.raises(error, match="in the third step"):
+                record_fit(args, [step])
+    del loader, args
+    assert not left_over(before)
+
+
+def test_importing_the_registry_loads_no_framework():
+    frameworks = {"keras", "tensorflow", "jax"}
+    frameworks |= {import_name(each) for entry in IMAGE_LOADERS.values() for each in entry.packages}
+    code = "import sys, keras_loader_bench.loaders.encoded.registry; "
+    code += f"print(*{frameworks} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=PROJECT, text=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_every_loader_file_is_registered_and_every_entry_has_a_file():
+    files = {path.stem for path in PROJECT.glob("loaders/encoded/pipelines/*_loader.py")}
+    assert {entry.target.partition(":")[0][1:] for entry in IMAGE_LOADERS.values()} == files
+    assert {entry.container for entry in IMAGE_LOADERS.values()} <= {None, *CONTAINERS}
+
+
+def test_an_unknown_name_is_refused(photographs):
+    with pytest.raises(ValueError, match="Unknown loader `zip`; the loaders of images are decoded"):
+        make_image_loader("zip", photographs, LoaderOptions())
