@@ -11,7 +11,7 @@ from typing import Literal
 
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.registry import LOADERS, LoaderEntry
+from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,16 @@ class ImageLoaderEntry(LoaderEntry):
     other_pixels: str | None = None
     """Why its pixels are not those of the decode contract; `None`: they are."""
 
+    def expected_failure(self, backend: str, num_workers: int) -> KnownFailure | None:
+        """Return why its batches are expected to be others; of other pixels they are."""
+        if self.other_pixels is None:
+            return super().expected_failure(backend, num_workers)
+        return KnownFailure(
+            backends=(backend,), min_workers=0, reason=self.other_pixels, link=_CONTRACT
+        )
 
+
+_CONTRACT = "https://keras.io/api/data_loading/image/"
 _DECODER = ("simplejpeg",)
 _RESIZED = (
     "`image_dataset_from_directory` resizes the whole image where the contract cuts out its centre"
