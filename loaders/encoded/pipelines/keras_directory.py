@@ -42,17 +42,6 @@ def keras_directory(source: EncodedSource, options: LoaderOptions, kind: str) ->
     return dataset, np.array([int(Path(path).stem) for path in dataset.file_paths])
 
 
-def in_form(options: LoaderOptions) -> Any:
-    """Return the function from a batch of `keras_directory` to one in the form of the contract."""
-
-    def batch_in_form(x: Any, y: Any) -> tuple[Any, Any]:
-        if options.pixels == "float32":
-            return x / 255.0, y
-        return keras.ops.cast(keras.ops.round(x), "uint8"), y
-
-    return batch_in_form
-
-
 def whole_batches(loader: Loader[EncodedSource], rows: Rows) -> int:
     """Return how many batches the rows are.
 

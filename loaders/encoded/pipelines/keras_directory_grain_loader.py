@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import grain
+import keras
 
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
-    in_form,
     keras_directory,
     whole_batches,
 )
@@ -30,15 +30,22 @@ class KerasDirectoryGrainLoader(Loader[EncodedSource]):
         self._dataset, self.only_rows = keras_directory(source, options, "grain")
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: the dataset, or its first batches.
+        """Return `x` and `steps_per_epoch`: Keras cannot know the length of a Grain dataset.
+
+        It repeats its rows for ever, as Keras then goes on with one iterator from epoch to epoch.
 
         Raises:
             ValueError: the rows are not the first ones of the directory, or end within a batch.
         """
         count = whole_batches(self, rows)
-        form = in_form(self.options)
-        dataset = grain.experimental.LimitIterDataset(self._dataset, count)
-        return {"x": dataset.map(lambda batch: form(*batch))}
+        batches = grain.experimental.LimitIterDataset(self._dataset, count).map(self._in_form)
+        return {"x": grain.experimental.RepeatIterDataset(batches), "steps_per_epoch": count}
+
+    def _in_form(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        x, y = batch
+        if self.options.pixels == "float32":
+            return x / 255.0, y
+        return keras.ops.cast(keras.ops.round(x), "uint8"), y
 
     def close(self) -> None:
         """Let go of the dataset."""

@@ -12,7 +12,6 @@ import tensorflow as tf
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
-    in_form,
     keras_directory,
     whole_batches,
 )
@@ -36,9 +35,13 @@ class KerasDirectoryTfLoader(Loader[EncodedSource]):
             ValueError: the rows are not the first ones of the directory, or end within a batch.
         """
         count = whole_batches(self, rows)
-        form = in_form(self.options)
-        x = self._dataset.take(count).map(form, num_parallel_calls=tf.data.AUTOTUNE)
+        x = self._dataset.take(count).map(self._in_form, num_parallel_calls=tf.data.AUTOTUNE)
         return {"x": x.prefetch(tf.data.AUTOTUNE)}
+
+    def _in_form(self, x: Any, y: Any) -> tuple[Any, Any]:
+        if self.options.pixels == "float32":
+            return x / 255.0, y
+        return tf.cast(tf.round(x), tf.uint8), y
 
     def close(self) -> None:
         """Let go of the dataset."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch.multiprocessing
 import webdataset
-from torch.utils.data import get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows
 from keras_loader_bench.loaders.encoded.batches import batch_of
@@ -69,6 +69,27 @@ class BatchesOfWorker:
         return takewhile(lambda _: not self._closed.is_set(), batches)
 
 
+class WithLength(IterableDataset[Any]):
+    """Batches and how many they are, or Keras warns after the first epoch that the data ran out.
+
+    What WebDataset's own `with_length` returns cannot be sent to a worker that is spawned.
+
+    Args:
+        batches: any iterable.
+        length: how many it gives.
+    """
+
+    def __init__(self, batches: Iterable[Any], length: int) -> None:
+        self._batches = batches
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._batches)
+
+
 class WebDatasetLoader(Loader[EncodedSource]):
     """One `DataLoader` for all calls with as many rows.
 
@@ -108,7 +129,8 @@ class WebDatasetLoader(Loader[EncodedSource]):
             .compose(BatchesOfWorker(self._closed))
             .map(BatchInForm(self.source, options.pixels))
         )
-        return data_loader(dataset, options, batch_size=None, collate_fn=as_tensors)
+        batches = WithLength(dataset, -(-num_samples // options.batch_size))
+        return data_loader(batches, options, batch_size=None, collate_fn=as_tensors)
 
     def close(self) -> None:
         """End the worker processes."""
