@@ -115,9 +115,20 @@ def cnn(samples: Samples, **compile_options: Any) -> Any:
     return _classifier(cnn_layers(), samples, compile_options)
 
 
-def cnn_layers() -> list[Any]:
-    """Return the layers of `cnn` between its input and its softmax."""
+_SIDE = 32
+"""Of the images that `cnn` is made for, in pixels."""
+
+
+def cnn_layers(side: int = 0) -> list[Any]:
+    """Return the layers of `cnn` between its input and its softmax.
+
+    Args:
+        side: height or width of its images. Those of 64 pixels or more are averaged to about 32
+            first: at 224 a step would take 49 times as long, and hide every loader of a small CPU.
+    """
     layers: list[Any] = []
+    if side >= 2 * _SIDE:
+        layers.append(keras.layers.AveragePooling2D(side // _SIDE))
     for filters in (32, 64, 128):
         for _ in range(2):
             layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))

@@ -51,6 +51,18 @@ class Case(CaseOptions):
         )
 
     @property
+    def container(self) -> str:
+        """In what its loader finds encoded images; empty for other sources."""
+        if not self.image_size:
+            return ""
+        return getattr(self.entry, "container", None) or "one file"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether rounds of its loader decode images."""
+        return bool(getattr(self.entry, "decodes", False))
+
+    @property
     def missing(self) -> str | None:
         """The packages that it needs and that are not installed, with the remedy; `None`: none."""
         return missing_package((self.backend, *self.entry.packages))

@@ -24,6 +24,7 @@ from keras_loader_bench.bench.report.device_section import (
 )
 from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_section import emulation_tables
+from keras_loader_bench.bench.report.encoded_section import encoded_tables
 from keras_loader_bench.bench.report.endings import endings, missing_cases, skipped_cases
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.input_figures import inputs_of
@@ -93,6 +94,7 @@ def report_markdown(
             memory=memory_tables(shown, lines),
             device=device_tables(shown),
             device_notes=device_notes(shown),
+            encoded=encoded_tables(run),
             emulation=emulation_tables(emulations(shown)),
             audit=audit_summary(shown),
             fingerprints=by_fingerprint(shown),

@@ -28,6 +28,9 @@ class ImageLoaderEntry(LoaderEntry):
     other_pixels: str | None = None
     """Why its pixels are not those of the decode contract; `None`: they are."""
 
+    decodes: bool = True
+    """Whether its rounds decode images; otherwise all are decoded when it is made."""
+
     def expected_failure(self, backend: str, num_workers: int) -> KnownFailure | None:
         """Return why its batches are expected to be others; of other pixels they are."""
         if self.other_pixels is None:
@@ -119,7 +122,7 @@ IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goe
         container="hdf5",
     ),
     "decoded_numpy": ImageLoaderEntry(
-        ".decoded_numpy_loader:DecodedNumpyLoader", packages=_DECODER
+        ".decoded_numpy_loader:DecodedNumpyLoader", packages=_DECODER, decodes=False
     ),
 }
 """Name of a loader -> what is known of it."""
