@@ -57,6 +57,8 @@ def _usage() -> str:
 
 def _input(arguments: list[str]) -> int:
     """Measure inputs: their names come first, and then options as those of `run`."""
+    if any(each.partition("=")[0] == "--resume" for each in arguments):
+        return _run(arguments)  # it knows what it measured
     names = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
     if not names:
         print(

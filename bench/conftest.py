@@ -188,21 +188,23 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = _gate(run) or session.exitstatus
+            session.exitstatus = _gate(run)[0] or session.exitstatus
     if terminated:
         session.exitstatus = TERMINATED
 
 
-def _gate(run: Session) -> int:
-    """Return the exit status of `--fail-if`; 0: nothing waits too long."""
+def _gate(run: Session) -> tuple[int, list[str]]:
+    """Return the exit status of `--fail-if`, 0 if nothing waits too long, and a line per input."""
     most = run.settings.most_wait
     if most is None:
-        return 0
+        return 0, []
     from keras_loader_bench.bench.report.input_figures import inputs_of
-    from keras_loader_bench.bench.report.input_section import judged_wait
+    from keras_loader_bench.bench.report.input_section import judged_wait, judgement
 
-    found = [judged_wait(each, most) for each in inputs_of(run.file.run)]
-    return 1 if True in found else UNJUDGED * (None in found)
+    inputs = inputs_of(run.file.run)
+    found = [judged_wait(each, most) for each in inputs]
+    status = 1 if True in found else UNJUDGED * (None in found)
+    return status, [judgement(each, most) for each in inputs]
 
 
 def _write_report(config: pytest.Config) -> None:
@@ -234,6 +236,8 @@ def pytest_terminal_summary(
     folder, problem = run.settings.folder, config.stash.get(UNWRITTEN, None)
     if problem:
         terminalreporter.write_line(problem, red=True)
+    for verdict in _gate(run)[1]:
+        terminalreporter.write_line(verdict)
     if problem or config.getoption("no_report"):
         terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")
     elif run.file.run.cases:

@@ -28,12 +28,14 @@ def command(*arguments, folder, **environment):
     ("arguments", "message"),
     [
         (("--input", "train"), "`--input` names `module:attribute`"),
-        (("--input", "a:b,a:b"), "The input `a:b` is given twice; remove one."),
-        (("--input", "a:b", "--loaders", "numpy"), "`--loaders` cannot change"),
-        (("--input", "a:b", "--batch-sizes", "8"), "`--batch-sizes` cannot change"),
-        (("--input", "a:b", "--steps", "-1"), "must not be negative, got -1"),
-        (("--input", "a:b", "--fail-if", "slower=5%"), "must be `wait=` and a percentage"),
-        (("--model", "a:b"), "`--model` belongs to `--input`; name your input or use `--models`."),
+        (("--input", "re:b,re:b"), "The input `re:b` is given twice; remove one."),
+        (("--input", "nowhere:b"), "there is no module `nowhere`, neither in"),
+        (("--input", "re:b", "--model", "nowhere.at:b"), "there is no module `nowhere`"),
+        (("--input", "re:b", "--loaders", "numpy"), "`--loaders` cannot change"),
+        (("--input", "re:b", "--batch-sizes", "8"), "`--batch-sizes` cannot change"),
+        (("--input", "re:b", "--steps", "-1"), "must not be negative, got -1"),
+        (("--input", "re:b", "--fail-if", "slower=5%"), "must be `wait=` and a percentage"),
+        (("--model", "re:b"), "`--model` belongs to `--input`; name your input or use `--models`."),
         (("--steps", "5"), "`--steps` belongs to `--input`"),
         (("--fail-if", "wait=5%"), "`--fail-if` belongs to `--input`"),
         (("--no-remedies",), "`--no-remedies` belongs to `--input`"),
@@ -48,14 +50,14 @@ def test_wrong_arguments_are_refused_in_one_line(asking, arguments, message):
 
 def test_a_dry_run_lists_the_cases_of_each_input(asking):
     answer = asking(
-        *("bench/", "--benchmark-only", "--input", "train:make_data", "--dry-run"),
-        *("--model", "train:make_model", "--keras-backends", "jax,torch", "--no-remedies"),
+        *("bench/", "--benchmark-only", "--input", "json:make_data", "--dry-run"),
+        *("--model", "json:make_model", "--keras-backends", "jax,torch", "--no-remedies"),
     )
     assert answer.returncode == 0, answer.stderr
     for backend in ("jax", "torch"):
-        assert f"feed-{backend}-train:make_data" in answer.stdout
-        assert f"train-{backend}-train:make_data-train:make_model" in answer.stdout
-        assert f"memory-{backend}-train:make_data" in answer.stdout
+        assert f"feed-{backend}-json:make_data" in answer.stdout
+        assert f"train-{backend}-json:make_data-json:make_model" in answer.stdout
+        assert f"memory-{backend}-json:make_data" in answer.stdout
 
 
 def test_without_a_name_the_usage_is_printed(tmp_path):

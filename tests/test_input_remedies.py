@@ -85,6 +85,11 @@ def test_a_data_loader_keeps_its_options_and_may_refuse():
         apply_remedy("doubled", loader, "torch DataLoader", on_batch=lambda: None)
 
 
+def test_lists_are_kept_as_the_batches_that_they_are():
+    kept = apply_remedy("in_memory", data_loader(), "torch DataLoader", on_batch=lambda: None)
+    assert [len(batch) for batch in read_by_hand(kept, "PyDataset")] == [2] * 7
+
+
 @pytest.mark.each_backend
 def test_joined_batches_are_audited_as_what_they_are():
     found = audit_input("test_input_remedies:Seven", made=lambda: doubled(Seven()))

@@ -12,6 +12,7 @@ from keras_loader_bench.bench.report.input_section import (
     comparisons,
     input_sentences,
     judged_wait,
+    judgement,
 )
 from keras_loader_bench.bench.report.remedy_section import what_would_help
 from keras_loader_bench.bench.report.report_markdown import report_markdown
@@ -153,7 +154,7 @@ def test_what_would_help_is_sorted_and_what_loses_batches_is_named():
         case("train", rate=1250, remedy="in_memory"),
         case("train", remedy="num_workers2", record=not_tried | {"processes": []}),
     )
-    kept, workers, bridged = what_would_help(inputs_of(made)[0])
+    kept, bridged, workers = what_would_help(inputs_of(made)[0])
     assert kept.startswith("batches kept in memory, 1,838 MiB: 1.25k samples/s (1.22k - 1.28k), 3")
     assert "690 samples/s" in workers
     assert workers.endswith("but batches are wrong (11 missing): do not")
@@ -246,3 +247,45 @@ def test_runs_are_compared_without_the_remedies():
     made = run(case("feed"), case("train"), case("train", remedy="workers2"))
     names = [pair.id for pair in pair_cases(made, made).pairs]
     assert sorted(names) == ["feed-train:make_data-none", "train-train:make_data-none"]
+
+
+def test_a_sample_comes_once_an_epoch_where_that_was_audited():
+    said = "Every sample once an epoch, in fit, evaluate and predict (3,200 samples, 100 batches)."
+    assert said in sentences(case("feed"), case("train"))
+    made = case("feed", record={"audit": audit(batches=60, samples=1920)})
+    yields = "fit, evaluate and predict are given what the input yields (audited: 1,920 samples"
+    assert any(each.startswith(yields) for each in sentences(made))
+    endless = case("feed", about=ABOUT | {"batches": 100})
+    endless["case"]["steps"] = 100
+    assert any("given what the input yields (3,200" in each for each in sentences(endless))
+
+
+@pytest.mark.parametrize(
+    ("by", "what"), [("labels", "labels, number and form"), ("number", "number and form")]
+)
+def test_of_random_samples_is_said_what_was_compared(by, what):
+    found = audit(promise="other_contents", by=by)
+    made = case("feed", record={"audit": found})
+    assert any(f"only their {what} were audited" in each for each in sentences(made))
+    text = report_markdown(run(made), rows_from_run(run(made)), [], plots=[])
+    assert "| all but their values |" in text
+    assert "their values are none of it" in text
+
+
+def test_narrower_dtypes_are_named_where_their_copy_is_faster():
+    about = ABOUT | {"narrow": {"x/image": "uint8"}}
+    for seconds, said in ((0.0004, True), (0.0009, False)):
+        made = run(
+            case("feed", about=about), case("train", about=about, parts={"narrow_copy": seconds})
+        )
+        lines = what_would_help(inputs_of(made)[0])
+        assert any(each.startswith("x/image as uint8 instead of float32") for each in lines) is said
+
+
+def test_a_gate_says_what_it_found():
+    (found,) = inputs_of(run())
+    limit = "--fail-if wait=20%, train:make_data on jax: "
+    assert judgement(found, 0.2).startswith(f"{limit}FAILED, it waits 68% (")
+    assert judgement(found, 0.9).startswith("--fail-if wait=90%, train:make_data on jax: passed, ")
+    (found,) = inputs_of(run(case("feed")))
+    assert judgement(found, 0.2) == f"{limit}cannot be told, because training was not measured."

@@ -133,6 +133,11 @@ def test_an_input_that_ends_early_is_named():
         round_of(made, "loader", 10)
 
 
+def test_more_steps_than_an_epoch_has_are_refused():
+    with pytest.raises(TargetError, match="asks for more batches than the 100"):
+        worker("ten_ms", bench="feed", steps=101)
+
+
 def test_what_is_timed_is_delivered_as_it_is(tmp_path):
     import paced_inputs
 

@@ -68,6 +68,7 @@ def audit_input(
         "verdict": wrong[0][0] if wrong else "identical",
         "identical": not wrong,
         "promise": reading["promise"],
+        "by": found[0]["by"],
         "batches": found[0]["expected_batches"],
         "samples": found[0]["expected_samples"],
         "first_difference": shown(wrong[0][1]) if wrong else None,

@@ -70,6 +70,11 @@ class InputFeed:
                 f"`{name}` is an endless {self._subject.kind}; give the number of batches per "
                 "epoch with `--steps N`."
             )
+        if isinstance(self._subject.length, int) and steps > self._subject.length:
+            raise TargetError(
+                f"`--steps {steps}` asks for more batches than the {self._subject.length} that an "
+                f"epoch of `{name}` has; leave it out."
+            )
         # A PyDataset with a remedy is shuffled as well.
         self.shuffles = self._subject.kind in SHUFFLED
         """Whether `fit` changes the order of its batches, or of the samples in them."""

@@ -111,7 +111,7 @@ def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
     room = MOST_OF_MEMORY * psutil.virtual_memory().available
     for batch in read_by_hand(value, kind):
         on_batch()
-        kept.append(batch)
+        kept.append(tuple(batch) if isinstance(batch, list) else batch)  # as `fit` takes it
         room -= sum(map(_bytes_of, keras.tree.flatten(batch)))
         if room < 0:
             raise RemedyError(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.machinery import PathFinder
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
@@ -46,13 +49,20 @@ def check_name(flag: str, name: str) -> str:
     """Return a name that is of the form `module:attribute`.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not, or there is no such module.
     """
     try:
-        split_name(name)
+        module, _ = split_name(name)
     except TargetError:
         message = f"`{flag}` names `module:attribute`, such as `train:make`, got `{name}`."
         raise ValueError(message) from None
+    top = module.partition(".")[0]
+    # Children look here first, and `keras-loader-bench` itself does not.
+    if PathFinder.find_spec(top, [str(Path.cwd()), *sys.path]) is None and top not in sys.modules:
+        raise ValueError(
+            f"`{flag} {name}`: there is no module `{top}`, neither in {Path.cwd()} nor installed; "
+            "start in the folder that has it."
+        )
     return name
 
 

@@ -63,6 +63,9 @@ class AuditRecord:
     promise: str | None = None
     """What two direct readings of a user's input had in common; see `loaders.audit.reading`."""
 
+    by: str | None = None
+    """By what samples of a user's input were recognised; see `loaders.audit.judge.By`."""
+
     case: str | None = None
     """The id of the case in whose process it ran; `None` in older files: that of its own."""
 

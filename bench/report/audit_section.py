@@ -42,7 +42,8 @@ def audit_verdict(row: Row) -> Markdown:
     """Write the verdict of a row and its digest: `yes`, **11 of 65 missing** (known)."""
     if row.verdict is None:
         return Markdown(cells.NOT_RUN)
-    verdict = "yes" if row.identical else f"**{failure(row)}**{known_mark(row)}"
+    yes = "all but their values" if row.loosely else "yes"
+    verdict = yes if row.identical else f"**{failure(row)}**{known_mark(row)}"
     return Markdown(f"{verdict} {cells.code(row.digest[:12])}" if row.digest else verdict)
 
 
@@ -75,6 +76,11 @@ def audit_summary(rows: Sequence[Row]) -> list[Markdown]:
             f"reference{passes}. The others are never ranked."
         ]
     sentences += _coverage(right)
+    if any(row.loosely for row in right):
+        sentences.append(
+            "Where an input has other samples each time, their values are none of it: labels, if "
+            "they tell samples apart, number and form were compared."
+        )
     if surprising := [row for row in right if row.known_failure]:
         sentences.append(f"Expected to fail, but identical: {_named(surprising, differing(rows))}.")
     return [Markdown(sentence) for sentence in sentences]

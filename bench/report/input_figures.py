@@ -48,6 +48,9 @@ class InputFigures:
     model: str
     """What training fits: a user's model, `module:attribute`, or one of this suite's."""
 
+    steps: int = 0
+    """Batches per epoch that were asked for; 0: all."""
+
     about: InputRecord | None = None
     alone: Estimate | None = None
     """Samples per second that reading gives without Keras."""
@@ -123,6 +126,7 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
         name=any_case.loader,
         backend=any_case.backend,
         model=any_case.model,
+        steps=any_case.steps,
         about=about,
         alone=_rate(feed, _direct_reads),
         feed=feeding,

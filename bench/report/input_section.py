@@ -173,12 +173,15 @@ def _audit(found: InputFigures) -> str:
     of = f"{audit.samples:,} samples, {audit.batches:,} batches"
     part = of if whole else f"audited: {of} of each pass"
     if audit.promise == "other_contents":
+        what = "labels, number and form" if audit.by == "labels" else "number and form"
         return (
-            "No two readings have the same samples, so only their number and form were audited: "
-            f"as many came in fit, evaluate and predict ({part})."
+            f"No two readings have the same samples, so only their {what} were audited: "
+            f"they are the same in fit, evaluate and predict ({part})."
         )
     if audit.promise == "drops_last":
         return f"Every sample at most once an epoch, and all but less than a batch ({part})."
+    if about is None or not whole or found.steps:
+        return f"fit, evaluate and predict are given what the input yields ({part})."
     return f"Every sample once an epoch, in fit, evaluate and predict ({part})."
 
 
@@ -190,3 +193,14 @@ def judged_wait(found: InputFigures, most: float) -> bool | None:
     if wait.low > most:
         return True
     return False if wait.high <= most else None
+
+
+def judgement(found: InputFigures, most: float) -> str:
+    """Say whether training waits for more than a share of its time, and how long it waits."""
+    limit = f"--fail-if wait={most:.0%}, {found.name} on {found.backend}"
+    if found.wait is None:
+        return f"{limit}: cannot be told, because training was not measured."
+    verdict = judged_wait(found, most)
+    if verdict is None:
+        return f"{limit}: cannot be told, it waits {words.percent(found.wait)}."
+    return f"{limit}: {'FAILED' if verdict else 'passed'}, it waits {words.percent(found.wait)}."

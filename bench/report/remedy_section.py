@@ -11,20 +11,39 @@ HELPS = "What would help, measured here:"
 """Stands before the lines of `what_would_help`."""
 
 
+MOST_OF_COPY = 0.8
+"""A copy of narrower dtypes that takes a larger share of the other's time is not worth a line."""
+
+
 def what_would_help(found: InputFigures) -> list[str]:
-    """Say what each remedy that applies has brought, the fastest first, a line each."""
-    lines = []
-    for each in sorted(found.tried, key=lambda each: -_median_rate(each)):
+    """Say what each remedy that applies has brought, a line each.
+
+    First come those that help, the fastest first, then those that make no difference or a worse
+    one, then those that cannot be used.
+    """
+    lines: list[tuple[int, float, str]] = []
+    for each in found.tried:
         before = found.train if each.bench == "train" else found.feed
         if before is not None and before.rate is not None:
-            lines.append(f"{_named(each)}: {_result(each, before.rate)}")
-    return lines + _narrower(found)
+            line = f"{_named(each)}: {_result(each, before.rate)}"
+            lines.append((_place(each, before.rate), -_median_rate(each), line))
+    return [line for _, _, line in sorted(lines)] + _narrower(found)
+
+
+def _place(tried: Tried, before: Estimate) -> int:
+    rate = tried.figures.rate if tried.figures else None
+    if tried.failure or rate is None or (tried.audit and not tried.audit.identical):
+        return 2
+    known = None not in (rate.low, before.low)
+    return 0 if known and rate.apart_from(before) and rate.median > before.median else 1
 
 
 def _narrower(found: InputFigures) -> list[str]:
     """Say what narrower dtypes would hold exactly, and what copying such a batch takes."""
     about = found.about
     if about is None or not about.narrow or "narrow_copy" not in found.parts:
+        return []
+    if found.parts["narrow_copy"] > MOST_OF_COPY * found.parts["copy"]:
         return []
     arrays = [
         f"{name} as {dtype} instead of {about.arrays.get(name, '').partition(' ')[0]}"

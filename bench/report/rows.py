@@ -45,6 +45,9 @@ class Row(Options):
     identical: bool | None = None
     """Whether every audit found the batches of the reference; `None`: never audited."""
 
+    loosely: bool = False
+    """Whether an input's samples are others each time, so that their values were not compared."""
+
     verdict: str | None = None
     """What the audits found; see `bench.report.audit_result`."""
 
@@ -170,6 +173,7 @@ def _row(
             if bench == "emulated" and (case := read_throughput(result))
         ),
         identical=None if verdict is None else verdict == IDENTICAL,
+        loosely=any(audit.promise == "other_contents" for audit in audits),
         verdict=verdict,
         passes=tuple(shown.passes) if shown else (),
         known_failure=known[0] if known else None,
