@@ -73,7 +73,7 @@ def _cnn(form: Any) -> Any:
     model = _AnyTargets([keras.Input(tuple(shape[1:]), dtype=x["dtype"])])  # type: ignore[index]
     if not x["dtype"].startswith(("float", "bfloat")):
         model.add(keras.layers.Rescaling(1 / 255))  # convolutions take no integers
-    for layer in cnn_layers():
+    for layer in cnn_layers(min(shape[1:3])):  # type: ignore[index]
         model.add(layer)
     model.compile(optimizer=keras.optimizers.Adam(1e-3))
     return model

@@ -111,8 +111,10 @@ def cnn(samples: Samples, **compile_options: Any) -> Any:
 
     Six 3x3 convolutions (32, 32, 64, 64, 128, 128; same padding, ReLU) with 2x2 max pooling after
     each pair, Dense 128 ReLU, Dense softmax; Adam at 1e-3, categorical cross-entropy, accuracy.
+    Larger images than those of CIFAR-10 are averaged first, see `cnn_layers`.
     """
-    return _classifier(cnn_layers(), samples, compile_options)
+    side = min(samples.shape[:2]) if len(samples.shape) == 3 else 0
+    return _classifier(cnn_layers(side), samples, compile_options)
 
 
 _SIDE = 32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from keras_loader_bench.loaders.encoded.known_images import count_images
@@ -41,3 +43,13 @@ def images_of(config: pytest.Config) -> tuple[str, str]:
     names = sorted(IMAGE_LOADERS, key=lambda name: not IMAGE_LOADERS[name].own)
     loaders = QUICK_IMAGE_LOADERS if get("quick") else names
     return get("samples") or samples, get("loaders") or ",".join(loaders)
+
+
+def check_sizes(sizes: Sequence[int]) -> None:
+    """Refuse a size that no image has.
+
+    Raises:
+        ValueError: it is 0, which is that of other sources.
+    """
+    if 0 in sizes:
+        raise ValueError("`--image-size` must be positive, got 0.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keras_loader_bench.bench.parent.image_settings import IMAGE_SIZE, images_of
+from keras_loader_bench.bench.parent.image_settings import IMAGE_SIZE, check_sizes, images_of
 from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
 from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
@@ -117,7 +117,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     values.setdefault("backend", [configured_backend()])
     values["loader"] = _names(loaders)
     if encoded:
-        values.setdefault("image_size", [IMAGE_SIZE])
+        check_sizes(values.setdefault("image_size", [IMAGE_SIZE]))
     cases = {bench: cases_of(bench, values) for bench in BENCHES}
     protocol = _protocol(config, QUICK if quick else Protocol())
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval

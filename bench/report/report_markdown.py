@@ -102,7 +102,7 @@ def report_markdown(
             blocks=audit_blocks(shown),
             plots=plots,
             captions=CAPTIONS,
-            left={"budget enforced by", *TEXT_COLUMNS},
+            left={"budget enforced by", "container", "reads", *TEXT_COLUMNS},
             endings=endings(run),
             skipped=skipped_cases(run),
             missing=missing_cases(run),

@@ -1,0 +1,158 @@
+"""Runs of encoded images: their loaders, options and report."""
+
+import numpy as np
+import pytest
+import suite
+from made_runs import raw_run
+
+from keras_loader_bench.bench.child.decoding_rate import decoding_rate
+from keras_loader_bench.bench.child.models import cnn_layers
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.matrix import cases_of
+from keras_loader_bench.bench.record.reader import parse_run
+from keras_loader_bench.bench.report.encoded_section import encoded_tables
+from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
+from keras_loader_bench.loaders.encoded.known_images import count_images, prepare_images
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
+from keras_loader_bench.loaders.sources.stored_array import SourceError
+
+OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 100}
+
+
+@pytest.fixture
+def photographs():
+    pytest.importorskip("simplejpeg")
+    return prepare_images("photographs", image_size=32, num_samples=24)
+
+
+@pytest.mark.parametrize("image_size", [0, 224])
+def test_a_case_has_the_loaders_of_its_images(image_size):
+    name = "image_sequence" if image_size else "sequence"
+    case = Case(bench="feed", loader=name, image_size=image_size, **OPTIONS)
+    assert case.entry.target.endswith("SequenceLoader")
+    assert ("224px" in str(case), bool(case.container), case.decodes) == (bool(image_size),) * 3
+
+
+def test_every_loader_of_images_has_a_case_and_none_is_cold():
+    values = {name: [value] for name, value in OPTIONS.items()} | {"image_size": [64]}
+    cases = cases_of("feed", values | {"loader": list(IMAGE_LOADERS), "num_workers": [0, 2]})
+    assert {case.loader for case in cases} == set(IMAGE_LOADERS)
+    for case in cases:
+        assert case.num_workers == 0 or case.entry.has_workers
+    with pytest.raises(ValueError, match="Unknown loader `sequence`; choose from decoded_numpy"):
+        cases_of("feed", values | {"loader": ["sequence"]})
+    (cold,) = cases_of("feed", values | {"loader": ["image_sequence"], "page_cache": ["cold"]})
+    assert "cold rounds of encoded images cannot be measured" in cold.unsupported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--image-size", "64"), "`--image-size` belongs to encoded images"),
+        (("--source", "photographs", "--data-dir", "."), "`--data-dir` is of CIFAR-10"),
+        (("--source", "photographs", "--step-ms", "1"), "without emulated steps"),
+        (("--source", "photographs", "--loaders", "numpy"), "Unknown loader `numpy`; choose from"),
+        (("--source", "folder:/nowhere/at/all"), "/nowhere/at/all"),
+        (("--source", "photographs", "--image-size", "0"), "must be positive"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(asking, arguments, message):
+    answer = asking("bench/", "--benchmark-only", *arguments, "--dry-run")
+    assert answer.returncode == 4
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_dry_run_lists_the_loaders_of_images_alone(asking):
+    answer = asking("bench/", "--benchmark-only", "--source", "photographs", "--dry-run")
+    assert answer.returncode == 0, answer.stderr
+    for name in IMAGE_LOADERS:
+        assert f"-{name}-w0-b64-float32-224px-n2000" in answer.stdout
+    assert "tuned_tf_data" not in answer.stdout
+
+
+def test_a_folder_is_counted_by_its_files(tmp_path):
+    for name in ("a/1.jpg", "a/2.jpeg", "b/3.png", "b/notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert count_images(f"folder:{tmp_path}") == 3
+
+
+def test_decoding_alone_is_counted_and_timed(photographs):
+    found = decoding_rate(photographs, 0.1)
+    assert found["samples"] > 24  # again and again
+    assert 0.1 <= found["seconds"] < 5
+
+
+def test_containers_are_written_by_a_process_of_their_own(photographs, monkeypatch):
+    (tar,) = written_containers(photographs, ["tar"])
+    assert (tar["kind"], tar["disk_bytes"] > photographs.stored_bytes) == ("tar", True)
+    with pytest.raises(SourceError, match="sack"):
+        written_containers(photographs, ["sack"])
+
+
+def test_larger_images_are_averaged_first():
+    assert len(cnn_layers(224)) == len(cnn_layers(64)) == len(cnn_layers(32)) + 1
+    averaged = cnn_layers(224)[0](np.zeros((1, 224, 224, 3), "float32"))
+    assert tuple(averaged.shape) == (1, 32, 32, 3)
+
+
+def feed(loader, rate, decoding=2000.0, **options):
+    case = OPTIONS | {"bench": "feed", "loader": loader, "image_size": 224} | options
+    processes = [
+        {
+            "number": number,
+            "outcome": "ok",
+            "rounds": [{"samples": 100, "seconds": 100 / rate / noise, "ceiling_seconds": 0.01}],
+            "decoding": [{"samples": int(decoding * noise), "seconds": 1.0}],
+        }
+        for number, noise in enumerate((0.98, 1.0, 1.02), start=1)
+    ]
+    return {"id": loader, "case": case, "outcome": "ok", "processes": processes}
+
+
+def test_the_report_sets_loaders_beside_decoding_alone():
+    made = raw_run([feed("stock_image_sequence", 500.0), feed("image_sequence", 1800.0)], schema=8)
+    known = {"name": "photographs", "num_samples": 100}
+    made["sources"] = [
+        known
+        | {
+            "bytes_per_sample": 20480.0,
+            "containers": [{"kind": "folder", "write_s": 0.5, "disk_bytes": 2**20 * 46}],
+        }
+    ]
+    loaders, containers = encoded_tables(parse_run(made))
+    assert loaders.text.startswith("With jax, 224 x 224 pixels, decoding alone reaches 2.00k (1.9")
+    assert [line[:2] for line in loaders.lines[1:]] == [
+        ["`image_sequence`", "one file"],
+        ["`stock_image_sequence`", "folder"],
+    ]
+    assert [line[3].partition(" ")[0] for line in loaders.lines[1:]] == ["0.90", "0.25"]
+    assert containers.text == "An encoded image has 20.0 KiB on average."
+    assert containers.lines[1] == ["folder", "0.500", "46"]
+
+
+def test_other_runs_have_no_such_section():
+    assert encoded_tables(parse_run(raw_run([]))) == []
+
+
+finished = suite.Job(
+    __name__,
+    *("--source", "photographs", "--image-size", "64", "--samples", "128"),
+    *("--loaders", "image_sequence,keras_directory_tf,tf_data_records", "-k", "feed"),
+).fixture()
+
+
+@pytest.mark.long
+def test_a_run_is_audited_and_its_containers_are_on_record(finished):
+    ends = {each.case.loader: each for each in finished.run.cases}
+    assert ends["image_sequence"].outcome == ends["tf_data_records"].outcome == "ok"
+    assert ends["image_sequence"].audit.identical
+    assert ends["tf_data_records"].audit.identical
+    other = ends["keras_directory_tf"]
+    assert other.failed_as_expected
+    assert other.audit.verdict == "other_values"
+    (source,) = finished.run.sources
+    assert {each.kind for each in source.containers} == {"folder", "tfrecord"}
+    assert all(each.processes[0].decoding[0].samples for each in finished.run.cases)
