@@ -171,7 +171,6 @@ def test_other_pixels_are_other_but_of_the_right_images(
         )
         levels = np.abs(have.astype(np.float64) - want) * (255 if pixels == "float32" else 1)
         record_property("levels", f"{levels.mean():.1f} in the mean, at most {levels.max():.1f}")
-        print(f"{name}: {levels.mean():.1f} levels in the mean, at most {levels.max():.1f}")
         assert levels.mean() > 1
 
 
