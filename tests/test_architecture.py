@@ -12,15 +12,26 @@ from conftest import PROJECT
 
 from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.loaders import LOADERS, Loader
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import import_name, missing_package
+
+ENTRIES = {
+    **{name: (entry, "loaders") for name, entry in LOADERS.items()},
+    **{name: (entry, "loaders.encoded.pipelines") for name, entry in IMAGE_LOADERS.items()},
+}
+"""Name of a loader -> what is known of it, and the folder of its module."""
+assert len(ENTRIES) == len(LOADERS) + len(IMAGE_LOADERS)
+
+DECODER = "simplejpeg"
+"""Imported when the first image is decoded, so that no import tells who needs it."""
 
 FRAMEWORKS = {
     "keras",
     *BACKENDS,
-    *(import_name(each) for entry in LOADERS.values() for each in entry.packages),
+    *(import_name(each) for entry, _ in ENTRIES.values() for each in entry.packages),
 }
 MODULES = sorted([*PROJECT.glob("loaders/**/*.py"), *PROJECT.glob("bench/**/*.py")])
-LOADER_FILES = sorted(PROJECT.glob("loaders/*_loader.py"))
+LOADER_FILES = sorted(PROJECT.glob("loaders/**/*_loader.py"))
 
 PREFIX = "keras_loader_bench."
 
@@ -171,7 +182,8 @@ def test_every_module_says_what_it_owns(path):
 
 def test_importing_loads_no_framework():
     """Neither the packages, nor what the pytest process of a run imports."""
-    names = ["loaders", "loaders.audit", "loaders.sources.cifar10", "bench", "bench.conftest"]
+    names = ["loaders", "loaders.audit", "loaders.sources.cifar10", "loaders.encoded.registry"]
+    names += ["bench", "bench.conftest"]
     names += ["bench.__main__", "bench.report"]
     names += [name_of(path) for path in PROJECT.glob("bench/bench_*.py")]
     names = [f"{PREFIX}{name}" for name in names]
@@ -190,6 +202,9 @@ def test_importing_loads_no_framework():
         ("bench.conftest", {"matplotlib", "pandas", "pydantic", "scipy"}),
         # Its worker processes import it, and each would import a backend.
         ("loaders.torch_loader", {"keras"}),
+        ("loaders.encoded.pipelines.torch_pillow_loader", {"keras"}),
+        ("loaders.encoded.pipelines.torch_simplejpeg_loader", {"keras"}),
+        ("loaders.encoded.pipelines.webdataset_loader", {"keras"}),
     ],
 )
 def test_importing_does_not_reach(name, unwanted):
@@ -207,34 +222,35 @@ def test_importing_does_not_reach(name, unwanted):
 
 
 def test_every_loader_file_is_registered_and_every_entry_has_a_file():
-    registered = {f"loaders{entry.target.partition(':')[0]}" for entry in LOADERS.values()}
+    registered = {f"{folder}{entry.target.partition(':')[0]}" for entry, folder in ENTRIES.values()}
     assert registered == {name_of(path) for path in LOADER_FILES}
 
 
-@pytest.mark.parametrize("name", sorted(LOADERS))
+@pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_a_loader_is_documented_and_final(name):
-    entry = LOADERS[name]
+    entry, folder = ENTRIES[name]
     if reason := missing_package(entry.packages):
         pytest.skip(reason)
     module, _, attribute = entry.target.partition(":")
-    loader = getattr(importlib.import_module(module, f"{PREFIX}loaders"), attribute)
+    loader = getattr(importlib.import_module(module, f"{PREFIX}{folder}"), attribute)
     assert loader.__mro__[1] is Loader
     assert "num_workers" in loader.__doc__ or "workers" in loader.__doc__
 
 
-@pytest.mark.parametrize("name", sorted(LOADERS))
+@pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_the_registry_names_every_package_that_a_loader_needs(name):
     """Or a case would fail where it should be skipped."""
-    entry = LOADERS[name]
+    entry, folder = ENTRIES[name]
     paths = {name_of(path): path for path in MODULES}
-    module = f"loaders{entry.target.partition(':')[0]}"
+    module = f"{folder}{entry.target.partition(':')[0]}"
     named = set(imports(paths[module], lazy=True))
     reached: set[str] = set()
     while ours := (named & paths.keys()) - reached:  # and what those import that it imports
         reached |= ours
         named.update(*(imports(paths[one], lazy=False) for one in ours))
     foreign = {one.split(".")[0] for one in named} & FRAMEWORKS
-    assert foreign - {"keras"} == {import_name(each) for each in entry.packages}
+    packages = {import_name(each) for each in entry.packages}
+    assert foreign - {"keras"} == packages - {DECODER}
 
 
 def test_every_backend_is_installed_by_its_extra_or_by_default():

@@ -14,11 +14,8 @@ import numpy.typing as npt
 
 from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows
 from keras_loader_bench.loaders.encoded.batches import batch_of
-from keras_loader_bench.loaders.encoded.containers.container import (
-    Records,
-    prepare_container,
-    records,
-)
+from keras_loader_bench.loaders.encoded.containers.array_record import Records
+from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.decoding import decode
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 
@@ -52,7 +49,7 @@ class GrainRecordsLoader(Loader[EncodedSource]):
 
     def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
         super().__init__(source, options)
-        self._records = records(prepare_container(source, "array_record"))
+        self._records = Records(prepare_container(source, "array_record").data)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x` and `steps_per_epoch`: Keras cannot know the length of a Grain dataset.

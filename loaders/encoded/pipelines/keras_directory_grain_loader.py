@@ -1,6 +1,6 @@
 """`keras.utils.image_dataset_from_directory` with `format="grain"`.
 
-Must not know: how rows are shuffled.
+Must not know: how rows are ordered.
 """
 
 from __future__ import annotations

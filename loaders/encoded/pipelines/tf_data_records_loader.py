@@ -1,6 +1,6 @@
 """tf.data over TFRecord shards, with the advice of TensorFlow's guides followed.
 
-Must not know: how rows are shuffled.
+Must not know: how rows are ordered.
 """
 
 from __future__ import annotations

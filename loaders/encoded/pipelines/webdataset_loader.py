@@ -1,7 +1,7 @@
 """WebDataset over tar shards, through torch's `DataLoader`, not shuffled.
 
 https://github.com/webdataset/webdataset#readme. Worker processes import this, so it imports no
-Keras. Must not know: how rows are shuffled.
+Keras. Must not know: how rows are ordered.
 """
 
 from __future__ import annotations
