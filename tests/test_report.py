@@ -243,7 +243,7 @@ def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, writte
         "samples,"
     )
     assert header.startswith(f"{key}{options}identical,verdict,known_failure,")
-    failed = "jax,stock_sequence,2,64,float32,auto,float32,auto,1,warm,cnn,0,none,50000,False,"
+    failed = "jax,stock_sequence,2,64,float32,auto,float32,auto,1,warm,cnn,0,0,none,50000,False,"
     assert [line for line in lines if line.startswith(f"{failed}missing_or_repeated,True,")]
 
 
