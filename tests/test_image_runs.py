@@ -1,8 +1,11 @@
 """Runs of encoded images: their loaders, options and report."""
 
+import re
+
 import numpy as np
 import pytest
 import suite
+from conftest import PROJECT
 from made_runs import raw_run
 
 from keras_loader_bench.bench.child.decoding_rate import decoding_rate
@@ -90,6 +93,17 @@ def test_containers_are_written_by_a_process_of_their_own(photographs, monkeypat
     assert (tar["kind"], tar["disk_bytes"] > photographs.stored_bytes) == ("tar", True)
     with pytest.raises(SourceError, match="sack"):
         written_containers(photographs, ["sack"])
+
+
+def test_the_ten_lines_show_that_decoders_differ(capsys):
+    for package in ("simplejpeg", "tensorflow"):
+        pytest.importorskip(package)
+    page = (PROJECT / "results" / "README.md").read_text()
+    (script,) = re.findall(r"```python\n(import io\n.*?)```", page, re.DOTALL)
+    exec(compile(script, "results/README.md", "exec"), {})
+    default, accurate = capsys.readouterr().out.splitlines()
+    assert accurate == "INTEGER_ACCURATE: 0% of values differ, by up to 0"
+    assert int(re.match(r"default: (\d+)%", default)[1]) > 33
 
 
 def test_larger_images_are_averaged_first():
