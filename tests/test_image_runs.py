@@ -1,6 +1,7 @@
 """Runs of encoded images: their loaders, options and report."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from made_runs import raw_run
 
 from keras_loader_bench.bench.child.decoding_rate import decoding_rate
 from keras_loader_bench.bench.child.models import cnn_layers
+from keras_loader_bench.bench.parent import image_settings
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report.encoded_section import encoded_tables
 from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
 from keras_loader_bench.loaders.encoded.known_images import count_images, prepare_images
-from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
+from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
+from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.stored_array import SourceError
 
 OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 100}
@@ -48,6 +51,12 @@ def test_every_loader_of_images_has_a_case_and_none_is_cold():
     assert "cold rounds of encoded images cannot be measured" in cold.unsupported
 
 
+needs_decoder = pytest.mark.skipif(
+    missing_package((DECODER,)) is not None, reason="no decoder of encoded images is installed"
+)
+
+
+@needs_decoder
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -66,6 +75,13 @@ def test_wrong_arguments_are_refused_in_one_line(asking, arguments, message):
     assert "Traceback" not in answer.stderr
 
 
+def test_without_its_decoder_a_run_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(image_settings, "DECODER", "no_such_decoder")
+    with pytest.raises(ValueError, match="need a decoder: `no_such_decoder` is not installed"):
+        image_settings.images_of(SimpleNamespace(getoption=lambda name: None))
+
+
+@needs_decoder
 def test_a_dry_run_lists_the_loaders_of_images_alone(asking):
     answer = asking("bench/", "--benchmark-only", "--source", "photographs", "--dry-run")
     assert answer.returncode == 0, answer.stderr
@@ -158,6 +174,7 @@ finished = suite.Job(
 ).fixture()
 
 
+@needs_decoder
 @pytest.mark.long
 def test_a_run_is_audited_and_its_containers_are_on_record(finished):
     ends = {each.case.loader: each for each in finished.run.cases}

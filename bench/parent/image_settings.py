@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from keras_loader_bench.loaders.encoded.known_images import count_images
-from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
+from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
+from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.image_source import SourceError
 
 QUICK_IMAGES = "256"
@@ -28,6 +29,8 @@ def images_of(config: pytest.Config) -> tuple[str, str]:
         ValueError: an option does not go with encoded images, or the folder has no classes.
     """
     get = config.getoption
+    if reason := missing_package((DECODER,)):  # of reference and ceiling, whatever the loaders need
+        raise ValueError(f"Encoded images need a decoder: {reason}.")
     if get("data_dir"):
         raise ValueError("`--data-dir` is of CIFAR-10; name a folder with `--source folder:PATH`.")
     if get("step_ms") or get("memory_budget"):

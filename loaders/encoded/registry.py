@@ -41,7 +41,10 @@ class ImageLoaderEntry(LoaderEntry):
 
 
 _CONTRACT = "https://keras.io/api/data_loading/image/"
-_DECODER = ("simplejpeg",)
+DECODER = "simplejpeg"
+"""The package that decodes JPEG, of which loaders other than this suite's may have their own."""
+
+_DECODER = (DECODER,)
 _RESIZED = (
     "`image_dataset_from_directory` resizes the whole image where the contract cuts out its centre"
 )
