@@ -11,6 +11,7 @@ from made_runs import raw_run
 
 from keras_loader_bench.bench.child.decoding_rate import decoding_rate
 from keras_loader_bench.bench.child.models import cnn_layers
+from keras_loader_bench.bench.child.reference_images import reference_images
 from keras_loader_bench.bench.parent import image_settings
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
@@ -96,6 +97,12 @@ def test_a_folder_is_counted_by_its_files(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert count_images(f"folder:{tmp_path}") == 3
+
+
+def test_a_reference_is_read_by_another_decoder(photographs):
+    rows = np.array([3, 0, 3])
+    for one, other in zip(reference_images(photographs, rows), photographs.read(rows), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_decoding_alone_is_counted_and_timed(photographs):

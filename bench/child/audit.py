@@ -1,7 +1,7 @@
 """Audits a registered loader under the conditions of its timed rounds.
 
-The reference is computed from the source with NumPy alone. It shares no code with the loaders, so
-that a fault of theirs cannot be in both.
+The reference is computed from the source with NumPy alone, encoded images with Pillow. It shares no
+code with the loaders, so that a fault of theirs cannot be in both.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_loader_bench.bench.child.reference_images import reference_images
 from keras_loader_bench.loaders.audit import (
     BatchRecord,
     PassResult,
@@ -71,7 +72,7 @@ class Reference:
         self._on_batch = on_batch
 
     def _arrays(self, rows: Rows) -> DenseArrays:
-        images, labels = self._source.read(rows)
+        images, labels = reference_images(self._source, rows)
         x = _SCALED[images] if self._options.pixels == "float32" else images
         if not self._targets:
             return {"x": x}
