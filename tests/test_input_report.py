@@ -1,5 +1,7 @@
 """What is said of an input follows from its figures, and from nothing else."""
 
+from types import SimpleNamespace
+
 import pytest
 from made_runs import raw_run
 
@@ -9,6 +11,7 @@ from keras_loader_bench.bench.plan.remedies import REMEDIES, not_applicable
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report.input_figures import inputs_of
 from keras_loader_bench.bench.report.input_section import (
+    _growth,
     comparisons,
     input_sentences,
     judged_wait,
@@ -18,6 +21,7 @@ from keras_loader_bench.bench.report.remedy_section import what_would_help
 from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.terminal_table import terminal_table
+from keras_loader_bench.bench.slope import Slope
 
 ABOUT = {
     "kind": "PyDataset",
@@ -289,3 +293,10 @@ def test_a_gate_says_what_it_found():
     assert judgement(found, 0.9).startswith("--fail-if wait=90%, train:make_data on jax: passed, ")
     (found,) = inputs_of(run(case("feed")))
     assert judgement(found, 0.2) == f"{limit}cannot be told, because training was not measured."
+
+
+@pytest.mark.parametrize(("mebibytes", "said"), [(0.05, False), (3, True)])
+def test_growth_is_named_with_its_interval_where_it_matters(mebibytes, said):
+    growth = Slope(value=mebibytes * 2**20, at_zero=0.0, low=2.0**10, high=4.0 * 2**20, n=6)
+    text = _growth(SimpleNamespace(growth=growth), "an epoch")
+    assert text == (", growing 3.00 MiB an epoch (0.000977 - 4.00)" if said else "")

@@ -153,11 +153,19 @@ def _memory(found: InputFigures) -> list[str]:
     return [" ".join(texts)] if texts else []
 
 
+LEAST_GROWTH = 0.1
+"""MiB; less is what records and counters of any run take."""
+
+
 def _growth(memory: Memory, per: str) -> str:
     growth = memory.growth
-    if growth is None or growth.low is None or growth.low <= 0:
+    if growth is None or growth.low is None or growth.high is None or growth.low <= 0:
         return ""
-    return f", growing {cells.significant(growth.value / 2**20)} MiB {per}"
+    value, low, high = (each / 2**20 for each in (growth.value, growth.low, growth.high))
+    if value < LEAST_GROWTH:
+        return ""
+    write = cells.significant
+    return f", growing {write(value)} MiB {per} ({write(low)} - {write(high)})"
 
 
 def _audit(found: InputFigures) -> str:

@@ -17,7 +17,7 @@ HEADINGS = MappingProxyType({name: name.replace("_", " ") for name in COMPARED})
 
 def value(row: Options, name: str) -> str:
     """Write the value of one option as it stands in a column."""
-    option = getattr(row, name)
+    option = _words(row, name)
     return f"{option:,}" if isinstance(option, int) else str(option)
 
 
