@@ -300,3 +300,11 @@ def test_growth_is_named_with_its_interval_where_it_matters(mebibytes, said):
     growth = Slope(value=mebibytes * 2**20, at_zero=0.0, low=2.0**10, high=4.0 * 2**20, n=6)
     text = _growth(SimpleNamespace(growth=growth), "an epoch")
     assert text == (", growing 3.00 MiB an epoch (0.000977 - 4.00)" if said else "")
+
+
+def test_the_terminal_names_the_warnings_of_the_report():
+    assert "The report has warnings" not in terminal_table(run())
+    busy = {"load_average_1min": 9.0, "cores": 2}
+    made = raw_run([case("feed"), case("train")], schema=8, method=3, environment=busy)
+    said = " ".join(terminal_table(parse_run(made)).split())
+    assert "The report has warnings: The machine was busy before the run" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from keras_loader_bench.bench.report.remedy_section import HELPS, what_would_hel
 from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import Row, not_skipped, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.stability import run_warnings
 
 _MIN_NAME = 8
 _GAP = "  "
@@ -66,6 +68,9 @@ def _measured(case: Case | None, write: Callable[[Case], str]) -> str:
 def _footprint(memory: Memory) -> str:
     return cells.mebibytes(memory.footprint_bytes)
 
+
+_HEAD = re.compile(r"\*\*(.+?)\*\*")
+"""The bold beginning of a warning."""
 
 _WITH_INTERVALS = _columns(cells.interval)
 _MEDIANS = _columns(cells.median)
@@ -119,8 +124,17 @@ def _inputs(run: Run, inputs: Sequence[InputFigures], width: int) -> str:
                 )
         lines.append("")
     lines += map(cells.ascii_line, comparisons(inputs))
+    lines += textwrap.wrap(_disturbed(run), width)
     lines += _endings(run)
     return "\n".join(_short(line.rstrip(), width) for line in lines).rstrip()
+
+
+def _disturbed(run: Run) -> str:
+    """Name what disturbed a run, by the beginnings of the report's warnings."""
+    warnings = run_warnings(run, not_skipped(rows_from_run(run)))
+    heads = [found[1].rstrip(".") for each in warnings if (found := _HEAD.match(each))]
+    text = f"The report has warnings: {'; '.join(heads)}." if heads else ""
+    return cells.ascii_line(text.replace("`", ""))
 
 
 def _median(case: Any, figure: str, write: Callable[[float], str]) -> str:
