@@ -133,12 +133,19 @@ def data_loader(dataset: Any, options: LoaderOptions, **data_options: Any) -> An
     )
 
 
+PATIENCE_S = 5.0
+"""How long the end of a `DataLoader` waits for a batch that was read ahead."""
+
+
 def end_workers(loader: Any) -> None:
     """End the worker processes of a `DataLoader` that is asked for no more batches."""
     iterator = loader._iterator
     if iterator is not None:
         # Take what was read ahead: a worker that is told to end while it hands over a batch
-        # aborts. What it may raise here was raised in `fit`, or nobody has asked for it.
+        # aborts. What it may raise here was raised in `fit`, or nobody has asked for it. On
+        # TensorFlow a thread may still take a batch from this iterator after `fit` has raised, and
+        # the iterator then waits for that one, for ever unless it has a limit.
+        iterator._timeout = PATIENCE_S
         with contextlib.suppress(Exception):
             for _ in iterator:
                 pass

@@ -71,6 +71,22 @@ def test_closing_ends_every_thread_and_process(loader_name, workers, error, sour
     assert not left_over(before)
 
 
+@pytest.mark.skipif(missing_package(("torch",)) is not None, reason="torch is not installed")
+def test_a_batch_that_another_thread_took_keeps_no_worker(source):
+    """As on TensorFlow, where a thread may take one after `fit` has raised."""
+    before = helpers()
+    loader = make_loader("torch", source, LoaderOptions(batch_size=16, num_workers=2))
+    batches = iter(loader.fit_args(sample_order(source.num_samples, seed=0, epoch=0))["x"])
+    next(batches)
+    batches._data_queue.get(timeout=60)
+    closing = threading.Thread(target=loader.close, daemon=True)
+    closing.start()
+    closing.join(timeout=60)
+    assert not closing.is_alive()
+    del loader, batches
+    assert not left_over(before)
+
+
 INTERRUPTED = """
 import sys
 import torch
