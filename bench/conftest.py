@@ -39,6 +39,9 @@ RUN = pytest.StashKey[Session]()
 UNWRITTEN = pytest.StashKey[str]()
 """Why `run.json` or the report could not be written."""
 
+JUDGED = pytest.StashKey[list[str]]()
+"""What `--fail-if` found, a line for each input."""
+
 OPTIONS: list[str] = []
 """Names of the suite's options."""
 
@@ -187,24 +190,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        gate = _gate(run, config)
         if exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = _gate(run)[0] or session.exitstatus
+            session.exitstatus = gate or session.exitstatus
     if terminated:
         session.exitstatus = TERMINATED
 
 
-def _gate(run: Session) -> tuple[int, list[str]]:
-    """Return the exit status of `--fail-if`, 0 if nothing waits too long, and a line per input."""
+def _gate(run: Session, config: pytest.Config) -> int:
+    """Return the exit status of `--fail-if`, 0 if nothing waits too long; keep a line per input."""
     most = run.settings.most_wait
     if most is None:
-        return 0, []
+        return 0
     from keras_loader_bench.bench.report.input_figures import inputs_of
     from keras_loader_bench.bench.report.input_section import judged_wait, judgement
 
     inputs = inputs_of(run.file.run)
+    config.stash[JUDGED] = [judgement(each, most) for each in inputs]
     found = [judged_wait(each, most) for each in inputs]
-    status = 1 if True in found else UNJUDGED * (None in found)
-    return status, [judgement(each, most) for each in inputs]
+    return 1 if True in found else UNJUDGED * (None in found)
 
 
 def _write_report(config: pytest.Config) -> None:
@@ -236,7 +240,7 @@ def pytest_terminal_summary(
     folder, problem = run.settings.folder, config.stash.get(UNWRITTEN, None)
     if problem:
         terminalreporter.write_line(problem, red=True)
-    for verdict in _gate(run)[1]:
+    for verdict in config.stash.get(JUDGED, []):
         terminalreporter.write_line(verdict)
     if problem or config.getoption("no_report"):
         terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")

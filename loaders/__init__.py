@@ -5,12 +5,11 @@ Importing this package loads no framework: a loader's module is imported when th
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions
 from keras_loader_bench.loaders.order import sample_order
-from keras_loader_bench.loaders.registry import LOADERS
+from keras_loader_bench.loaders.registry import LOADERS, class_of
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 __all__ = [
@@ -41,8 +40,7 @@ def make_loader(name: str, source: ImageSource, options: LoaderOptions) -> Loade
     """
     if name not in LOADERS:
         raise ValueError(f"Unknown loader `{name}`; the loaders are {', '.join(sorted(LOADERS))}.")
-    module, _, attribute = LOADERS[name].target.partition(":")
-    loader: Loader = getattr(importlib.import_module(module, __name__), attribute)(source, options)
+    loader: Loader = class_of(LOADERS[name], __name__)(source, options)
     return loader
 
 

@@ -154,6 +154,24 @@ def one_hot(labels: npt.NDArray[np.integer[Any]], num_classes: int) -> npt.NDArr
     return rows
 
 
+def batch_of(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer[Any]],
+    num_classes: int,
+    pixels: Pixels,
+) -> Batch:
+    """Return images and labels in the form of the contract.
+
+    Args:
+        images: uint8 `(n, *sample_shape)`.
+        labels: integers `(n,)`.
+        num_classes: the width of a one-hot label.
+        pixels: the form in which the images are wanted.
+    """
+    x = scale_pixels(images) if pixels == "float32" else images
+    return x, one_hot(labels, num_classes)
+
+
 def make_batch(
     source: ImageSource, rows: Rows, pixels: Pixels, *, empty: Callable[..., Any] = np.empty
 ) -> Batch:

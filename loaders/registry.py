@@ -5,8 +5,10 @@ A new loader is one file and one entry here. Must not know: any framework.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,20 @@ class LoaderEntry:
         return None
 
 
+def class_of(entry: LoaderEntry, package: str) -> Any:
+    """Import the module of a loader, and with it its framework, and return the loader's class.
+
+    Args:
+        entry: of the loader.
+        package: the one that a target with a dot in front is of.
+
+    Raises:
+        ImportError: a package that the loader needs is missing.
+    """
+    module, _, attribute = entry.target.partition(":")
+    return getattr(importlib.import_module(module, package), attribute)
+
+
 def import_name(package: str) -> str:
     """Return the name under which a package of `LoaderEntry.packages` is imported."""
     return package.partition(":")[0]
@@ -69,15 +85,6 @@ def import_name(package: str) -> str:
 def pip_name(package: str) -> str:
     """Return the name under which pip knows a package of `LoaderEntry.packages`."""
     return package.rpartition(":")[2]
-
-
-def imports_of(loader: str) -> tuple[str, ...]:
-    """Return the names under which the packages of a loader are imported.
-
-    Args:
-        loader: any name; one that is not registered needs nothing.
-    """
-    return tuple(map(import_name, LOADERS[loader].packages)) if loader in LOADERS else ()
 
 
 def missing_package(packages: tuple[str, ...]) -> str | None:

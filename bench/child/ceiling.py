@@ -17,8 +17,7 @@ from keras_loader_bench.loaders.contract import (
     LoaderOptions,
     Rows,
     Source,
-    one_hot,
-    scale_pixels,
+    batch_of,
 )
 
 
@@ -28,9 +27,7 @@ class CeilingLoader(Loader[Source]):
     def __init__(self, source: Source, options: LoaderOptions) -> None:
         super().__init__(source, options)
         rows = np.arange(min(options.batch_size, source.num_samples))
-        images, labels = source.read(rows)
-        x = images if options.pixels == "uint8" else scale_pixels(images)
-        batch = x, one_hot(labels, source.num_classes)
+        batch = batch_of(*source.read(rows), source.num_classes, options.pixels)
         # On the backend's device, once: no round pays for the way there. (A dataset of TensorFlow
         # holds it in the host's memory, whatever the device.)
         self.epochs = 1

@@ -139,20 +139,22 @@ class InputFeed:
         most = self._steps or None
         begin = after_first = time.perf_counter()
         seconds, ended = 0.0, False
-        narrow = NarrowDtypes()
+        narrow, checking = NarrowDtypes(), 0.0
         with closing(self.batches()) as batches:
             for batch in itertools.islice(batches, most):
                 if not sizes:
                     after_first = time.perf_counter()
                     form, arrays = form_of(batch), described(batch)
                 sizes.append(samples_of(batch))
+                checked = time.perf_counter()
                 narrow.see(batch)
+                checking += (time.perf_counter() - checked) if len(sizes) > 1 else 0.0
                 # The first one may have waited for workers, or for a buffer to be filled.
                 if len(sizes) > 1 and time.perf_counter() - after_first > LOOK_SECONDS:
                     break
             else:
                 ended = True
-            seconds = time.perf_counter() - after_first
+            seconds = time.perf_counter() - after_first - checking
         if not sizes:
             raise TargetError(f"`{self.name}` yielded no batch when it was read.")
         if len(sizes) == 1:

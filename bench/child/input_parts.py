@@ -6,7 +6,7 @@ What is known otherwise is not measured here: the step is the ceiling's, the who
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -17,11 +17,11 @@ from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.batch_form import ceiling_arguments
 from keras_loader_bench.bench.child.input_feed import InputFeed, fit_batches
 from keras_loader_bench.bench.child.models import NullModel
-from keras_loader_bench.bench.child.narrow_dtypes import NarrowDtypes
 from keras_loader_bench.bench.child.remedies import KeptBatches
 from keras_loader_bench.bench.child.timed_functions import timed_functions
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.system.text import shown
 
 REPEATS = 3
 
@@ -33,7 +33,13 @@ MOST_BATCHES = 50
 
 
 def parts_of(
-    feed: InputFeed, model: Any, batches: int, replayed: list[Any], callbacks: Sequence[Any] = ()
+    feed: InputFeed,
+    model: Any,
+    batches: int,
+    replayed: list[Any],
+    callbacks: Sequence[Any] = (),
+    *,
+    narrow: Mapping[str, str],
 ) -> dict[str, float]:
     """Return seconds per batch.
 
@@ -43,6 +49,7 @@ def parts_of(
         batches: of the `fit` that is timed.
         replayed: batches on the device, those of the ceiling.
         callbacks: of each `fit`.
+        narrow: name of an array of a batch -> a narrower dtype that holds its values.
 
     Returns:
         Those of `timed_input` or `timed_functions`; `reading`, the rest of the time of a batch
@@ -64,8 +71,8 @@ def parts_of(
         parts = clocks.per_batch()
     host = feed.first[0]
     parts["copy"] = _copy(host)
-    if (narrow := _narrowed(host)) is not None:
-        parts["narrow_copy"] = _copy(narrow)
+    if narrow:
+        parts["narrow_copy"] = _copy(_narrowed(host, narrow))
     if feed.kind in CONVERTED:
         ready = _conversion(feed.kind, host, replayed[0], min(batches, MOST_BATCHES), callbacks)
         parts["conversion"] = max(0.0, ready - parts["copy"])
@@ -85,14 +92,12 @@ def _uncut(feed: InputFeed, clocks: Clocks, batches: int) -> dict[str, float]:
     return parts | {"reading": max(0.0, reading - sum(parts.values()))}
 
 
-def _narrowed(batch: Any) -> Any | None:
-    """Return a batch with narrower dtypes that hold its values; `None`: there are none."""
-    dtypes = NarrowDtypes()
-    dtypes.see(batch)
-    if not (found := dtypes.found()):
-        return None
+def _narrowed(batch: Any, narrow: Mapping[str, str]) -> list[Any]:
+    """Return the arrays of a batch, some with narrower dtypes."""
     return [
-        array.astype(found[name]) if name in found and isinstance(array, np.ndarray) else array
+        array.astype(narrow[shown(name)])
+        if shown(name) in narrow and isinstance(array, np.ndarray)
+        else array
         for name, array in as_arrays(batch).items()
     ]
 

@@ -149,7 +149,8 @@ class InputWorker(CaseProcess):
         """Return where the seconds of a batch go; see `bench.child.input_parts`."""
         from keras_loader_bench.bench.child.input_parts import parts_of
 
-        return parts_of(self._feed, self._model, batches, self._replayed, self._callbacks)
+        made = self._feed, self._model, batches, self._replayed, self._callbacks
+        return parts_of(*made, narrow=self._known["narrow"])
 
     def time_to_first_batch(self, *, epoch: int, batches: int) -> float:
         """Return the seconds from the start of `fit` to the end of its first step."""
@@ -184,8 +185,7 @@ class InputWorker(CaseProcess):
         """
         from keras_loader_bench.bench.child.input_audit import audit_input
 
-        each = self._known["seconds_per_batch"]
-        most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(each, 1e-6)))
+        most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(self._known["seconds_per_batch"], 1e-6)))
         batches = self._known["batches"]
         how: dict[str, Any] = {}
         if remedy := REMEDIES.get(self._case.remedy):
@@ -249,12 +249,12 @@ class InputWorker(CaseProcess):
         # Keras asks a generator for one batch more, and warns that there is none.
         whole = whole and self._feed.kind != "generator"
         steps = {} if whole else {"steps_per_epoch": batches}
-        arguments = {**self._feed.fit_arguments(), **steps}
+        arguments = self._feed.fit_arguments() | steps
         return fit_batches(self._model, arguments, batches, self._callbacks)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.batch_form import ceiling_arguments
         from keras_loader_bench.bench.child.input_feed import fit_batches
 
-        arguments = ceiling_arguments(self._replayed, batches)
-        return fit_batches(self._model, arguments, batches, self._callbacks)
+        replayed = ceiling_arguments(self._replayed, batches)
+        return fit_batches(self._model, replayed, batches, self._callbacks)

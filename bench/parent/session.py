@@ -42,7 +42,6 @@ class Session:
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
         self.settings = settings
-        self._cases = cases
         counts: Counter[str] = Counter()
         for case in cases:
             skipped = case.missing or case.unsupported
@@ -50,7 +49,7 @@ class Session:
         self.progress = Progress(counts, settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
         images = _largest(settings, cases)
-        self.source = self._prepare(images) if images else None
+        self.source = self._prepare(images, cases) if images else None
         environment = describe()
         if settings.resumed is None:
             self.file = RunFile(
@@ -75,11 +74,11 @@ class Session:
         self.guardians.close()
         self.file.finish(status)
 
-    def _prepare(self, samples: int) -> StoredSource:
+    def _prepare(self, samples: int, cases: list[Case]) -> StoredSource:
         self.progress.note(f"preparing {samples:,} samples")
         if is_encoded(self.settings.source):
             planned = self.settings.resumed.plan if self.settings.resumed else None
-            sizes = [case.image_size for case in planned or self._cases]
+            sizes = [case.image_size for case in planned or cases]
             return prepare_images(
                 self.settings.source,
                 image_size=max(sizes),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from keras_loader_bench.bench.plan.case import CEILING, Case
+from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, Run, SourceRecord
 from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.figures import read_throughput, round_figures
 from keras_loader_bench.bench.report.row_options import describe
+from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.report.table import Table
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
@@ -36,7 +38,7 @@ def _loaders(options: str, results: Sequence[CaseRecord]) -> Table:
     shares = {str(each.case): _share(each) for each in measured}
     lines = [["loader", "reads", "feed rate (images/s)", "share of decoding alone"]]
     for each in sorted(measured, key=lambda each: -_median(_rate(each))):
-        name = _label(each.case)
+        name = cells.code(row_label(each.case.loader, each.case.num_workers))
         share = cells.interval(shares[str(each.case)], cells.fraction)
         lines.append([name, each.case.container, cells.interval(_rate(each), cells.rate), share])
     text = "" if rate is None else f"With {options}, decoding alone reaches {_written(rate)}. "
@@ -52,11 +54,6 @@ def _containers(source: SourceRecord) -> Table:
     return Table(text=f"An encoded image has {size} KiB on average.", lines=lines)
 
 
-def _label(case: Case) -> str:
-    workers = f" ({case.num_workers} workers)" if case.num_workers else ""
-    return cells.code(case.loader + workers)
-
-
 def _written(rate: Estimate) -> str:
     return f"{cells.interval(rate, cells.rate)} images/s"
 
@@ -69,12 +66,9 @@ def _decoding(process: ProcessRecord) -> list[float]:
     return ratios((d.samples for d in process.decoding), (d.seconds for d in process.decoding))
 
 
-def _rounds(process: ProcessRecord) -> list[float]:
-    return ratios((r.samples for r in process.rounds), (r.seconds for r in process.rounds))
-
-
 def _rate(result: CaseRecord) -> Estimate | None:
-    return _estimate((process, _rounds(process)) for process in result.processes)
+    feed = read_throughput(result)
+    return feed.rate if feed else None
 
 
 def _share(result: CaseRecord) -> Estimate | None:
@@ -82,7 +76,7 @@ def _share(result: CaseRecord) -> Estimate | None:
     if not result.case.decodes:
         return None
     return _estimate(
-        (process, [rate / decoding for rate in _rounds(process)])
+        (process, [rate / decoding for rate in round_figures(result.case, process.rounds)["rate"]])
         for process in result.processes
         for decoding in _decoding(process)
     )

@@ -12,30 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Pixels, Rows, one_hot, scale_pixels
+from keras_loader_bench.loaders.contract import Batch, Pixels, Rows, one_hot
 from keras_loader_bench.loaders.encoded.decoding import Encoded, decode
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
 
 ReadEncoded = Callable[[Rows], Iterable[Encoded]]
 """Returns the encoded images of some rows, in their order; called from two threads at once."""
-
-
-def batch_of(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.integer[Any]],
-    num_classes: int,
-    pixels: Pixels,
-) -> Batch:
-    """Return decoded images and labels in the form of the contract.
-
-    Args:
-        images: uint8 `(n, *sample_shape)`.
-        labels: integers `(n,)`.
-        num_classes: the width of a one-hot label.
-        pixels: the form in which the images are wanted.
-    """
-    x = scale_pixels(images) if pixels == "float32" else images
-    return x, one_hot(labels, num_classes)
 
 
 class DecodedBatches:

@@ -29,6 +29,7 @@ from keras_loader_bench.loaders.sources.image_source import DESCRIPTION_FILE, Ed
 from keras_loader_bench.loaders.sources.stored_array import (
     SourceError,
     array_offset,
+    check_head,
     check_sha256,
     load_array,
     map_bytes,
@@ -119,8 +120,8 @@ class EncodedSource:
             raise unusable(encoded, f"it has {size} bytes instead of {source.stored_bytes}")
         return source
 
-    def verify(self) -> None:
-        """Compare the SHA-256 of all files with the description (about 0.1 s for 150 MiB).
+    def verify(self) -> Self:
+        """Return the source if its files have the SHA-256s of its description (0.1 s for 150 MiB).
 
         Raises:
             SourceError: their bytes are not those that were written.
@@ -131,6 +132,7 @@ class EncodedSource:
         check_sha256([(self.folder / ENCODED_FILE, 0)], self.images_sha256)
         check_sha256([labels], self.labels_sha256)
         check_sha256([offsets, sizes], self.index_sha256)
+        return self
 
     def head(self, num_samples: int) -> Self:
         """Return the source that consists of the first rows of this one; nothing is copied.
@@ -141,11 +143,7 @@ class EncodedSource:
         Raises:
             SourceError: `num_samples` is out of range.
         """
-        if not 1 <= num_samples <= self.num_samples:
-            raise SourceError(
-                f"`num_samples` must be between 1 and {self.num_samples}, the size of the "
-                f"{self.split} split of {self.name}, got {num_samples}."
-            )
+        check_head(num_samples, self.num_samples, f"the {self.split} split of {self.name}")
         return replace(self, num_samples=num_samples)
 
     @property

@@ -5,13 +5,12 @@ A new loader is one file in `pipelines/` and one entry here. Must not know: any 
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Literal
 
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry
+from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry, class_of
 
 
 @dataclass(frozen=True)
@@ -151,9 +150,6 @@ def make_image_loader(
     if name not in IMAGE_LOADERS:
         names = ", ".join(sorted(IMAGE_LOADERS))
         raise ValueError(f"Unknown loader `{name}`; the loaders of images are {names}.")
-    module, _, attribute = IMAGE_LOADERS[name].target.partition(":")
-    package = f"{__package__}.pipelines"
-    loader: Loader[EncodedSource] = getattr(importlib.import_module(module, package), attribute)(
-        source, options
-    )
+    made = class_of(IMAGE_LOADERS[name], f"{__package__}.pipelines")
+    loader: Loader[EncodedSource] = made(source, options)
     return loader

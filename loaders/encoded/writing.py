@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from keras_loader_bench.loaders.encoded.encoded_source import (
     SIZES_FILE,
     EncodedSource,
 )
-from keras_loader_bench.loaders.sources.cache import move_into_place, places_of, temporary_folder
+from keras_loader_bench.loaders.sources.cache import find_made, move_into_place, temporary_folder
 from keras_loader_bench.loaders.sources.description import signed
 from keras_loader_bench.loaders.sources.image_source import DESCRIPTION_FILE, Edition, Split
 from keras_loader_bench.loaders.sources.stored_array import SourceError, npy_header
@@ -59,17 +59,11 @@ def find_encoded(
     """
     if image_size < 1:
         raise SourceError(f"`image_size` must be positive, got {image_size}.")
-    found = (_trusted(place, image_size, inputs) for place in places_of(target))
-    return next(filter(None, found), None)
+    return find_made(target, _opened(image_size), inputs)
 
 
-def _trusted(folder: Path, image_size: int, inputs: Mapping[str, str]) -> EncodedSource | None:
-    try:
-        source = EncodedSource.open(folder, image_size=image_size)
-        source.verify()
-    except (SourceError, OSError):
-        return None
-    return source if source.inputs == inputs else None
+def _opened(image_size: int) -> Callable[[Path], EncodedSource]:
+    return lambda folder: EncodedSource.open(folder, image_size=image_size).verify()
 
 
 def write_encoded(
@@ -137,7 +131,7 @@ def write_encoded(
         )
         description = signed({key: getattr(source, key) for key in DESCRIBED}, FORMAT_VERSION)
         (made / DESCRIPTION_FILE).write_text(description, encoding="utf-8")
-        move_into_place(made, target, lambda place: _trusted(place, image_size, inputs) is not None)
+        move_into_place(made, target, _opened(image_size), inputs)
     return EncodedSource.open(target, image_size=image_size)
 
 

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,17 @@ from keras_loader_bench.loaders.sources.image_source import (
 from keras_loader_bench.loaders.sources.keras_home import keras_home, writable_home
 from keras_loader_bench.loaders.sources.stored_array import npy_header
 from keras_loader_bench.loaders.system.owned_folder import owned_folder, remove_abandoned
+
+
+class Made(Protocol):
+    """What the cache keeps."""
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """What it was made from."""
+
+
+M = TypeVar("M", bound=Made)
 
 Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 """Images uint8 `(k, *sample_shape)` and labels uint8 `(k,)`."""
@@ -60,24 +72,34 @@ def find_source(target: Path, *, inputs: Mapping[str, str]) -> ImageSource | Non
         inputs: what the source must have been made from.
 
     Returns:
-        The source, verified byte for byte; `None` if there is none, where its bytes have
-        changed, or where it was made from something else.
+        The source, verified byte for byte; `None`: none is there, or changed, or made otherwise.
     """
-    return next(filter(None, (_trusted(place, inputs) for place in places_of(target))), None)
+    return find_made(target, _opened, inputs)
 
 
-def places_of(target: Path) -> tuple[Path, ...]:
-    """Return where what belongs into a folder of the cache may lie, the folder itself first."""
-    return tuple(dict.fromkeys((target, keras_home() / _FOLDER / target.name)))
+def find_made(target: Path, opener: Callable[[Path], M], inputs: Mapping[str, str]) -> M | None:
+    """Return what lies in a folder of the cache, if it can be trusted.
+
+    Args:
+        target: the folder. A KERAS_HOME that cannot be written to may have one of its name.
+        opener: opens a folder; raises `SourceError` or `OSError` where that cannot be trusted.
+        inputs: what it must have been made from.
+    """
+    places = dict.fromkeys((target, keras_home() / _FOLDER / target.name))
+    found = (_trusted(place, opener, inputs) for place in places)
+    return next(filter(None, found), None)
 
 
-def _trusted(folder: Path, inputs: Mapping[str, str]) -> ImageSource | None:
+def _trusted(folder: Path, opener: Callable[[Path], M], inputs: Mapping[str, str]) -> M | None:
     try:
-        source = ImageSource.open(folder)
-        source.verify()
+        found = opener(folder)
     except (SourceError, OSError):
         return None
-    return source if source.inputs == inputs else None
+    return found if found.inputs == inputs else None
+
+
+def _opened(folder: Path) -> ImageSource:
+    return ImageSource.open(folder).verify()
 
 
 def write_source(
@@ -135,7 +157,7 @@ def write_source(
             inputs=dict(inputs),
         )
         (made / DESCRIPTION_FILE).write_text(describe(source), encoding="utf-8")
-        move_into_place(made, target, lambda place: _trusted(place, inputs) is not None)
+        move_into_place(made, target, _opened, inputs)
     return replace(source, folder=target.absolute())
 
 
@@ -167,13 +189,16 @@ def _write_arrays(
     return digests[0].hexdigest(), digests[1].hexdigest()
 
 
-def move_into_place(made: Path, target: Path, is_trusted: Callable[[Path], bool]) -> None:
+def move_into_place(
+    made: Path, target: Path, opener: Callable[[Path], M], inputs: Mapping[str, str]
+) -> None:
     """Rename a finished folder to its target, unless another process has put the same one there.
 
     Args:
         made: lies in a `temporary_folder` beside the target.
         target: what is there already and cannot be trusted is deleted.
-        is_trusted: whether a folder is what was to be made.
+        opener: as of `find_made`.
+        inputs: what the target must have been made from, to be trusted.
 
     Raises:
         OSError: it cannot be renamed.
@@ -185,7 +210,7 @@ def move_into_place(made: Path, target: Path, is_trusted: Callable[[Path], bool]
         except OSError:
             if not target.exists() or attempt == _MAX_ATTEMPTS - 1:
                 raise
-        if is_trusted(target):
+        if _trusted(target, opener, inputs) is not None:
             return
         # Unusable: out of the way, into our own temporary folder, which is deleted with it. It is
         # gone already where another process has just done the same.

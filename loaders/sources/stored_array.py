@@ -91,3 +91,20 @@ def check_sha256(parts: list[tuple[Path, int]], sha256: str) -> None:
 def reason(error: BaseException) -> str:
     """Return what an exception says."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def check_head(num_samples: int, stored: int, what: str) -> None:
+    """Make sure that a number of first rows can be taken.
+
+    Args:
+        num_samples: how many.
+        stored: how many there are.
+        what: has them, such as `the train split of cifar10`.
+
+    Raises:
+        SourceError: `num_samples` is out of range.
+    """
+    if not 1 <= num_samples <= stored:
+        raise SourceError(
+            f"`num_samples` must be between 1 and {stored}, the size of {what}, got {num_samples}."
+        )

@@ -19,8 +19,8 @@ from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.cache import (
     cache_folder,
+    find_made,
     move_into_place,
-    places_of,
     temporary_folder,
 )
 from keras_loader_bench.loaders.sources.description import (
@@ -135,9 +135,8 @@ def prepare_container(source: EncodedSource, kind: str) -> Container:
         "rows": str(source.num_samples),
     }
     target = cache_folder() / f"{source.folder.name}-{kind}-{source.num_samples}"
-    for place in places_of(target):
-        if (found := _trusted(place, inputs)) is not None:
-            return found
+    if (found := find_made(target, _open, inputs)) is not None:
+        return found
     entry = CONTAINERS[kind]
     if problem := missing_package(entry.packages):
         raise SourceError(f"The container `{kind}` cannot be written: {problem}.")
@@ -166,7 +165,7 @@ def prepare_container(source: EncodedSource, kind: str) -> Container:
         }
         text = signed(description, FORMAT_VERSION)
         (made / _DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-        move_into_place(made, target, lambda place: _trusted(place, inputs) is not None)
+        move_into_place(made, target, _open, inputs)
     return _open(target)
 
 
@@ -184,14 +183,6 @@ def records(container: Container) -> Records:
 
 def _module(kind: str) -> Any:
     return importlib.import_module(CONTAINERS[kind].module, __package__)
-
-
-def _trusted(folder: Path, inputs: Mapping[str, str]) -> Container | None:
-    try:
-        container = _open(folder)
-    except (SourceError, OSError):
-        return None
-    return container if container.inputs == inputs else None
 
 
 def _open(folder: Path) -> Container:

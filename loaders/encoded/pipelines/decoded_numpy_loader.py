@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
-from keras_loader_bench.loaders.encoded.batches import batch_of
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, batch_of
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 
 

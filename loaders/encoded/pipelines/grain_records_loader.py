@@ -12,8 +12,7 @@ import grain
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows
-from keras_loader_bench.loaders.encoded.batches import batch_of
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows, batch_of
 from keras_loader_bench.loaders.encoded.containers.array_record import Records
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.decoding import decode

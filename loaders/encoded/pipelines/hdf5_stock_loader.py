@@ -13,8 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows
-from keras_loader_bench.loaders.encoded.batches import batch_of
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows, batch_of
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.containers.hdf5 import FILE, IMAGES, LABELS
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource

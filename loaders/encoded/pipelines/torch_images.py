@@ -6,8 +6,27 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from keras_loader_bench.loaders.contract import LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import LoaderOptions, Pixels, Rows
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.pipelines.image_files import image_files
 from keras_loader_bench.loaders.torch_loader import BatchesOfRows, data_loader, end_workers
+
+
+class ImageFiles(Dataset[Any]):
+    """The samples of a source that lie in files of their own.
+
+    Args:
+        source: labels and the size of the images.
+        pixels: `float32` or `uint8`.
+    """
+
+    def __init__(self, source: EncodedSource, pixels: Pixels) -> None:
+        self.source = source
+        self.paths = image_files(source)
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.paths)
 
 
 class RowsInOrder:

@@ -9,29 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Pixels, Rows, one_hot
+from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, one_hot
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.pipelines.image_files import by_pillow, image_files
-from keras_loader_bench.loaders.encoded.pipelines.torch_images import RowsInOrder
+from keras_loader_bench.loaders.encoded.pipelines.image_files import by_pillow
+from keras_loader_bench.loaders.encoded.pipelines.torch_images import ImageFiles, RowsInOrder
 
 
-class PillowDataset(Dataset[Any]):
-    """The samples of a source, each read, decoded and scaled on its own.
-
-    Args:
-        source: labels and the size of the images.
-        pixels: `float32` or `uint8`.
-    """
-
-    def __init__(self, source: EncodedSource, pixels: Pixels) -> None:
-        self.source = source
-        self.paths = image_files(source)
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.paths)
+class PillowDataset(ImageFiles):
+    """The samples of a source, each read, decoded and scaled on its own."""
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return an image and its one-hot label; torch stacks those of a batch."""

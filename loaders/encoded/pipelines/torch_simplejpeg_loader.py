@@ -9,32 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows
-from keras_loader_bench.loaders.encoded.batches import batch_of
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows, batch_of
 from keras_loader_bench.loaders.encoded.decoding import decode
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.pipelines.image_files import image_files
-from keras_loader_bench.loaders.encoded.pipelines.torch_images import RowsInOrder
+from keras_loader_bench.loaders.encoded.pipelines.torch_images import ImageFiles, RowsInOrder
 from keras_loader_bench.loaders.torch_loader import as_tensors
 
 
-class DecodedDataset(Dataset[Any]):
-    """The samples of a source, decoded into the memory of their batch.
-
-    Args:
-        source: labels and the size of the images.
-        pixels: `float32` or `uint8`.
-    """
-
-    def __init__(self, source: EncodedSource, pixels: Pixels) -> None:
-        self.source = source
-        self.paths = image_files(source)
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.paths)
+class DecodedDataset(ImageFiles):
+    """The samples of a source, decoded into the memory of their batch."""
 
     def __getitem__(self, row: int) -> Batch:
         """Return one sample, as a batch of one."""

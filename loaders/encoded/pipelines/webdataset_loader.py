@@ -15,8 +15,7 @@ import torch.multiprocessing
 import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows
-from keras_loader_bench.loaders.encoded.batches import batch_of
+from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, batch_of
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.fixed_order import STORED, check_rows
