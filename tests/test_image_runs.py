@@ -116,6 +116,8 @@ def test_containers_are_written_by_a_process_of_their_own(photographs, monkeypat
     assert (tar["kind"], tar["disk_bytes"] > photographs.stored_bytes) == ("tar", True)
     with pytest.raises(SourceError, match="sack"):
         written_containers(photographs, ["sack"])
+    with pytest.raises(SourceError, match="The container `hdf5` took more than 0 s"):
+        written_containers(photographs, ["hdf5"], timeout_s=0.001)
 
 
 def test_the_ten_lines_show_that_decoders_differ(capsys):
