@@ -57,18 +57,17 @@ def _usage() -> str:
 
 def _input(arguments: list[str]) -> int:
     """Measure inputs: their names come first, and then options as those of `run`."""
+    from keras_loader_bench.bench.plan.command_line import usage_of_inputs
+
+    if {"-h", "--help"} & {*arguments}:
+        print(usage_of_inputs(whole=True))
+        return 0
     if any(each.partition("=")[0] == "--resume" for each in arguments):
         return _run(arguments)  # it knows what it measured
     names = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
     if not names:
-        print(
-            "usage: keras-loader-bench input MODULE:ATTRIBUTE ... [--model MODULE:ATTRIBUTE] "
-            "[options of `keras-loader-bench run`]\n\n"
-            "Measures whatever `fit` takes, such as train:make_data: a PyDataset, a tf.data "
-            "dataset, a torch DataLoader, a Grain dataset, or a function that makes one.",
-            file=sys.stdout if {"-h", "--help"} & {*arguments} else sys.stderr,
-        )
-        return 0 if {"-h", "--help"} & {*arguments} else 2
+        print(usage_of_inputs(whole=False), file=sys.stderr)
+        return 2
     return _run(["--input", ",".join(names), *arguments[len(names) :]])
 
 

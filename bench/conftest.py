@@ -140,6 +140,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         print(plan_text(cases, settings.protocol), file=_terminal(config), flush=True)
         return
     nothing = not cases and not any(_is_search(item) for item in session.items)
+    if nothing and settings.resumed is not None:
+        print(f"Nothing is left to measure in {settings.folder}.", file=_terminal(config))
     if nothing or config.option.collectonly or config.getoption("benchmark_skip"):
         return
     try:
@@ -188,24 +190,27 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         except OSError as error:
             config.stash[UNWRITTEN] = str(error)
             session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
+        except KeyboardInterrupt:
+            config.stash[UNWRITTEN] = "Interrupted before the report was written."
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        gate = _gate(run, config)
-        if exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = gate or session.exitstatus
+    session.exitstatus = session.exitstatus or _gate(config)
     if terminated:
         session.exitstatus = TERMINATED
 
 
-def _gate(run: Session, config: pytest.Config) -> int:
+def _gate(config: pytest.Config) -> int:
     """Return the exit status of `--fail-if`, 0 if nothing waits too long; keep a line per input."""
-    most = run.settings.most_wait
-    if most is None:
+    most = config.stash[SETTINGS].most_wait
+    session = config.stash.get(RUN, None)
+    run = session.file.run if session else config.stash[SETTINGS].resumed
+    if most is None or run is None:
         return 0
     from keras_loader_bench.bench.report.input_figures import inputs_of
     from keras_loader_bench.bench.report.input_section import judged_wait, judgement
 
-    inputs = inputs_of(run.file.run)
+    inputs = inputs_of(run)
     config.stash[JUDGED] = [judgement(each, most) for each in inputs]
     found = [judged_wait(each, most) for each in inputs]
     return 1 if True in found else UNJUDGED * (None in found)
@@ -229,6 +234,7 @@ def pytest_terminal_summary(
     """Print the table, and where the report is or why there is none."""
     run = config.stash.get(RUN, None)
     if run is None:
+        _write_verdicts(terminalreporter, config)
         return
     terminalreporter.section("loaders compared")
     if run.file.run.cases and not config.getoption("no_report"):
@@ -240,9 +246,13 @@ def pytest_terminal_summary(
     folder, problem = run.settings.folder, config.stash.get(UNWRITTEN, None)
     if problem:
         terminalreporter.write_line(problem, red=True)
-    for verdict in config.stash.get(JUDGED, []):
-        terminalreporter.write_line(verdict)
+    _write_verdicts(terminalreporter, config)
     if problem or config.getoption("no_report"):
         terminalreporter.write_line(f"`keras-loader-bench report {folder}` makes the report.")
     elif run.file.run.cases:
         terminalreporter.write_line(f"Report: {folder / 'report.md'}")
+
+
+def _write_verdicts(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for verdict in config.stash.get(JUDGED, []):
+        terminalreporter.write_line(verdict)

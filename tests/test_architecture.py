@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "compare": {"plan", "record", "report", "statistics", "closed_pipe"},
     "history": {"plan", "record", "report", "compare", "statistics", "closed_pipe"},
     "conftest": {"plan", "parent", "report", "loaders"},
-    "__main__": {"report", "compare", "history", "closed_pipe", "loaders"},
+    "__main__": {"plan", "report", "compare", "history", "closed_pipe", "loaders"},
 }
 """Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
 

@@ -1,12 +1,14 @@
 """`keras-loader-bench input`, from any folder, on inputs whose right answers are known."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from conftest import PACKAGE, TESTS
 
+from keras_loader_bench.bench.plan.inputs import INPUTS, WITH_INPUT
 from keras_loader_bench.bench.record.reader import read_run
 from keras_loader_bench.loaders.registry import missing_package
 
@@ -66,6 +68,14 @@ def test_without_a_name_the_usage_is_printed(tmp_path):
     assert "keras-loader-bench input MODULE:ATTRIBUTE" in answer.stderr
 
 
+def test_the_help_lists_the_options_of_inputs_and_no_others(tmp_path):
+    answer = command("train:make_data", "--help", folder=tmp_path)
+    assert answer.returncode == 0
+    flags = set(re.findall(r"^  (--[a-z-]+)", answer.stdout, re.MULTILINE))
+    assert flags == WITH_INPUT - {"--input"} | {"--resume"}
+    assert f"(default: {INPUTS.processes}," in " ".join(answer.stdout.split())
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A quick run of an input by the book, and of one that is random, with the suite's models."""
@@ -101,7 +111,7 @@ def test_random_contents_are_measured_and_said_to_be_random(measured):
     assert "No two readings have the same samples" in answer.stdout
 
 
-INPUTS = {
+ANSWERS = {
     "inputs:healthy": "Every sample once an epoch",
     "inputs:stock": "Every sample once an epoch",
     "inputs:Reshuffles": "Every sample once an epoch",
@@ -124,7 +134,7 @@ def test_each_input_gets_its_answer(backend, tmp_path):
     if reason := missing_package((backend,)):
         pytest.skip(reason)
     needed = {"tf_inputs": "tensorflow", "torch_inputs": "torch"}
-    packages = {name: needed.get(name.partition(":")[0]) for name in INPUTS}
+    packages = {name: needed.get(name.partition(":")[0]) for name in ANSWERS}
     names = [n for n, package in packages.items() if not package or not missing_package((package,))]
     arguments = (*names, "--quick", "--keras-backends", backend, "--results-dir", "run")
     answer = command(*arguments, folder=tmp_path)
@@ -133,6 +143,6 @@ def test_each_input_gets_its_answer(backend, tmp_path):
         name = block.strip("=\n ").partition(" on ")[0]
         if name in blocks:
             blocks[name] = " ".join(block.split())
-    wanted = INPUTS | ({} if backend == "tensorflow" else LOSES)
+    wanted = ANSWERS | ({} if backend == "tensorflow" else LOSES)
     for name in names:
         assert wanted[name] in blocks[name], (name, answer.stdout)

@@ -19,6 +19,7 @@ from keras_loader_bench.bench.report.input_section import (
 )
 from keras_loader_bench.bench.report.remedy_section import what_would_help
 from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.resolution import resolutions
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.report.terminal_table import terminal_table
 from keras_loader_bench.bench.slope import Slope
@@ -93,6 +94,65 @@ def test_the_heading_says_what_the_input_is():
     )
     varying = case("feed", about=ABOUT | {"batch_sizes": [5, 32]})
     assert "batches of 5 to 32" in sentences(varying)[0]
+
+
+def test_an_end_that_was_not_seen_is_said_to_be_missing():
+    unknown = ABOUT | {"batches": None, "samples": None, "looked_at": 350}
+    heading = sentences(case("feed", about=unknown))[0]
+    assert "without an end in its first 350 batches (`--steps N` says how many" in heading
+    assert ", endless;" in sentences(case("feed", about=unknown | {"endless": True}))[0]
+    assert "without an end" not in sentences(case("feed", about=ABOUT | {"looked_at": 50}))[0]
+
+
+def drifting(bench, *halves, drift=1.0, **parts):
+    """A case whose ceiling takes so much longer in half of the rounds of each process."""
+    made = case(bench, **parts)
+    for process, half in zip(made["processes"], halves, strict=True):
+        (one, _) = process["rounds"]
+        process["rounds"] = [
+            one | {"ceiling_seconds": one["ceiling_seconds"] * factor * drift**number}
+            for number, factor in enumerate((half, 1.0, 1.0, half))
+        ]
+    return made
+
+
+def test_the_rounds_of_the_ceiling_show_what_noise_does():
+    (found,) = resolutions(run(drifting("train", 0.98, 1.0, 1.03, drift=1.5)))
+    assert found.utilization.by_pass == pytest.approx({1: 0.98, 2: 1.0, 3: 1.03})
+    (unsound,) = resolutions(run(drifting("train", 0.80, 0.81, 0.82)))
+    assert found.sound
+    assert not unsound.sound
+    assert resolutions(run(case("train"))) == []  # two rounds are too few
+    text = report_markdown(run(drifting("train", 0.98, 1.0, 1.03)), [], [], plots=[])
+    resolution = text.partition("## Resolution")[2]
+    assert "The rounds of the ceiling in a process are the same work" in resolution
+    assert f"| {found.reach:.0%} |" in resolution
+
+
+def test_nothing_finer_than_the_resolution_is_called_proven():
+    equal, uneven = (1.0, 1.001, 1.0), (0.8, 1.0, 1.25)
+    for halves, proven in ((equal, True), (uneven, False)):
+        fast = drifting("train", *halves, rate=1250.0)
+        assert ("so a faster input would not help" in "\n".join(sentences(fast))) is proven
+        slow = drifting("train", *halves, rate=1200.0, loader="train:slow")
+        (line,) = comparisons(inputs_of(run(fast, slow)))
+        assert ("do not differ beyond the noise" in line) is not proven
+        remedy = drifting("train", *halves, rate=1300.0, remedy="bridge")
+        (found,) = inputs_of(run(fast, remedy))
+        (line,) = what_would_help(found)
+        assert ("no difference beyond the noise" in line) is not proven
+
+
+def test_where_nothing_is_known_of_an_input_only_the_first_case_says_why():
+    error = {"type": "TargetError", "message": "there is no `nothing` in `train`"}
+    failed = {"outcome": "failed", "error": error, "input": None, "audit": None, "processes": []}
+    why = {"type": "NotApplicable", "message": "nothing is known of it: its feed case has failed"}
+    skipped = failed | {"outcome": "skipped", "error": why}
+    lines = sentences(case("feed", record=failed), case("train", record=skipped))
+    assert lines[0].endswith("could not be read.")
+    assert [line for line in lines if "nothing" in line] == [
+        "Feeding failed: there is no `nothing` in `train`"
+    ]
 
 
 def test_rates_and_the_wait_have_intervals():

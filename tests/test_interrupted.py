@@ -44,6 +44,22 @@ def test_ctrl_c_in_the_second_case(results, keras_home):
     assert "Traceback" not in output
 
 
+def test_ctrl_c_while_the_report_is_written_keeps_what_was_measured(results, tmp_path):
+    (tmp_path / "interrupting.py").write_text(
+        "from keras_loader_bench.bench import report\n"
+        "def write_report(folder):\n"
+        "    raise KeyboardInterrupt\n"
+        "report.write_report = write_report\n"
+    )
+    options = ("-p", "interrupting", "-k", "feed", "--loaders", "sequence")
+    done = suite.run(*options, results=results, PYTHONPATH=str(tmp_path))
+    assert done.exit_status == pytest.ExitCode.INTERRUPTED
+    assert "Interrupted before the report was written." in done.output
+    assert f"`keras-loader-bench report {results}` makes the report." in done.output
+    assert "Traceback" not in done.output
+    assert {case.outcome for case in done.run.cases} == {"ok"}
+
+
 def test_sigterm_ends_a_run_as_ctrl_c_does(results, keras_home):
     process = start_and_wait_for("[2/4]", results)
     process.send_signal(signal.SIGTERM)

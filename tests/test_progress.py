@@ -106,6 +106,17 @@ def test_a_case_that_was_not_planned_has_no_number(clock):
     assert "[2/2] feed-tensorflow-sequence" in stream.getvalue()
 
 
+def test_processes_that_will_not_be_started_are_not_counted(clock):
+    stream = io.StringIO()
+    progress = Progress({"feed": 4}, Protocol(processes=2), stream=stream, clock=clock)
+    progress.leave_out(CASES[0], 2)
+    run_one_case(progress, clock, CASES[1])
+    assert "[1/2] feed-tensorflow-sequence" in stream.getvalue()
+    left = progress.seconds_left()
+    progress.leave_out(CASES[1], 1)
+    assert left > 0 == progress.seconds_left()
+
+
 def test_a_plan_counts_no_case_that_would_be_skipped(monkeypatch):
     monkeypatch.setattr(Case, "missing", property(lambda case: "no such package"))
     *cases, total = plan_text(CASES, Protocol()).splitlines()

@@ -80,7 +80,9 @@ def test_a_complete_run_has_nothing_left(resume, finished, tmp_path):
     done = resume(tmp_path, "--dry-run")
     assert done.returncode == 0, done.stdout
     assert "Nothing is left to measure." in done.stdout
-    assert resume(tmp_path).returncode == 0
+    done = resume(tmp_path)
+    assert done.returncode == 0
+    assert f"Nothing is left to measure in {tmp_path}." in done.stdout
     assert (tmp_path / "run.json").read_text() == before
 
 

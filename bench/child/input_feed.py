@@ -172,6 +172,7 @@ class InputFeed:
             "mean_batch_size": sum(sizes) / len(sizes),
             "seconds_per_batch": seconds / max(len(sizes) - 1, 1),
             "narrow": narrow.found(),
+            "looked_at": len(sizes),
             "endless": self.length == "infinite",
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_loader_bench.bench.record.schema import ErrorRecord
 from keras_loader_bench.loaders.system.process_tree import signal_name
 
 
@@ -63,3 +64,14 @@ def stray_output(method: str) -> CaseError:
         f"the child wrote something other than an answer to `{method}` into the pipe for answers; "
         "does the loader write to file descriptors that are not its own?",
     )
+
+
+def describe_failure(error: CaseError, record: ErrorRecord | None = None) -> str:
+    """Return the message of a failed test: cause, traceback and end of the log of the child."""
+    which = f" (process {record.process} of the case)" if record and record.process else ""
+    parts = [f"{error}{which}"]
+    if error.traceback:
+        parts += ["--- traceback of the child ---", error.traceback.rstrip()]
+    if error.log_tail:
+        parts += ["--- end of the child's log ---", error.log_tail.rstrip()]
+    return "\n".join(parts)

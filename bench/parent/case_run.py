@@ -55,7 +55,9 @@ class CaseRun(Measurement):
     @property
     def wanted(self) -> int:
         """In how many processes it is measured."""
-        return self.protocol.processes_of(self.case.bench) if self.planned else 1
+        if not self.planned or self.case.missing or self.case.unsupported:
+            return 1
+        return self.protocol.processes_of(self.case.bench)
 
     def measure_process(self, number: int) -> None:
         """Measure the case in one more process and save its record.
@@ -66,8 +68,12 @@ class CaseRun(Measurement):
         Args:
             number: of the pass, from 1.
         """
-        failed = self.error is not None and not self.record.failed_as_expected
-        if failed or number <= len(self.record.processes):
+        if self._is_over or number <= len(self.record.processes):
+            return
+        if reason := not_tried(self._results.run, self.case):
+            self._fail(CaseError("skipped", NOT_APPLICABLE, reason))
+            self._save()
+            self.progress.leave_out(self.case, self.wanted)
             return
         self.process = ProcessRecord(number=number, outcome=INTERRUPTED)
         with self._recorded():
@@ -75,10 +81,13 @@ class CaseRun(Measurement):
                 raise CaseError("skipped", "MissingPackage", reason)
             if reason := self.case.unsupported:
                 raise CaseError("skipped", "Unsupported", reason)
-            if reason := not_tried(self._results.run, self.case):
-                raise CaseError("skipped", NOT_APPLICABLE, reason)
             self.record.processes.append(self.process)
             self._measure()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether it has failed, so that no other process of it is started."""
+        return self.error is not None and not self.record.failed_as_expected
 
     def report(self, benchmark: Any, clock: RecordedClock) -> None:
         """Give pytest-benchmark what was measured.
@@ -162,6 +171,8 @@ class CaseRun(Measurement):
                 self.process.swapped_bytes = after - swapped
             self._save()
             self.progress.end(self.process.outcome)
+            if self._is_over and number < self.wanted:
+                self.progress.leave_out(self.case, self.wanted - number)
 
     def _save(self) -> None:
         """Write the record; a run that cannot keep its figures ends."""
@@ -244,14 +255,3 @@ class CaseRun(Measurement):
         folder = self._results.path.parent / "logs"
         folder.mkdir(exist_ok=True)
         return folder / f"{self.case}.log"
-
-
-def describe_failure(error: CaseError, record: ErrorRecord | None = None) -> str:
-    """Return the message of a failed test: cause, traceback and end of the log of the child."""
-    which = f" (process {record.process} of the case)" if record and record.process else ""
-    parts = [f"{error}{which}"]
-    if error.traceback:
-        parts += ["--- traceback of the child ---", error.traceback.rstrip()]
-    if error.log_tail:
-        parts += ["--- end of the child's log ---", error.log_tail.rstrip()]
-    return "\n".join(parts)

@@ -8,7 +8,7 @@ from typing import Any
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, not_applicable
 from keras_loader_bench.bench.record.input_record import InputRecord
-from keras_loader_bench.bench.record.schema import CaseRecord, Run
+from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord, Run
 from keras_loader_bench.loaders.encoded.known_images import StoredSource
 from keras_loader_bench.loaders.registry import import_name, missing_package
 
@@ -46,12 +46,20 @@ def known_input(run: Run, case: Case) -> InputRecord | None:
 
 
 def not_tried(run: Run, case: Case) -> str | None:
-    """Return why a case's remedy is not tried; `None`: it is, or the case has none."""
-    if case.remedy == NONE:
+    """Return why the case of an input is not tried; `None`: it is, or it is that of a loader.
+
+    A remedy may not apply. And where the first case could find nothing out about the input, all
+    others would fail in the same way.
+    """
+    if not case.is_input:
         return None
     about = known_input(run, replace(case, remedy=NONE))
-    if about is None:
+    if about is None and _has_failed(run, case):
         return f"nothing is known of `{case.loader}`: its feed case has failed"
+    if case.remedy == NONE:
+        return None
+    if about is None:
+        return f"nothing is known of `{case.loader}`: its feed case was not run"
     return not_applicable(
         case.remedy,
         kind=about.kind,
@@ -66,6 +74,12 @@ def known_promise(run: Run, case: Case) -> str | None:
     """Return what the audit of a case's input as it is has found out; `None`: there is none."""
     own = (each for each in run.cases if _same(each.case, case) and each.case.remedy == NONE)
     return next((each.audit.promise for each in own if each.audit), None)
+
+
+def _has_failed(run: Run, case: Case) -> bool:
+    """Return whether another case of a case's input has failed."""
+    others = (each for each in run.cases if _same(each.case, case) and each.case != case)
+    return any(each.error and each.outcome != SKIPPED for each in others)
 
 
 def _joins(case: Case) -> bool:

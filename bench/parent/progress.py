@@ -75,6 +75,11 @@ class Progress:
         self._rate = ""
         self._last_plain = float("-inf")
 
+    def leave_out(self, case: Case, processes: int) -> None:
+        """Count no more on some processes of a case, which will not be started."""
+        self._total -= processes
+        self._waiting[case.bench] -= processes
+
     def step(self, what: str) -> None:
         """Show what the running case does, other than rounds."""
         self._show(what)

@@ -49,11 +49,13 @@ def unfinished_cases(run: Run) -> list[Case]:
     return [case for case in run.plan if str(case) not in done]
 
 
-def kept_records(run: Run) -> list[CaseRecord]:
-    """Return the records to keep when a run is resumed.
+def kept_records(run: Run | None) -> list[CaseRecord]:
+    """Return the records to keep when a run is resumed; of no run none.
 
     Of a case that was interrupted, the processes that had ended: only the others are run.
     """
+    if run is None:
+        return []
     kept = [result for result in run.cases if _is_result(result)]
     for result in run.cases:
         ended = [process for process in result.processes if process.outcome == "ok"]

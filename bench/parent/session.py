@@ -9,7 +9,8 @@ from typing import Any, TextIO
 import pytest
 
 from keras_loader_bench.bench.parent.breaking_point import Trial, bracket_of, next_size
-from keras_loader_bench.bench.parent.case_run import CaseRun, describe_failure
+from keras_loader_bench.bench.parent.case_error import describe_failure
+from keras_loader_bench.bench.parent.case_run import CaseRun
 from keras_loader_bench.bench.parent.guardians import Guardians
 from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.recorded_clock import CLOCK
@@ -42,11 +43,7 @@ class Session:
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
         self.settings = settings
-        counts: Counter[str] = Counter()
-        for case in cases:
-            skipped = case.missing or case.unsupported
-            counts[case.bench] += 1 if skipped else settings.protocol.processes_of(case.bench)
-        self.progress = Progress(counts, settings.protocol, stream=stream)
+        self.progress = Progress(_processes(settings, cases), settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
         images = _largest(settings, cases)
         self.source = self._prepare(images, cases) if images else None
@@ -199,6 +196,17 @@ class Session:
             why = f". Known: {known.reason} See {known.link}" if known else ""
             pytest.xfail(f"{error.message}{why}")
         pytest.fail(describe_failure(error, record.error), pytrace=False)
+
+
+def _processes(settings: Settings, cases: list[Case]) -> Counter[str]:
+    """Return how many processes of each benchmark are left."""
+    ended = {each.id: len(each.processes) for each in kept_records(settings.resumed)}
+    counts: Counter[str] = Counter()
+    for case in cases:
+        skipped = case.missing or case.unsupported
+        wanted = 1 if skipped else settings.protocol.processes_of(case.bench)
+        counts[case.bench] += wanted - ended.get(str(case), 0)
+    return counts
 
 
 def _largest(settings: Settings, cases: list[Case]) -> int:

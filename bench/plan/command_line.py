@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import Any
 
-import pytest
-
+from keras_loader_bench.bench.plan.inputs import INPUTS, WITH_INPUT
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.loaders import LOADERS
@@ -15,9 +16,13 @@ DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.op
 ALL_SAMPLES = "50000"
 
 
-def add_options(group: pytest.OptionGroup) -> list[str]:
-    """Add the options of the suite to pytest's, and return their names."""
-    default = Protocol()
+def add_options(group: Any, default: Protocol = Protocol()) -> list[str]:  # noqa: B008 - frozen
+    """Add the options of the suite to a group, and return their names.
+
+    Args:
+        group: a `pytest.OptionGroup`, or what has its `addoption` and `options`.
+        default: the protocol whose figures are named as defaults.
+    """
 
     def add(name: str, metavar: str, text: str, **kwargs: object) -> None:
         group.addoption(name, metavar=metavar, help=text, **kwargs)
@@ -146,3 +151,36 @@ def add_options(group: pytest.OptionGroup) -> list[str]:
         help="List the cases and estimate the time, without measuring.",
     )
     return [name for option in group.options for name in option.names()]
+
+
+class _OfInputs:
+    """A group that gives the options of inputs to a parser, and no others."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parser = parser
+        self.options: list[Any] = []
+
+    def addoption(self, *names: str, **about: Any) -> None:
+        if names[0] in {*WITH_INPUT, "--resume"} - {"--input"}:
+            about.pop("default", None)
+            text = about["help"].removeprefix("With --input: ")
+            about["help"] = text[:1].upper() + text[1:]
+            self._parser.add_argument(*names, **about)
+
+
+def usage_of_inputs(*, whole: bool) -> str:
+    """Return how `keras-loader-bench input` is called.
+
+    Args:
+        whole: with what each option does.
+    """
+    parser = argparse.ArgumentParser(
+        prog="keras-loader-bench input",
+        usage="%(prog)s MODULE:ATTRIBUTE ... [--model MODULE:ATTRIBUTE] [options]",
+        description="Measures whatever `fit` takes, such as train:make_data: a PyDataset, a "
+        "tf.data dataset, a torch DataLoader, a Grain dataset, arrays, or a function that makes "
+        "one.",
+        add_help=False,
+    )
+    add_options(_OfInputs(parser), INPUTS)
+    return parser.format_help() if whole else f"{parser.format_usage()}\n{parser.description}"

@@ -41,5 +41,8 @@ class InputRecord:
     """Name of an array of a batch -> a narrower dtype that holds the values of the first batches
     exactly."""
 
+    looked_at: int = 0
+    """Batches that were read to find this out."""
+
     endless: bool = False
     """Whether it says itself that it never ends."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
+from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, Remedy
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
@@ -16,6 +17,7 @@ from keras_loader_bench.bench.record.schema import SKIPPED, AuditRecord, CaseRec
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
+from keras_loader_bench.bench.report.resolution import resolutions
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
 Pairs = list[tuple[int | None, float | None]]
@@ -106,10 +108,13 @@ def inputs_of(run: Run, *, cores: int | None = None) -> list[InputFigures]:
         if case.is_input:
             key = (case.backend, case.device, case.jit_compile, case.steps, case.loader)
             groups.setdefault(key, []).append(result)
-    return [_figures(groups[key], cores) for key in sorted(groups)]
+    reaches = {each.case: each.reach or 0.0 for each in resolutions(run)}
+    return [_figures(groups[key], reaches, cores) for key in sorted(groups)]
 
 
-def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
+def _figures(
+    results: Sequence[CaseRecord], reaches: Mapping[Case, float], cores: int | None
+) -> InputFigures:
     own = [result for result in results if result.case.remedy == NONE]
     by_bench = {result.case.bench: result for result in own}
     feed, train, memory = (by_bench.get(bench) for bench in ("feed", "train", "memory"))
@@ -117,8 +122,7 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
     about = next((each.input for each in own if each.input), None)
     ceiling = _rate(train, _ceiling_rounds)
     size = about.mean_batch_size if about else 0.0
-    training = read_throughput(train, cores=cores)
-    feeding = read_throughput(feed, cores=cores)
+    training, feeding = (_throughput(case, reaches, cores) for case in (train, feed))
     rate = next((c.rate for c in (training, feeding) if c and c.rate), None)
     measured = ("ok", "audit_failed", SKIPPED)
     readings = memory.memory.readings if memory and memory.memory else []
@@ -149,6 +153,16 @@ def _figures(results: Sequence[CaseRecord], cores: int | None) -> InputFigures:
         },
         skipped={each.case.bench: _message(each) for each in own if each.outcome == SKIPPED},
     )
+
+
+def _throughput(
+    result: CaseRecord | None, reaches: Mapping[Case, float], cores: int | None
+) -> Throughput | None:
+    """Return the figures of a case; no difference within its resolution is one of its rate."""
+    found = read_throughput(result, cores=cores)
+    if result is None or found is None or found.rate is None:
+        return found
+    return replace(found, rate=replace(found.rate, resolution=reaches.get(result.case, 0.0)))
 
 
 def _tried(result: CaseRecord, about: InputRecord | None, cores: int | None) -> Tried:

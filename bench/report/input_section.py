@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report import input_words as words
 from keras_loader_bench.bench.report.input_figures import InputFigures
@@ -22,9 +23,11 @@ def input_sentences(found: InputFigures) -> list[str]:
     lines = [heading(found), *_speed(found), *_memory(found), _audit(found)]
     lines.append(where_time_goes(found) or "")
     lines += [f"{_MEASUREMENTS[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
+    # Where the first case has failed, others were not tried for want of what it should have found.
+    skipped = {} if found.about is None and found.failures else found.skipped
     lines += [
         f"{_MEASUREMENTS[bench]} was not measured: {cells.plain(message)}."
-        for bench, message in found.skipped.items()
+        for bench, message in skipped.items()
     ]
     return [line for line in lines if line]
 
@@ -38,8 +41,19 @@ def heading(found: InputFigures) -> str:
     least, most = about.batch_sizes
     size = f"{most}" if least == most else f"{least} to {most}"
     arrays = ", ".join(f"{name} {form}" for name, form in about.arrays.items())
-    endless = ", endless" if about.endless else ""
-    return f"{found.name} on {found.backend}: {what}{endless}; batches of {size}: {arrays}"
+    return f"{found.name} on {found.backend}: {what}{_end(about)}; batches of {size}: {arrays}"
+
+
+def _end(about: InputRecord) -> str:
+    """Say that an input is endless, or that none of its ends was seen."""
+    if about.endless:
+        return ", endless"
+    if about.batches is None and about.looked_at:
+        return (
+            f", without an end in its first {about.looked_at:,} batches (`--steps N` says how many "
+            "an epoch has)"
+        )
+    return ""
 
 
 PARTS = {
@@ -125,13 +139,15 @@ def _speed(found: InputFigures) -> list[str]:
         )
         wait = found.wait
         text = f"Training runs at {words.rate(found.train.rate)}"
-        lines.append(f"{text}: {_waits(wait)}." if wait else f"{text}.")
+        lines.append(
+            f"{text}: {_waits(wait, found.train.rate.resolution)}." if wait else f"{text}."
+        )
     return lines
 
 
-def _waits(wait: Estimate) -> str:
+def _waits(wait: Estimate, resolution: float) -> str:
     share = f"the model waits {words.percent(wait)} of the time for data"
-    if wait.high is not None and wait.high < LIMITS:
+    if wait.high is not None and max(wait.high, resolution) < LIMITS:
         return f"{share}, so a faster input would not help"
     return share
 
