@@ -23,7 +23,16 @@ CASE = {"backend": "tensorflow", "loader": "sequence", "bench": "feed",
 
 
 @pytest.fixture(scope="module")
-def servers():
+def keras_home(tmp_path_factory):
+    """One for all tests here, in place of one for each: a server forks for its own environment."""
+    home = tmp_path_factory.mktemp("keras_home")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("KERAS_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def servers(keras_home):
     """Makes one server, for all tests here."""
     servers = Guardians()
     yield servers

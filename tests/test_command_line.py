@@ -275,4 +275,4 @@ def test_the_readmes_test_command_runs_the_tests(pytestconfig):
     assert suite.readme_arguments("the tests") == ["-n", "2", "--dist", "loadfile"]
     assert pytestconfig.rootpath == PROJECT
     assert pytestconfig.getini("testpaths") == [TESTS.name]
-    assert pytestconfig.getini("addopts")[-2:] == ["-m", "not long"]
+    assert pytestconfig.getini("addopts")[-2:] == ["-m", "not long and not measures"]

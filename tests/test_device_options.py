@@ -76,6 +76,7 @@ finished = suite.Job(
 ).fixture()
 
 
+@pytest.mark.long
 def test_every_row_says_what_its_options_were(finished):
     assert finished.exit_status == 0, finished.output
     frame = pd.read_csv(finished.folder / "summary.csv")
@@ -96,6 +97,7 @@ emulated = suite.Job(
 ).fixture()
 
 
+@pytest.mark.long
 def test_an_emulated_run_has_a_case_for_each_step(emulated):
     assert emulated.exit_status == 0, emulated.output
     (row,) = rows_from_run(read_run(emulated.folder))
@@ -120,6 +122,7 @@ with_card = suite.Job(
 ).fixture()
 
 
+@pytest.mark.long
 def test_a_case_on_a_card_is_watched(with_card):
     assert with_card.exit_status == 0, with_card.output
     assert with_card.run.environment.card.name == "NVIDIA Test 100"

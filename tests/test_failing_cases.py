@@ -7,6 +7,8 @@ import suite
 
 from keras_loader_bench.bench.report import write_report
 
+pytestmark = pytest.mark.long
+
 OUTCOMES = {
     "raises": "failed",
     "killed": "crashed",

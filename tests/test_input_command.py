@@ -87,6 +87,7 @@ def measured(tmp_path_factory):
     return command(*arguments, "--quick", *gate, "--results-dir", "run", folder=folder), folder
 
 
+@pytest.mark.long
 def test_the_answer_stands_on_the_terminal_and_in_the_report(measured):
     answer, folder = measured
     report = (folder / "run" / "report.md").read_text()
@@ -100,12 +101,14 @@ def test_the_answer_stands_on_the_terminal_and_in_the_report(measured):
     assert (folder / "run" / "report.html").exists()
 
 
+@pytest.mark.long
 def test_a_gate_without_an_interval_has_a_status_of_its_own(measured):
     answer, folder = measured
     assert {each.outcome for each in read_run(folder / "run").cases} == {"ok"}
     assert answer.returncode == 3, answer.stdout
 
 
+@pytest.mark.long
 def test_random_contents_are_measured_and_said_to_be_random(measured):
     answer, _ = measured
     assert "No two readings have the same samples" in answer.stdout

@@ -49,6 +49,7 @@ def test_a_seed_fixes_the_weights_and_imports_nothing():
     subprocess.run(command, check=True, env=environment, timeout=120)
 
 
+@pytest.mark.long
 def test_the_cnn_learns_from_the_synthetic_edition():
     source = prepare_synthetic(1000, "train")
     keras.utils.set_random_seed(0)

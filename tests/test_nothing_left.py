@@ -106,16 +106,20 @@ def test_ctrl_c_in_a_terminal_ends_worker_processes_too(source, tmp_path):
     """A terminal interrupts the workers as well as the process that trains."""
     script = tmp_path / "train.py"
     script.write_text(INTERRUPTED)
-    with subprocess.Popen(
-        [sys.executable, str(script), str(source.folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        # Not TensorFlow: after an exception it may end an iterator while it holds Python's lock.
-        # It then waits for ever for its own thread, which needs the lock to call the generator.
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-    ) as process:
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", str(script), str(source.folder)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+            # Not TensorFlow: after an exception it may end an iterator while it holds Python's lock.
+            # It then waits for ever for its own thread, which needs the lock to call the generator.
+            env={**os.environ, "KERAS_BACKEND": "torch"},
+        ) as process,
+    ):
         assert process.stdout
         # Not in the first step: there Keras starts a thread for its callbacks, and an interrupt
         # just then can leave Python waiting for that thread for ever (`ThreadPoolExecutor` knows
@@ -128,8 +132,9 @@ def test_ctrl_c_in_a_terminal_ends_worker_processes_too(source, tmp_path):
         try:
             process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
-            process.kill()  # or leaving this block would wait for ever
-            raise
+            process.send_signal(signal.SIGABRT)  # ends it, and `faulthandler` writes its stacks
+            process.wait(timeout=10)
+            pytest.fail(f"It did not end:\n{log.read_text()}")
     assert process.returncode != 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive

@@ -7,6 +7,8 @@ import suite
 
 from keras_loader_bench.bench.report.rows import rows_from_run
 
+pytestmark = pytest.mark.long
+
 finished = suite.faulty(
     __name__,
     *("--loaders", "lacking,later,numpy,sequence", "--processes", "3", "--rounds", "2"),

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from keras_loader_bench.bench.record.reader import parse_run
+from keras_loader_bench.bench import report as report_package
 from keras_loader_bench.bench.report import read_run, terminal_table, write_report
 from keras_loader_bench.bench.report.bar_plots import footprint_figure, rates_figure
 from keras_loader_bench.bench.report.findings import findings
@@ -44,6 +45,12 @@ def written(tmp_path):
         return (tmp_path / "report.md").read_text(encoding="utf-8")
 
     return write
+
+
+@pytest.fixture
+def without_plots(monkeypatch):
+    """They take longest."""
+    monkeypatch.setattr(report_package, "figures", lambda *about: {})
 
 
 @pytest.fixture
@@ -234,6 +241,7 @@ def test_the_report_names_the_version_and_device_of_each_backend(run, report):
     assert "Backends" not in report(run)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, written, tmp_path):
     written(whole_run)
     header, *lines = (tmp_path / "summary.csv").read_text().splitlines()
@@ -247,6 +255,7 @@ def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, writte
     assert [line for line in lines if line.startswith(f"{failed}missing_or_repeated,True,")]
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_tables_for_programs_have_every_row_and_round_in_both_forms(whole_run, written, tmp_path):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed; `pip install pyarrow`")
     written(whole_run)

@@ -75,6 +75,7 @@ def test_the_ceiling_is_no_row_and_is_compared_with_nothing():
     assert pair_cases(run, run).pairs == ()
 
 
+@pytest.mark.long
 def test_a_run_measures_it_once_for_each_set_of_options(finished):
     (ceiling,) = [case for case in finished.run.cases if case.case.loader == CEILING]
     assert ceiling.outcome == "ok"

@@ -35,6 +35,7 @@ def cut_short(finished, tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_short):
     before = json.loads((cut_short / "run.json").read_text())
     command = [sys.executable, "-m", "pytest", *suite.main_job_arguments()]
