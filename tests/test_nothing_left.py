@@ -115,8 +115,9 @@ def test_ctrl_c_in_a_terminal_ends_worker_processes_too(source, tmp_path):
             stderr=errors,
             text=True,
             start_new_session=True,
-            # Not TensorFlow: after an exception it may end an iterator while it holds Python's lock.
-            # It then waits for ever for its own thread, which needs the lock to call the generator.
+            # Not TensorFlow: after an exception it may end an iterator while it holds Python's
+            # lock. It then waits for ever for its own thread, which needs the lock to call the
+            # generator.
             env={**os.environ, "KERAS_BACKEND": "torch"},
         ) as process,
     ):

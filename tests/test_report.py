@@ -18,8 +18,8 @@ import jinja2
 import pandas as pd
 import pytest
 
-from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench import report as report_package
+from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import read_run, terminal_table, write_report
 from keras_loader_bench.bench.report.bar_plots import footprint_figure, rates_figure
 from keras_loader_bench.bench.report.findings import findings
