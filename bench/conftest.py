@@ -21,7 +21,7 @@ from keras_loader_bench.bench.parent.sigterm import (
     end_in_order_on_sigterm,
     sigterm_came,
 )
-from keras_loader_bench.bench.plan.case import BENCHES, Case
+from keras_loader_bench.bench.plan.case import BENCHES, IMAGES, Case
 from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders.sources.image_source import SourceError
 
@@ -84,11 +84,11 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test per case of the module's benchmark."""
     bench = getattr(metafunc.module, "BENCH", None)
-    if bench not in BENCHES:
+    if bench not in (*BENCHES, IMAGES):
         return
     settings = metafunc.config.stash[SETTINGS]
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", settings.cases[bench], ids=str)
+        metafunc.parametrize("case", settings.cases.get(bench, []), ids=str)
     elif "cases" in metafunc.fixturenames:
         groups: defaultdict[str, list[Case]] = defaultdict(list)
         for case in settings.searched:
@@ -118,12 +118,12 @@ def _is_search(item: pytest.Item) -> bool:
 
 def _is_asked(item: pytest.Item, settings: Settings) -> bool:
     bench = getattr(getattr(item, "module", None), "BENCH", None)
-    if bench not in BENCHES:
+    if bench not in (*BENCHES, IMAGES):
         return True  # a test from another folder
     if _is_search(item):
         return settings.protocol.memory_budget_bytes is not None
     # pytest makes an item, to be skipped, of a benchmark without cases.
-    return bool(settings.cases[bench])
+    return bool(settings.cases.get(bench))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

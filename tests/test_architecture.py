@@ -115,7 +115,7 @@ def test_arrows_between_the_parts_of_bench_go_down(path):
     if not path.is_relative_to(PROJECT / "bench"):
         return
     part = part_of(name_of(path))
-    if part in {"", "bench_emulated", "bench_feed", "bench_memory", "bench_train"}:
+    if part in {"", "bench_emulated", "bench_feed", "bench_images", "bench_memory", "bench_train"}:
         allowed = set()
     else:
         allowed = MAY_IMPORT[part] | {part}

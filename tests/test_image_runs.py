@@ -91,6 +91,33 @@ def test_a_dry_run_lists_the_loaders_of_images_alone(asking):
     assert "tuned_tf_data" not in answer.stdout
 
 
+@needs_decoder
+def test_named_the_benchmark_of_images_has_all_its_cases_and_no_other_module_has(asking):
+    quick = ("--benchmark-only", "--quick", "--dry-run")
+    answer = asking("bench/bench_images.py", *quick)
+    assert answer.returncode == 0, answer.stderr
+    cases = re.findall(r"^\[\d/6\] (\w+)-.*-224px-n256$", answer.stdout, re.MULTILINE)
+    assert sorted(cases) == sorted(["feed", "train", "memory"] * 2)
+    both = asking("bench/bench_images.py", "bench/bench_feed.py", *quick)
+    assert "6 cases" in both.stdout
+    whole = asking("bench/", *quick)
+    assert "px-" not in whole.stdout
+
+
+@needs_decoder
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--source", "synthetic"), "and `--source synthetic` has none; use `photographs`"),
+        (("--input", "json:data"), "`bench_images.py` measures no `--input`"),
+    ],
+)
+def test_what_the_benchmark_of_images_cannot_measure_is_refused(asking, arguments, message):
+    answer = asking("bench/bench_images.py", "--benchmark-only", *arguments, "--dry-run")
+    assert answer.returncode == 4
+    assert message in answer.stderr
+
+
 def test_a_folder_is_counted_by_its_files(tmp_path):
     for name in ("a/1.jpg", "a/2.jpeg", "b/3.png", "b/notes.txt"):
         path = tmp_path / name

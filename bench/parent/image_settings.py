@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from keras_loader_bench.loaders.encoded.known_images import count_images
+from keras_loader_bench.bench.plan.case import IMAGE_BENCHES, IMAGES, Case
+from keras_loader_bench.loaders.encoded.known_images import count_images, is_encoded
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.image_source import SourceError
@@ -20,6 +22,39 @@ QUICK_IMAGE_LOADERS = [
 
 IMAGE_SIZE = 224
 """Pixels a side."""
+
+
+def _is_named(config: pytest.Config) -> bool:
+    """Return whether `bench_images.py` is asked for by name."""
+    paths = (str(each).partition("::")[0] for each in config.invocation_params.args)
+    return any(Path(path).name == "bench_images.py" for path in paths)
+
+
+def choose_source(config: pytest.Config) -> None:
+    """Let photographs be the source of `bench_images.py`, unless another one is given.
+
+    Raises:
+        ValueError: one without encoded images, or a user's input, is asked for as well.
+    """
+    if not _is_named(config):
+        return
+    source = config.getoption("source")
+    if config.getoption("input"):
+        raise ValueError("`bench_images.py` measures no `--input`; leave out one of the two.")
+    if source == "auto":
+        config.option.source = "photographs"
+    elif not is_encoded(source):
+        raise ValueError(
+            f"`bench_images.py` measures encoded images, and `--source {source}` has none; use "
+            "`photographs`, `camera-photographs` or `folder:PATH`."
+        )
+
+
+def of_modules(config: pytest.Config, cases: dict[str, list[Case]]) -> dict[str, list[Case]]:
+    """Return the cases of each benchmark by the module that measures them."""
+    if not _is_named(config):
+        return cases
+    return {IMAGES: [case for bench in IMAGE_BENCHES for case in cases[bench]]}
 
 
 def images_of(config: pytest.Config) -> tuple[str, str]:

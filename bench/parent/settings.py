@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keras_loader_bench.bench.parent.image_settings import IMAGE_SIZE, check_sizes, images_of
+from keras_loader_bench.bench.parent import image_settings as of_images
 from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
 from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
@@ -87,6 +87,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         ValueError: an option is unknown or out of range; the message lists what is valid.
         WriteError: nobody can see into the results folder.
     """
+    of_images.choose_source(config)
     if config.getoption("resume"):
         return _resumed(config, names)
     get = config.getoption
@@ -99,7 +100,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
             raise ValueError(f"`{flag}` belongs to `--input`; name your input{remedy}.")
     encoded = is_encoded(get("source"))
     if encoded:
-        samples, loaders = images_of(config)
+        samples, loaders = of_images.images_of(config)
     elif get("image_size"):
         raise ValueError(
             f"`--image-size` belongs to encoded images, and `--source {get('source')}` has none; "
@@ -117,14 +118,14 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     values.setdefault("backend", [configured_backend()])
     values["loader"] = _names(loaders)
     if encoded:
-        check_sizes(values.setdefault("image_size", [IMAGE_SIZE]))
+        of_images.check_sizes(values.setdefault("image_size", [of_images.IMAGE_SIZE]))
     cases = {bench: cases_of(bench, values) for bench in BENCHES}
     protocol = _protocol(config, QUICK if quick else Protocol())
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
         for bench in ("feed", "train"):
             cases[bench] += _ceilings(cases[bench])
     return Settings(
-        cases=cases,
+        cases=of_images.of_modules(config, cases),
         searched=cases["memory"],
         source=get("source"),
         data_dir=_data_dir(config),
@@ -196,8 +197,9 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
         raise ValueError(f"`--resume` uses the options of `{folder}`; remove {', '.join(given)}.")
     run = read_unfinished(folder)
     left = unfinished_cases(run)
+    cases = {bench: [case for case in left if case.bench == bench] for bench in BENCHES}
     return Settings(
-        cases={bench: [case for case in left if case.bench == bench] for bench in BENCHES},
+        cases=of_images.of_modules(config, cases),
         searched=[case for case in run.plan if case.bench == "memory"],
         source=config.getoption("source"),
         data_dir=_data_dir(config),

@@ -13,6 +13,12 @@ from keras_loader_bench.loaders.registry import LoaderEntry, missing_package
 BENCHES = ("feed", "train", "memory", "emulated")
 """The benchmarks, each with the name of the model that it fits."""
 
+IMAGES = "images"
+"""What `bench_images.py` measures: the cases of encoded images in `IMAGE_BENCHES`."""
+
+IMAGE_BENCHES = ("feed", "train", "memory")
+"""The benchmarks of encoded images."""
+
 CEILING = "ceiling"
 """In place of a loader's name: the ceiling, measured as if it were a loader."""
 
