@@ -11,12 +11,17 @@ from made_runs import raw_run
 
 from keras_loader_bench.bench.child.decoding_rate import decoding_rate
 from keras_loader_bench.bench.child.models import cnn_layers
+from keras_loader_bench.bench.child.pixel_differences import PixelDifferences
 from keras_loader_bench.bench.child.reference_images import reference_images
 from keras_loader_bench.bench.parent import image_settings
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
+from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.encoded_figures import decodings
+from keras_loader_bench.bench.report.encoded_plot import encoded_figure
 from keras_loader_bench.bench.report.encoded_section import encoded_tables
+from keras_loader_bench.bench.report.plot_layout import loader_styles
 from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
 from keras_loader_bench.loaders.encoded.known_images import count_images, prepare_images
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
@@ -199,6 +204,56 @@ def test_the_report_sets_loaders_beside_decoding_alone():
     assert containers.lines[1] == ["folder", "0.500", "46"]
 
 
+def other_pixels(loader, rate, **pixels):
+    """A loader that gives other pixels and is expected to."""
+    case = feed(loader, rate)
+    passed = {"name": "fit, epoch 1", "verdict": "other_values", "batches": 2}
+    passed |= {"expected_batches": 2, "samples": 100, "expected_samples": 100}
+    audit = {"verdict": "other_values", "identical": False, "passes": [passed], "pixels": pixels}
+    return case | {"outcome": "audit_failed", "audit": audit}
+
+
+def test_loaders_with_other_pixels_stand_last_and_say_by_how_much():
+    off = {"largest_levels": 73.4, "mean_levels": 2.14, "share": 0.684}
+    fast = other_pixels("keras_directory_tf", 1900.0, **off)
+    run = parse_run(raw_run([fast, feed("image_sequence", 1800.0)], schema=8))
+    lines = encoded_tables(run)[0].lines
+    assert [line[0] for line in lines[1:]] == ["`image_sequence`", "`keras_directory_tf`"]
+    assert lines[2][-1] == "other: 68% of values, by up to 73 levels, 2.14 on average"
+    assert lines[1][-1] == cells.NOT_RUN
+
+
+def test_the_plot_has_a_line_for_each_container_and_for_decoding_alone():
+    memory = feed("decoded_numpy", 50_000.0)  # decodes nothing
+    slow, fast = feed("stock_image_sequence", 500.0), feed("image_sequence", 1800.0)
+    found = decodings(parse_run(raw_run([slow, memory, fast], schema=8)))
+    styles = loader_styles(["decoded_numpy", "image_sequence", "stock_image_sequence"])
+    (ax,) = encoded_figure(found, styles).axes
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["one file", "image_sequence", "folder", "stock_image_sequence"]
+    assert [bar.get_width() for bar in ax.patches[:2]] == pytest.approx([1800, 500], rel=0.01)
+    assert any(line.get_linestyle() == "--" for line in ax.lines)
+    assert encoded_figure(decodings(parse_run(raw_run([memory], schema=8))), styles) is None
+
+
+def test_pixels_are_compared_in_levels():
+    reference = np.array([[10, 20], [30, 255]], np.uint8)
+    other = np.array([[10, 23], [30, 254]], np.uint8)
+    same_scale = (each.astype("float32") / np.float32(255) for each in (reference, other))
+    for expected, got in ((reference, other), tuple(same_scale)):
+        differences = PixelDifferences(iter([{"x": expected}]))
+        differences.see({"x": got})
+        found = differences.found()
+        assert found == pytest.approx({"largest_levels": 3, "mean_levels": 1, "share": 0.5})
+    rounding = PixelDifferences(iter([{"x": reference / 255}]))
+    rounding.see({"x": (reference / np.float32(255)).astype("float32")})
+    assert rounding.found()["share"] == 0
+    for wrong in (other[:1], None):
+        differences = PixelDifferences(iter([{"x": reference}]))
+        differences.see({"x": wrong} if wrong is not None else {})
+        assert differences.found() is None
+
+
 def test_other_runs_have_no_such_section():
     assert encoded_tables(parse_run(raw_run([]))) == []
 
@@ -219,6 +274,8 @@ def test_a_run_is_audited_and_its_containers_are_on_record(finished):
     assert ends["tf_data_records"].audit.identical
     other = ends["keras_directory_tf"]
     assert other.failed_as_expected
+    assert other.audit.pixels.largest_levels > 1
+    assert 0.1 < other.audit.pixels.share < 1
     assert other.audit.verdict == "other_values"
     (source,) = finished.run.sources
     assert {each.kind for each in source.containers} == {"folder", "tfrecord"}

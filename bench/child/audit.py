@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_loader_bench.bench.child.pixel_differences import PixelDifferences
 from keras_loader_bench.bench.child.reference_images import reference_images
 from keras_loader_bench.loaders.audit import (
     BatchRecord,
@@ -82,14 +83,15 @@ class Reference:
     @cached_property
     def batches(self) -> list[BatchRecord]:
         """The batches, in order."""
-        return [record_batch(batch, whole=True) for batch in self._each()]
+        return [record_batch(batch, whole=True) for batch in self.arrays()]
 
     @cached_property
     def fingerprints(self) -> list[BatchPrint]:
         """Those of the batches, in order."""
-        return [fingerprint(batch) for batch in self._each()]
+        return [fingerprint(batch) for batch in self.arrays()]
 
-    def _each(self) -> Iterator[DenseArrays]:
+    def arrays(self) -> Iterator[DenseArrays]:
+        """Yield the arrays of each batch, in order."""
         size = self._options.batch_size
         for start in range(0, len(self._rows), size):
             self._on_batch()
@@ -144,8 +146,8 @@ def audit_loader(
 
     Returns:
         The audit as stored in `run.json`: `verdict`, `identical`, `digest` and `expected_digest`
-        over the batches of the first epoch, `batches` and `samples` in it, `first_difference`, and
-        `passes`.
+        over the batches of the first epoch, `batches` and `samples` in it, `first_difference`,
+        `passes`, and `pixels`: how much they differ where only values do.
     """
     from keras_loader_bench.bench.child.epoch_timing import EachBatch
     from keras_loader_bench.loaders.audit import recording
@@ -198,6 +200,13 @@ def audit_loader(
         )
         passes.append(compare_fingerprints(WHOLE_EPOCH, expected, got))
     wrong = [result for result in passes if not result.identical]
+    pixels = None
+    if wrong and wrong[0].verdict == "other_values":
+        differences = PixelDifferences(training.arrays())
+        recording.record_fit(
+            loader.fit_args(rows), [differences.see], steps_per_execution=steps_per_execution
+        )
+        pixels = differences.found()
     return {
         "verdict": wrong[0].verdict if wrong else "identical",
         "identical": not wrong,
@@ -207,6 +216,7 @@ def audit_loader(
         "samples": len(rows),
         "first_difference": f"{wrong[0].name}, {wrong[0].difference}" if wrong else None,
         "passes": [result.to_dict() for result in passes],
+        "pixels": pixels,
     }
 
 

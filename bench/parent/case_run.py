@@ -34,6 +34,7 @@ from keras_loader_bench.bench.record.schema import (
     NOT_APPLICABLE,
     AuditRecord,
     ErrorRecord,
+    PixelRecord,
 )
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
@@ -144,6 +145,8 @@ class CaseRun(Measurement):
             known["promise"] = known_promise(self._results.run, self.case)
         found = child.call("audit", **known)
         passes = [PassResult(**each) for each in found.pop("passes")]
+        if (pixels := found.pop("pixels", None)) is not None:
+            found["pixels"] = PixelRecord(**pixels)
         return AuditRecord(**found, passes=passes, case=str(self.case))
 
     @contextmanager

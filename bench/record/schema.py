@@ -45,6 +45,20 @@ UNEXPLAINED = ("crashed", "timeout")
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelRecord:
+    """By how much pixels differ from the reference's, in the first batches of an epoch."""
+
+    largest_levels: float
+    """Of 255."""
+
+    mean_levels: float
+    """Over all values, those that are the same too."""
+
+    share: float
+    """Of all values, those that differ; from 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditRecord:
     """What the audit of a case found."""
 
@@ -68,6 +82,9 @@ class AuditRecord:
 
     case: str | None = None
     """The id of the case in whose process it ran; `None` in older files: that of its own."""
+
+    pixels: PixelRecord | None = None
+    """Of a loader that gives other values, and nothing else that is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,8 @@ from keras_loader_bench.bench.report.bar_plots import (
 )
 from keras_loader_bench.bench.report.emulation import emulations
 from keras_loader_bench.bench.report.emulation_plot import emulation_figure
+from keras_loader_bench.bench.report.encoded_figures import decodings
+from keras_loader_bench.bench.report.encoded_plot import encoded_figure
 from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
 from keras_loader_bench.bench.report.plot_layout import DPI, loader_styles
 from keras_loader_bench.bench.report.rows import Row
@@ -34,6 +36,7 @@ CAPTIONS = MappingProxyType(
     {
         "rates": "Feed and training rate of each loader",
         "utilization": "AU of each loader, for each backend",
+        "encoded": "Feed rate of encoded images by container, beside decoding alone",
         "workers": "Feed rate of each loader against the number of workers",
         "emulated": "AU of each loader against the time of an emulated step",
         "pareto": "Feed rate against footprint, and which loaders no other beats in both",
@@ -78,6 +81,7 @@ def figures(run: Run, rows: Sequence[Row], lines: Sequence[Scaling]) -> dict[str
         drawn = {
             "rates": rates_figure(rows, styles),
             "utilization": utilization_figure(rows, styles),
+            "encoded": encoded_figure(decodings(run), styles),
             "workers": workers_figure(rows, styles),
             "emulated": emulation_figure(emulations(rows), styles),
             "pareto": pareto_figure(rows, styles),
