@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from keras_loader_bench.loaders import recipes
+from keras_loader_bench.loaders.recipes import Recipe
+
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFailure:
@@ -54,6 +57,9 @@ class LoaderEntry:
 
     own: bool = False
     """Whether this suite brings it; the others are what people write already."""
+
+    recipe: Recipe | None = None
+    """What to write for other data; `None`: that stands nowhere."""
 
     def expected_failure(self, backend: str, num_workers: int) -> KnownFailure | None:
         """Return why this loader's batches are expected to be wrong there; `None`: they are not."""
@@ -114,31 +120,42 @@ _REASON = (
 )
 
 LOADERS: dict[str, LoaderEntry] = {  # in plots, order is colour: a new one goes to the end
-    "eager_sequence": LoaderEntry(".eager_sequence_loader:EagerSequenceLoader"),
-    "grain": LoaderEntry(".grain_loader:GrainLoader", packages=("grain",), has_workers=True),
-    "numpy": LoaderEntry(".numpy_loader:NumpyLoader"),
-    "sequence": LoaderEntry(".sequence_loader:SequenceLoader", has_workers=True, own=True),
+    "eager_sequence": LoaderEntry(
+        ".eager_sequence_loader:EagerSequenceLoader", recipe=recipes.PY_DATASET_OF_ARRAYS
+    ),
+    "grain": LoaderEntry(
+        ".grain_loader:GrainLoader", packages=("grain",), has_workers=True, recipe=recipes.GRAIN
+    ),
+    "numpy": LoaderEntry(".numpy_loader:NumpyLoader", recipe=recipes.ARRAYS),
+    "sequence": LoaderEntry(
+        ".sequence_loader:SequenceLoader", has_workers=True, own=True, recipe=recipes.BRIDGED
+    ),
     "stock_sequence": LoaderEntry(
         ".stock_sequence_loader:StockSequenceLoader",
         has_workers=True,
         known_failure=KnownFailure(
             backends=("jax", "torch"), min_workers=2, reason=_REASON, link=_LINK
         ),
+        recipe=recipes.PY_DATASET,
     ),
     "tuned_tf_data": LoaderEntry(
         ".tuned_tf_data_loader:TunedTfDataLoader",
         packages=("tensorflow",),
         has_workers=True,
         own=True,
+        recipe=recipes.GATHERED,
     ),
     "torch": LoaderEntry(
         ".torch_loader:TorchLoader",
         packages=("torch",),
         has_workers=True,
         worker_processes=True,
+        recipe=recipes.DATA_LOADER,
     ),
     "stock_tf_data": LoaderEntry(
-        ".stock_tf_data_loader:StockTfDataLoader", packages=("tensorflow",)
+        ".stock_tf_data_loader:StockTfDataLoader",
+        packages=("tensorflow",),
+        recipe=recipes.TF_DATA,
     ),
     "stock_sequence_processes": LoaderEntry(
         ".stock_sequence_loader:StockSequenceProcessesLoader",

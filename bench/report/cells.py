@@ -125,7 +125,7 @@ def code(text: object) -> Markdown:
     return Markdown(f"{ticks}{padding}{line}{padding}{ticks}" if line else "")
 
 
-def fence(text: object) -> Markdown:
+def fence(text: object, language: str = "text") -> Markdown:
     """Lines in a code block that backticks in the text cannot end."""
     lines = (
         "".join(char if char.isprintable() else "?" for char in line.expandtabs(4))
@@ -133,7 +133,7 @@ def fence(text: object) -> Markdown:
     )
     body = "\n".join(lines)
     ticks = "`" * max(3, _longest_ticks(body) + 1)
-    return Markdown(f"{ticks}text\n{body}\n{ticks}")
+    return Markdown(f"{ticks}{language}\n{body}\n{ticks}")
 
 
 def cell(text: object) -> Markdown:

@@ -34,6 +34,7 @@ from keras_loader_bench.bench.report.input_section import (
 )
 from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.memory_section import memory_tables
+from keras_loader_bench.bench.report.own_data import own_data
 from keras_loader_bench.bench.report.plots import CAPTIONS
 from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.recommendation_section import (
@@ -69,6 +70,7 @@ def report_markdown(
     shown = not_skipped(rows)
     names = differing(shown)
     inputs = inputs_of(run, cores=run.environment.cores_in_all)
+    recommended = [] if inputs else recommend(rows)
     headings, table, marked = comparison_table(shown, names)
     return (
         environment(Path(__file__).parent)
@@ -79,9 +81,9 @@ def report_markdown(
             helps=HELPS,
             input_comparisons=comparisons(inputs),
             recommendations=[
-                (recommendation_title(found), recommendation_text(found))
-                for found in ([] if inputs else recommend(rows))
+                (recommendation_title(found), recommendation_text(found)) for found in recommended
             ],
+            recipes=own_data(recommended),
             warnings=run_warnings(run, shown),
             headings=headings,
             table=table,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from keras_loader_bench.loaders import recipes
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry, class_of
@@ -50,7 +51,11 @@ _RESIZED = (
 
 IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goes to the end
     "image_sequence": ImageLoaderEntry(
-        ".image_sequence_loader:ImageSequenceLoader", packages=_DECODER, has_workers=True, own=True
+        ".image_sequence_loader:ImageSequenceLoader",
+        packages=_DECODER,
+        has_workers=True,
+        own=True,
+        recipe=recipes.IMAGES,
     ),
     "stock_image_sequence": ImageLoaderEntry(
         ".stock_image_sequence_loader:StockImageSequenceLoader",
@@ -64,6 +69,7 @@ IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goe
         container="folder",
         order="own",
         other_pixels=f"{_RESIZED}, and TensorFlow's default decoder gives other values.",
+        recipe=recipes.DIRECTORY_TF,
     ),
     "keras_directory_grain": ImageLoaderEntry(
         ".keras_directory_grain_loader:KerasDirectoryGrainLoader",
@@ -71,6 +77,7 @@ IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goe
         container="folder",
         order="own",
         other_pixels=f"{_RESIZED}.",
+        recipe=recipes.DIRECTORY_GRAIN,
     ),
     "tf_data_files": ImageLoaderEntry(
         ".tf_data_files_loader:TfDataFilesLoader",
