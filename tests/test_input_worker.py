@@ -11,6 +11,13 @@ from registered import BACKEND
 
 from keras_loader_bench.bench.child.batch_form import described, form_of, zeros_like
 from keras_loader_bench.bench.child.input_models import ModelError, NoModelError, input_model
+from keras_loader_bench.bench.child.input_round import (
+    AUDIT_SECONDS,
+    LEAST_BATCHES,
+    RECORDING_SECONDS,
+    audited_batches,
+    size_of_round,
+)
 from keras_loader_bench.bench.child.input_worker import InputWorker
 from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.bench.plan.inputs import cases_of_inputs
@@ -173,6 +180,21 @@ def test_the_dataset_and_the_collation_of_a_data_loader_are_timed():
     assert timed_input(processes, "torch DataLoader", clocks) is None
 
 
+def test_a_round_ends_though_each_fit_takes_long_to_begin():
+    """As that of an input whose processes are started anew for each epoch."""
+    known = {"each": 0.001, "most": 10, "step": 1}
+    assert size_of_round(0.8, whole=0.012, **known) == {"batches": 10, "epochs": 20}
+    assert size_of_round(0.8, whole=0.6, **known) == {"batches": 10, "epochs": 8}
+    assert size_of_round(0.8, whole=20.0, **known) == {"batches": 10, "epochs": 1}
+    assert size_of_round(0.8, each=0.1, whole=1.2, most=10**9, step=5)["batches"] == 15
+
+
+def test_an_audit_takes_seconds_however_fast_an_input_is():
+    assert audited_batches(1e-6) * RECORDING_SECONDS == pytest.approx(AUDIT_SECONDS)
+    assert audited_batches(0.1) == 40
+    assert audited_batches(10.0) == LEAST_BATCHES
+
+
 def test_a_form_can_be_made_again():
     batch = {"a": np.zeros((2, 3), np.uint8)}, np.zeros(2, np.float32), None
     form = form_of(batch)
@@ -192,6 +214,10 @@ def test_names_of_any_length_are_cut():
         assert len(name) < 3000
 
 
+NO_TENSOR = "cannot be given `x`, of which Keras makes no tensor" if BACKEND == "torch" else None
+"""What is said of sparse and ragged tensors, which torch has not."""
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -203,6 +229,7 @@ def test_names_of_any_length_are_cut():
         ("odd_inputs:EmptyLast", "batch 10 has no samples"),
         ("odd_inputs:nan", None),
         ("odd_inputs:padded", None),
+        *((name, NO_TENSOR) for name in ("odd_inputs:tf_ragged", "odd_inputs:tf_sparse")),
         ("inputs:weighted_arrays", None),
         ("inputs:generator_of_dictionaries", None),
         ("inputs:Wide", None),

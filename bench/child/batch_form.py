@@ -28,6 +28,8 @@ def as_tensors(batch: Any) -> Any:
     def convert(leaf: Any) -> Any:
         if leaf is None:
             return None
+        if not keras.ops.is_tensor(leaf) and hasattr(leaf, "to_tensor"):
+            leaf = leaf.to_tensor()  # TensorFlow's ragged ones are filled up, as by Keras
         try:
             ready = keras.ops.is_tensor(leaf)  # torch's may lie on the host
             return keras.ops.convert_to_tensor(leaf if ready else keras.ops.convert_to_numpy(leaf))

@@ -24,6 +24,7 @@ from keras_loader_bench.bench.child.steady_time import SteadyTime
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.loaders.audit.epochs import SHUFFLED
 from keras_loader_bench.loaders.audit.kinds import Kind, Length, read_by_hand
+from keras_loader_bench.loaders.audit.recording import refused_fields
 from keras_loader_bench.loaders.audit.subject import Subject
 from keras_loader_bench.loaders.audit.target import (
     Target,
@@ -122,6 +123,18 @@ class InputFeed:
             )
         sizes = {str(form_of(batch)) for batch in first}
         return first[:1] if len(sizes) == 1 else first
+
+    def check_fields(self) -> None:
+        """Say what is wrong with batches that `fit` has refused.
+
+        Raises:
+            TargetError: the backend makes no tensor of a part of them.
+        """
+        for name, why in refused_fields(self.first[0]).items():
+            raise TargetError(
+                f"`fit` on {keras.backend.backend()} cannot be given `{name}`, of which Keras "
+                f"makes no tensor ({shown(why)}); convert it in the input."
+            )
 
     def replayed(self) -> list[Any]:
         """Return what a ceiling repeats: the `first` batches on the backend's device."""

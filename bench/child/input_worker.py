@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from typing import Any
 
+from keras_loader_bench.bench.child import input_round
 from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
 from keras_loader_bench.bench.plan.remedies import REMEDIES
-
-LEAST_BATCHES = 12
-"""In a round, where an epoch has so many: of fewer, a mean says little."""
-
-AUDIT_SECONDS = 4.0
-"""About how long a pass of the audit may read; a longer epoch is audited in part."""
 
 WHOLE_EPOCH_SECONDS = 4.0
 """An epoch that takes longer is not repeated to time the pause between two."""
@@ -118,22 +112,20 @@ class InputWorker(CaseProcess):
     def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
         """Warm up; return the `batches` of each `fit` of a round, and its `epochs`.
 
-        A round lasts about `seconds`. It has `LEAST_BATCHES` if an epoch has so many, and is
-        several calls of `fit` where an epoch is shorter.
+        A round lasts about `seconds`, and is several calls of `fit` where an epoch is shorter.
         """
         wanted = accelerator_seconds if self._on_accelerator else seconds
         most = self._known["batches"] or 10**9
-        batches = min(max(LEAST_BATCHES, self._few), most)
+        batches = min(max(input_round.LEAST_BATCHES, self._few), most)
         self._fit_input(self._few)  # traces: its time says nothing
+        begin = time.perf_counter()
         count, elapsed = self._fit_input(batches)
-        each = max(elapsed / count, 1e-6)
+        whole = time.perf_counter() - begin
         # Keras trains on whole executions only.
         step = getattr(self._model, "steps_per_execution", 1)
-        batches = max(round(wanted / each), LEAST_BATCHES)
-        batches = min(math.ceil(batches / step) * step, most)
-        epochs = max(1, min(round(wanted / (each * batches)), 20))
         self._fit_ceiling(self._few)
-        return {"batches": batches, "epochs": epochs}
+        each = elapsed / count
+        return input_round.size_of_round(wanted, each=each, whole=whole, most=most, step=step)
 
     def warm_up(self, *, batches: int) -> None:
         """Fit some batches with input and ceiling."""
@@ -185,7 +177,7 @@ class InputWorker(CaseProcess):
         """
         from keras_loader_bench.bench.child.input_audit import audit_input
 
-        most = max(LEAST_BATCHES, int(AUDIT_SECONDS / max(self._known["seconds_per_batch"], 1e-6)))
+        most = input_round.audited_batches(self._known["seconds_per_batch"])
         batches = self._known["batches"]
         how: dict[str, Any] = {}
         if remedy := REMEDIES.get(self._case.remedy):
@@ -243,18 +235,25 @@ class InputWorker(CaseProcess):
         self._model.fit(**fit_args, **how, verbose=0, callbacks=callbacks)
 
     def _fit_input(self, batches: int) -> tuple[int, float]:
-        from keras_loader_bench.bench.child.input_feed import fit_batches
-
         whole = batches == self._known["batches"] and not self._case.steps
         # Keras asks a generator for one batch more, and warns that there is none.
         whole = whole and self._feed.kind != "generator"
         steps = {} if whole else {"steps_per_epoch": batches}
         arguments = self._feed.fit_arguments() | steps
-        return fit_batches(self._model, arguments, batches, self._callbacks)
+        return self._timed_fit(arguments, batches)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.batch_form import ceiling_arguments
-        from keras_loader_bench.bench.child.input_feed import fit_batches
 
         replayed = ceiling_arguments(self._replayed, batches)
-        return fit_batches(self._model, replayed, batches, self._callbacks)
+        return self._timed_fit(replayed, batches)
+
+    def _timed_fit(self, arguments: dict[str, Any], batches: int) -> tuple[int, float]:
+        from keras_loader_bench.bench.child.input_feed import fit_batches
+
+        try:
+            return fit_batches(self._model, arguments, batches, self._callbacks)
+        except (TypeError, ValueError):
+            if self._loaded is not None:
+                self._loaded.check_fields()
+            raise
