@@ -6,6 +6,7 @@ import pytest
 from made_runs import raw_run
 
 from keras_loader_bench.bench.compare.pairs import pair_cases
+from keras_loader_bench.bench.parent.child_settings import not_tried
 from keras_loader_bench.bench.plan.inputs import parse_wait
 from keras_loader_bench.bench.plan.remedies import REMEDIES, not_applicable
 from keras_loader_bench.bench.record.reader import parse_run
@@ -153,6 +154,23 @@ def test_where_nothing_is_known_of_an_input_only_the_first_case_says_why():
     assert [line for line in lines if "nothing" in line] == [
         "Feeding failed: there is no `nothing` in `train`"
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "tried"),
+    [
+        ("TargetError", ABOUT, False),
+        ("BatchError", None, False),
+        ("ImportError", None, False),
+        ("RuntimeError", ABOUT, True),
+    ],
+)
+def test_no_other_case_is_tried_of_what_fit_does_not_take(kind, about, tried):
+    failed = {"outcome": "failed", "error": {"type": kind}, "input": about, "audit": None}
+    found = run(case("feed", record=failed), case("train", record={"input": None}))
+    first, other = (each.case for each in found.cases)
+    assert not_tried(found, first) is None
+    assert (not_tried(found, other) is None) is tried
 
 
 def test_rates_and_the_wait_have_intervals():

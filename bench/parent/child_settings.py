@@ -48,14 +48,15 @@ def known_input(run: Run, case: Case) -> InputRecord | None:
 def not_tried(run: Run, case: Case) -> str | None:
     """Return why the case of an input is not tried; `None`: it is, or it is that of a loader.
 
-    A remedy may not apply. And where the first case could find nothing out about the input, all
-    others would fail in the same way.
+    A remedy may not apply. And where the first case could find nothing out about the input, or
+    `fit` does not take it, all others would fail in the same way.
     """
     if not case.is_input:
         return None
     about = known_input(run, replace(case, remedy=NONE))
-    if about is None and _has_failed(run, case):
-        return f"nothing is known of `{case.loader}`: its feed case has failed"
+    failures = _failures(run, case)
+    if failures & REFUSALS or (failures and about is None):
+        return f"`fit` cannot be given `{case.loader}`: its feed case has failed"
     if case.remedy == NONE:
         return None
     if about is None:
@@ -76,10 +77,14 @@ def known_promise(run: Run, case: Case) -> str | None:
     return next((each.audit.promise for each in own if each.audit), None)
 
 
-def _has_failed(run: Run, case: Case) -> bool:
-    """Return whether another case of a case's input has failed."""
+REFUSALS = {"TargetError", "BatchError"}
+"""Types of the errors that say that `fit` does not take an input."""
+
+
+def _failures(run: Run, case: Case) -> set[str | None]:
+    """Return the types of the errors of the other cases of an input."""
     others = (each for each in run.cases if _same(each.case, case) and each.case != case)
-    return any(each.error and each.outcome != SKIPPED for each in others)
+    return {each.error.type for each in others if each.error and each.outcome != SKIPPED}
 
 
 def _joins(case: Case) -> bool:

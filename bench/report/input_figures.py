@@ -13,7 +13,13 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, Remedy
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
-from keras_loader_bench.bench.record.schema import SKIPPED, AuditRecord, CaseRecord, Run
+from keras_loader_bench.bench.record.schema import (
+    NOT_APPLICABLE,
+    SKIPPED,
+    AuditRecord,
+    CaseRecord,
+    Run,
+)
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
@@ -151,7 +157,12 @@ def _figures(
         failures={
             each.case.bench: _message(each) for each in own if case_outcome(each) not in measured
         },
-        skipped={each.case.bench: _message(each) for each in own if each.outcome == SKIPPED},
+        skipped={
+            each.case.bench: _message(each)
+            for each in own
+            # What would fail as the first case did goes without saying.
+            if each.outcome == SKIPPED and not (each.error and each.error.type == NOT_APPLICABLE)
+        },
     )
 
 

@@ -23,11 +23,9 @@ def input_sentences(found: InputFigures) -> list[str]:
     lines = [heading(found), *_speed(found), *_memory(found), _audit(found)]
     lines.append(where_time_goes(found) or "")
     lines += [f"{_MEASUREMENTS[b]} failed: {cells.plain(m)}" for b, m in found.failures.items()]
-    # Where the first case has failed, others were not tried for want of what it should have found.
-    skipped = {} if found.about is None and found.failures else found.skipped
     lines += [
         f"{_MEASUREMENTS[bench]} was not measured: {cells.plain(message)}."
-        for bench, message in skipped.items()
+        for bench, message in found.skipped.items()
     ]
     return [line for line in lines if line]
 
