@@ -36,6 +36,7 @@ class Recipe:
 _BATCHES = """
 import keras
 IMPORT
+
 class Batches(keras.utils.PyDataset):
     def __len__(self):
         return -(-len(x) // $batch_size)
@@ -43,6 +44,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         some = slice(index * $batch_size, (index + 1) * $batch_size)
         return x[some], y[some]
+
 """
 
 ARRAYS = Recipe(
@@ -71,12 +73,14 @@ DATA_LOADER = Recipe(
     code="""
 import torch
 
+
 class Samples(torch.utils.data.Dataset):
     def __len__(self):
         return len(x)
 
     def __getitems__(self, rows):  # those of a batch
         return torch.from_numpy(x[rows]), torch.from_numpy(y[rows])
+
 
 options = dict(batch_size=$batch_size, num_workers=$workers$persistent)
 data = torch.utils.data.DataLoader(Samples(), shuffle=True, collate_fn=tuple, **options)
@@ -151,6 +155,6 @@ DIRECTORY_TF = Recipe(
 DIRECTORY_GRAIN = Recipe(
     what='`image_dataset_from_directory` with `format="grain"`, which resizes',
     code=_DIRECTORY.replace("FORMAT", ', format="grain"').replace(
-        "NOTE", "Keras warns of the end of its epochs"
+        "NOTE", "Keras warns of its end"
     ),
 )

@@ -43,8 +43,15 @@ class Asking:
         return subprocess.CompletedProcess(["pytest", *arguments], **answer)
 
     def end(self) -> None:
-        if self.process is not None:
-            self.process.communicate()
+        if self.process is None:
+            return
+        assert self.process.stdin
+        assert self.process.stdout
+        # What was forked meanwhile and lives on has a copy of the pipe: its end may never come.
+        self.process.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
 
 
 def run_pytest(arguments: list[str], environment: dict[str, str]) -> int:
