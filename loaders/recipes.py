@@ -154,7 +154,5 @@ DIRECTORY_TF = Recipe(
 
 DIRECTORY_GRAIN = Recipe(
     what='`image_dataset_from_directory` with `format="grain"`, which resizes',
-    code=_DIRECTORY.replace("FORMAT", ', format="grain"').replace(
-        "NOTE", "Keras warns of its end"
-    ),
+    code=_DIRECTORY.replace("FORMAT", ', format="grain"').replace("NOTE", "Keras warns of its end"),
 )
