@@ -195,7 +195,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if exitstatus == pytest.ExitCode.OK and run.all_skipped:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.exitstatus = session.exitstatus or _gate(config)
+    gate = _gate(config)  # its lines are printed however the run ended
+    if pytest.ExitCode.OK in (exitstatus, session.exitstatus):
+        session.exitstatus = gate or session.exitstatus
     if terminated:
         session.exitstatus = TERMINATED
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from made_runs import raw_run
 
+from keras_loader_bench.bench import conftest as hooks
 from keras_loader_bench.bench.compare.pairs import pair_cases
 from keras_loader_bench.bench.parent.child_settings import not_tried
 from keras_loader_bench.bench.plan.inputs import parse_wait
@@ -362,6 +363,21 @@ def test_narrower_dtypes_are_named_where_their_copy_is_faster():
         )
         lines = what_would_help(inputs_of(made)[0])
         assert any(each.startswith("x/image as uint8 instead of float32") for each in lines) is said
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0, 1), (1, 1), (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERRUPTED)],
+)
+def test_a_gate_is_judged_however_the_run_ended(before, after):
+    config = SimpleNamespace(stash=pytest.Stash(), getoption=lambda name: None)
+    found = run(case("feed"), case("train"))
+    config.stash[hooks.SETTINGS] = SimpleNamespace(most_wait=0.05, resumed=found)
+    session = SimpleNamespace(config=config, exitstatus=before)
+    hooks.pytest_sessionfinish(session, before)
+    assert session.exitstatus == after
+    (line,) = config.stash[hooks.JUDGED]
+    assert "FAILED, it waits 68%" in line
 
 
 def test_a_gate_says_what_it_found():

@@ -13,7 +13,6 @@ MOST_WAITING = 6
 """How many times as long as its timed batches a round may take, with what comes before the first of
 each `fit`: processes that are started, buffers that are filled."""
 
-
 AUDIT_SECONDS = 4.0
 """About how long a pass of the audit may take; a longer epoch is audited in part."""
 
