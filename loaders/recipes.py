@@ -18,8 +18,8 @@ class Recipe:
     """One sentence without a verb."""
 
     code: str
-    """Python with `$batch_size`, `$image_size`, `$workers`, `$threads` (at least 1) and `$ahead`
-    (batches, 0 without workers); needs `model`."""
+    """Python with `$batch_size`, `$image_size`, `$workers`, `$threads` (at least 1), `$ahead`
+    (batches, 0 without workers) and `$persistent` (an argument, empty without); needs `model`."""
 
     def written(self, *, batch_size: int, num_workers: int, image_size: int) -> str:
         """Return the code for some options."""
@@ -33,9 +33,11 @@ class Recipe:
         )
 
 
-_BATCHES = """
+def _py_dataset(fit: str, imports: str = "") -> str:
+    """Return a `PyDataset` of `x` and `y`, and the line that fits it."""
+    return f"""
 import keras
-IMPORT
+{imports}
 
 class Batches(keras.utils.PyDataset):
     def __len__(self):
@@ -45,7 +47,10 @@ class Batches(keras.utils.PyDataset):
         some = slice(index * $batch_size, (index + 1) * $batch_size)
         return x[some], y[some]
 
+
+{fit}
 """
+
 
 ARRAYS = Recipe(
     what="arrays in memory, as `fit` takes them",
@@ -54,18 +59,20 @@ ARRAYS = Recipe(
 
 PY_DATASET_OF_ARRAYS = Recipe(
     what="a `PyDataset` over arrays in memory",
-    code=_BATCHES.replace("IMPORT", "") + "\nmodel.fit(Batches(), epochs=10)",
+    code=_py_dataset("model.fit(Batches(), epochs=10)"),
 )
 
 PY_DATASET = Recipe(
     what="a `PyDataset` over mapped arrays, read by Keras",
-    code=_BATCHES.replace("IMPORT", "") + "\nmodel.fit(Batches(workers=$threads), epochs=10)",
+    code=_py_dataset("model.fit(Batches(workers=$threads), epochs=10)"),
 )
 
 BRIDGED = Recipe(
     what="a lazy `PyDataset`, read through `bridge`",
-    code=_BATCHES.replace("IMPORT", "from keras_loader_bench.loaders import bridge\n")
-    + "\nmodel.fit(bridge(Batches(workers=$threads)), epochs=10)",
+    code=_py_dataset(
+        "model.fit(bridge(Batches(workers=$threads)), epochs=10)",
+        imports="from keras_loader_bench.loaders import bridge\n",
+    ),
 )
 
 DATA_LOADER = Recipe(
@@ -138,21 +145,24 @@ with make_image_loader("image_sequence", source, options) as loader:
 """,
 )
 
-_DIRECTORY = """
+
+def _directory(note: str, more: str = "") -> str:
+    """Return the lines of `image_dataset_from_directory`, with a note and more options."""
+    return f"""
 import keras
 
 size = ($image_size, $image_size)
-options = dict(label_mode="categorical", batch_size=$batch_size, image_size=sizeFORMAT)
+options = dict(label_mode="categorical", batch_size=$batch_size, image_size=size{more})
 data = keras.utils.image_dataset_from_directory("photos", **options)
-model.fit(data, shuffle=False, epochs=10)  # NOTE; pixels are from 0 to 255
+model.fit(data, shuffle=False, epochs=10)  # {note}; pixels are from 0 to 255
 """
 
+
 DIRECTORY_TF = Recipe(
-    what="`image_dataset_from_directory`, which resizes",
-    code=_DIRECTORY.replace("FORMAT", "").replace("NOTE", "it shuffles itself"),
+    what="`image_dataset_from_directory`, which resizes", code=_directory("it shuffles itself")
 )
 
 DIRECTORY_GRAIN = Recipe(
     what='`image_dataset_from_directory` with `format="grain"`, which resizes',
-    code=_DIRECTORY.replace("FORMAT", ', format="grain"').replace("NOTE", "Keras warns of its end"),
+    code=_directory("Keras warns of its end", more=', format="grain"'),
 )

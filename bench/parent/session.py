@@ -18,6 +18,7 @@ from keras_loader_bench.bench.parent.resume import check_same, kept_records
 from keras_loader_bench.bench.parent.settings import Settings
 from keras_loader_bench.bench.plan.case import Case, loaders_of
 from keras_loader_bench.bench.plan.passes import passes
+from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord, ContainerRecord
 from keras_loader_bench.bench.record.writer import RunFile
@@ -43,7 +44,9 @@ class Session:
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
         self.settings = settings
-        self.progress = Progress(_processes(settings, cases), settings.protocol, stream=stream)
+        kept = kept_records(settings.resumed)
+        counts = _processes(settings.protocol, cases, kept)
+        self.progress = Progress(counts, settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
         images = _largest(settings, cases)
         self.source = self._prepare(images, cases) if images else None
@@ -58,7 +61,6 @@ class Session:
             )
         else:
             check_same(settings.resumed, environment, self.source)
-            kept = kept_records(settings.resumed)
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
         if self.source and not self.file.run.sources:
             self.file.add_source(self.source, self._write_containers(cases))
@@ -198,13 +200,13 @@ class Session:
         pytest.fail(describe_failure(error, record.error), pytrace=False)
 
 
-def _processes(settings: Settings, cases: list[Case]) -> Counter[str]:
-    """Return how many processes of each benchmark are left."""
-    ended = {each.id: len(each.processes) for each in kept_records(settings.resumed)}
+def _processes(protocol: Protocol, cases: list[Case], kept: list[CaseRecord]) -> Counter[str]:
+    """Return how many processes of each benchmark are left, beside those on record."""
+    ended = {each.id: len(each.processes) for each in kept}
     counts: Counter[str] = Counter()
     for case in cases:
         skipped = case.missing or case.unsupported
-        wanted = 1 if skipped else settings.protocol.processes_of(case.bench)
+        wanted = 1 if skipped else protocol.processes_of(case.bench)
         counts[case.bench] += wanted - ended.get(str(case), 0)
     return counts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from matplotlib.axes import Axes
@@ -13,17 +13,16 @@ from matplotlib.patches import Patch
 from keras_loader_bench.bench.report.encoded_figures import Decoding, Fed
 from keras_loader_bench.bench.report.plot_layout import (
     GREY,
-    GRID,
     INK,
+    ROW_INCHES,
     TITLE,
+    Layout,
     Styles,
     lighter,
     short,
 )
 from keras_loader_bench.bench.report.plot_parts import panel_grid
 from keras_loader_bench.bench.statistics import CONFIDENCE
-
-_ROW_INCHES = 0.34
 
 OTHER = 0.7
 """Share of white in the bars of loaders with other pixels."""
@@ -36,15 +35,17 @@ def encoded_figure(found: Sequence[Decoding], styles: Styles) -> Figure | None:
         found: the result of `decodings`.
         styles: the styles of the loaders.
     """
-    panels = [(each, _by_container(each)) for each in found]
-    panels = [(each, lines) for each, lines in panels if lines]
+    panels = [(each, loaders) for each in found if (loaders := _by_container(each))]
     if not panels:
         return None
-    most = max(len(lines) for _, lines in panels)
-    size = (6.4, 0.9 + _ROW_INCHES * most)
+    layouts = [_layout(loaders) for _, loaders in panels]
+    most = max(layout.positions[-1] + 1 for layout in layouts)
+    size = (6.4, 0.9 + ROW_INCHES * most)
     figure, axes = panel_grid(len(panels), columns=1, size=size, margin=0.4)
-    for ax, (each, lines) in zip(axes, panels, strict=True):
-        _panel(ax, each, lines, styles)
+    for ax, (each, loaders), layout in zip(axes, panels, layouts, strict=True):
+        title = short(f"Feed rate by container: {each.options}", TITLE)
+        layout.prepare(ax, title, "images per second through fit, null model")
+        _panel(ax, each, dict(zip(layout.positions, loaders, strict=True)), styles)
     handles = [
         Patch(facecolor=GREY, label="median"),
         Patch(facecolor=lighter(GREY, OTHER), edgecolor=GREY, label="other pixels"),
@@ -55,23 +56,30 @@ def encoded_figure(found: Sequence[Decoding], styles: Styles) -> Figure | None:
     return figure
 
 
-def _by_container(found: Decoding) -> list[str | Fed]:
-    """Return what stands on each line: the name of a container, or a loader that reads it."""
+def _by_container(found: Decoding) -> list[Fed]:
+    """Return the loaders that decode, those of a container together."""
     known = [each for each in found.loaders if each.rate and each.share]
-    lines: list[str | Fed] = []
     # Containers in the order of their fastest loader; `sorted` keeps that of the loaders.
     order = list(dict.fromkeys(each.container for each in known))
-    by_container = sorted(known, key=lambda each: order.index(each.container))
-    for container, loaders in groupby(by_container, key=lambda each: each.container):
-        lines += [container, *loaders]
-    return lines
+    return sorted(known, key=lambda each: order.index(each.container))
 
 
-def _panel(ax: Axes, found: Decoding, lines: Sequence[str | Fed], styles: Styles) -> None:
+def _layout(loaders: Sequence[Fed]) -> Layout:
+    """Lay out loaders below the names of their containers."""
+    headings: dict[int, str] = {}
+    positions: list[int] = []
+    for container, group in groupby(loaders, key=lambda each: each.container):
+        start = positions[-1] + 1 if positions else 0
+        headings[start] = container
+        positions += range(start + 1, start + 1 + len(list(group)))
+    labels = [short(each.label) for each in loaders]
+    return Layout(positions=positions, labels=labels, headings=headings)
+
+
+def _panel(ax: Axes, found: Decoding, loaders: Mapping[int, Fed], styles: Styles) -> None:
     reach = 0.0
-    for y, each in enumerate(lines):
-        if isinstance(each, str) or each.rate is None:
-            continue
+    for y, each in loaders.items():
+        assert each.rate is not None, "loaders without a rate are left out"
         bar = styles[each.loader].bar
         if each.pixels != "identical":
             bar = {"facecolor": lighter(bar["facecolor"], OTHER), "edgecolor": bar["facecolor"]}
@@ -83,16 +91,4 @@ def _panel(ax: Axes, found: Decoding, lines: Sequence[str | Fed], styles: Styles
         ax.axvline(found.rate.median, color=GREY, linewidth=1, linestyle="--")
         ax.axvspan(*found.rate.ends, color=GREY, alpha=0.12, linewidth=0)
         reach = max(reach, found.rate.ends[1])
-    names = [each if isinstance(each, str) else short(each.label) for each in lines]
-    ax.set_yticks(range(len(lines)), names, parse_math=False)
-    for each, tick in zip(lines, ax.yaxis.get_major_ticks(), strict=True):
-        if isinstance(each, str):
-            tick.label1.set_fontweight("bold")
-    ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.set_xlim(0, 1.05 * reach)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color=GRID, linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.set_xlabel("images per second through fit, null model")
-    title = short(f"Feed rate by container: {found.options}", TITLE)
-    ax.set_title(title, loc="left", fontsize=10, fontweight="bold")

@@ -33,7 +33,8 @@ DPI = 144
 LABEL, TITLE = 40, 70
 """Most characters of a label and of a title, so that the plot has room."""
 
-_ROW_INCHES = 0.34
+ROW_INCHES = 0.34
+"""Height of a row of bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +112,13 @@ class Layout:
 
     def figure(self, width: float, *, legend: bool) -> Figure:
         """Return an empty figure with enough height for all rows."""
-        height = 1.0 + 0.35 * legend + _ROW_INCHES * max(self.positions[-1] + 1, 2)
+        height = 1.0 + 0.35 * legend + ROW_INCHES * max(self.positions[-1] + 1, 2)
         return new_figure(width, height)
 
     def prepare(self, ax: Axes, title: str, unit: str) -> None:
         """Put labels, headings and lines between groups on axes."""
-        ticks = dict(zip(self.positions, self.labels, strict=True)) | dict(self.headings)
+        labels = dict(zip(self.positions, self.labels, strict=True)) | dict(self.headings)
+        ticks = dict(sorted(labels.items()))
         ax.set_yticks(list(ticks), list(ticks.values()), parse_math=False)
         for position, tick in zip(ticks, ax.yaxis.get_major_ticks(), strict=True):
             if position in self.headings:
