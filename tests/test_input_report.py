@@ -157,6 +157,12 @@ def test_where_nothing_is_known_of_an_input_only_the_first_case_says_why():
     ]
 
 
+def test_what_fails_with_a_remedy_keeps_no_case_of_the_input_away():
+    error = {"outcome": "failed", "error": {"type": "TargetError"}, "audit": None}
+    found = run(case("feed"), case("feed", remedy="doubled", record=error), case("train"))
+    assert [not_tried(found, each.case) for each in found.cases] == [None] * 3
+
+
 @pytest.mark.parametrize(
     ("kind", "about", "tried"),
     [

@@ -71,7 +71,7 @@ class CaseRun(Measurement):
         """
         if self._is_over or number <= len(self.record.processes):
             return
-        if reason := not_tried(self._results.run, self.case):
+        if number == 1 and (reason := not_tried(self._results.run, self.case)):
             self._fail(CaseError("skipped", NOT_APPLICABLE, reason))
             self._save()
             self.progress.leave_out(self.case, self.wanted)

@@ -82,9 +82,10 @@ REFUSALS = {"TargetError", "BatchError"}
 
 
 def _failures(run: Run, case: Case) -> set[str | None]:
-    """Return the types of the errors of the other cases of an input."""
-    others = (each for each in run.cases if _same(each.case, case) and each.case != case)
-    return {each.error.type for each in others if each.error and each.outcome != SKIPPED}
+    """Return the type of the error of the feed case of a case's input, where that has failed."""
+    same = (each for each in run.cases if _same(each.case, case) and each.case != case)
+    feed = (each for each in same if each.case.bench == "feed" and each.case.remedy == NONE)
+    return {each.error.type for each in feed if each.error and each.outcome != SKIPPED}
 
 
 def _joins(case: Case) -> bool:
