@@ -13,6 +13,7 @@ from keras_loader_bench.bench.child.remedies import RemedyError, apply_remedy
 from keras_loader_bench.bench.child.timed_functions import timed_functions
 from keras_loader_bench.bench.child.timed_input import Clocks
 from keras_loader_bench.loaders.audit.kinds import kind_of, read_by_hand
+from keras_loader_bench.loaders.audit.recording import as_arrays
 
 
 class Seven(keras.utils.PyDataset):
@@ -95,6 +96,71 @@ def test_joined_batches_are_audited_as_what_they_are():
     found = audit_input("test_input_remedies:Seven", made=lambda: doubled(Seven()))
     assert found["identical"], found["first_difference"]
     assert (found["batches"], found["samples"]) == (4, 26)
+
+
+def arrays():
+    rows = np.arange(26)
+    return {"x": {"a": rows.astype("float32")}, "y": rows}
+
+
+def generator():
+    return ((rows["a"], y) for rows, y, _ in read_by_hand(Seven(), "PyDataset"))
+
+
+def grain_dataset():
+    grain = pytest.importorskip("grain")
+    return grain.MapDataset.source([(np.arange(4.0), np.arange(4))] * 3)
+
+
+ALL = INPUTS | {"arrays": arrays, "generator": generator, "grain": grain_dataset}
+
+
+def narrowed(data, dtype="uint8"):
+    kind = kind_of(data)
+    narrow = {"x": dtype, "x/a": dtype}
+    return apply_remedy("narrow", data, kind, narrow=narrow, on_batch=lambda: None)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+@pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+def test_narrow_arrays_hold_the_same_values(make, dtype):
+    own, cast = make(), narrowed(make(), dtype)
+    assert kind_of(cast) == kind_of(own)
+    dtypes = set()
+    for before, after in zip(*(read_by_hand(d, kind_of(d)) for d in (own, cast)), strict=True):
+        one, other = (as_arrays(tuple(b) if isinstance(b, list) else b) for b in (before, after))
+        assert one.keys() == other.keys()
+        dtypes |= {str(other[name].dtype) for name in one if name in ("x", "x/a")}
+        for name in one:
+            assert np.array_equal(one[name], other[name])
+            assert name in ("x", "x/a") or one[name].dtype == other[name].dtype
+    # Keras gives the floats of arrays its own dtype.
+    assert dtypes == {"float32" if make is arrays and dtype == "float16" else dtype}
+
+
+def test_worker_processes_cast_as_well():
+    own = data_loader(num_workers=1, multiprocessing_context="spawn")
+    (x, _), *_ = narrowed(own)
+    assert (str(x.dtype), x.tolist()) == ("torch.uint8", [0, 1, 2, 3])
+    assert own.collate_fn is not narrowed(own).collate_fn
+
+
+@pytest.mark.each_backend
+@pytest.mark.parametrize(
+    ("extra", "verdict"), [(0.0, "identical"), (0.5, "other_values"), (250.0, "other_values")]
+)
+def test_narrow_batches_are_audited_against_those_of_the_input(extra, verdict, monkeypatch):
+    class Own(Seven):
+        def __getitem__(self, index):
+            x, y, weights = super().__getitem__(index)
+            # The values of the last batches are not those of the first.
+            return {"a": x["a"] + np.float32(extra * (index > 3))}, y, weights
+
+    monkeypatch.setattr("test_input_remedies.Own", Own, raising=False)
+    own = Own()
+    how = {"fed": lambda: {"x": narrowed(own)}, "ordered": True, "passes": ["fit"]}
+    found = audit_input("test_input_remedies:Own", **how)
+    assert found["verdict"] == verdict, found["first_difference"]
 
 
 @pytest.mark.each_backend

@@ -316,12 +316,14 @@ def test_the_report_and_the_terminal_say_the_same_and_recommend_no_loader():
 @pytest.mark.parametrize("name", REMEDIES)
 def test_a_remedy_applies_to_its_kinds_and_to_inputs_that_repeat(name):
     known = {"kind": (*REMEDIES[name].kinds, "generator")[0], "steps": 0, "batches": 6}
-    known |= {"seconds": 1.0, "promise": "ordered"}
+    known |= {"seconds": 1.0, "promise": "ordered", "narrow": {"x": "uint8"}}
     assert not_applicable(name, **known) is None
     if REMEDIES[name].kinds:
         assert "does not apply to a grain DataLoader" in not_applicable(
             name, **known | {"kind": "grain DataLoader"}
         )
+    if REMEDIES[name].narrows:
+        assert "none holds the values" in not_applicable(name, **known | {"narrow": {}})
     if REMEDIES[name].joins:
         for few in ({"steps": 6}, {"batches": 5}):
             assert "need epochs of 6 batches or more" in not_applicable(name, **known | few)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,7 @@ class InputFeed:
         name: `module:attribute`, see `loaders.audit.target.load_target`.
         steps: batches per epoch; 0: all that it has.
         remedy: what is tried to make it faster; see `bench.plan.remedies`.
+        narrow: name of an array of a batch -> a dtype that would do; see `narrow_dtypes`.
         on_batch: called for each batch that is read without Keras.
     """
 
@@ -57,6 +58,7 @@ class InputFeed:
         *,
         steps: int = 0,
         remedy: str = NONE,
+        narrow: Mapping[str, str] | None = None,
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -82,9 +84,14 @@ class InputFeed:
         if remedy != NONE:
             from keras_loader_bench.bench.child.remedies import apply_remedy
 
-            value, kind = self._subject.value(), self._subject.kind
-            value = apply_remedy(remedy, value, kind, on_batch=on_batch)
-            self._subject = Subject(Target(name=name, make=lambda: value, made=True))
+            own = self._subject
+
+            def make() -> Any:
+                known = {"narrow": narrow or {}, "on_batch": on_batch}
+                return apply_remedy(remedy, own.value(), own.kind, **known)
+
+            # A generator is made anew each time, everything else once: `Subject` sees to it.
+            self._subject = Subject(Target(name=name, make=make, made=True))
         self.kind: Kind = self._subject.kind
         self.length: Length = self._subject.length
 
@@ -184,10 +191,16 @@ class InputFeed:
             "batch_sizes": [min(sizes), max(sizes)],
             "mean_batch_size": sum(sizes) / len(sizes),
             "seconds_per_batch": seconds / max(len(sizes) - 1, 1),
-            "narrow": narrow.found(),
+            "narrow": self._useful(narrow.found()),
             "looked_at": len(sizes),
             "endless": self.length == "infinite",
         }
+
+    def _useful(self, narrow: dict[str, str]) -> dict[str, str]:
+        if self.kind != "arrays":
+            return narrow
+        # Keras gives the floats of arrays its own dtype, whatever they had.
+        return {name: dtype for name, dtype in narrow.items() if dtype == "uint8"}
 
     def read_alone(self, batches: int, value: Any = None) -> tuple[int, int, float]:
         """Read without Keras, as `for batch in input` does.

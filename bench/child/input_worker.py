@@ -35,10 +35,9 @@ class InputWorker(CaseProcess):
         from keras_loader_bench.bench.child.input_feed import InputFeed
 
         if self._loaded is None:
-            case = self._case
-            self._loaded = InputFeed(
-                case.loader, steps=case.steps, remedy=case.remedy, on_batch=self._on_batch
-            )
+            case, known = self._case, self._about or {}
+            how = {"steps": case.steps, "remedy": case.remedy, "narrow": known.get("narrow")}
+            self._loaded = InputFeed(case.loader, **how, on_batch=self._on_batch)
         return self._loaded
 
     def look(self) -> dict[str, Any]:

@@ -7,41 +7,26 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_loader_bench.bench.child.around_dataset import AroundDataset
 from keras_loader_bench.bench.child.batch_form import samples_of
 
 
-class JoinedBatches(keras.utils.PyDataset):
+class JoinedBatches(AroundDataset):
     """A `PyDataset` of which each batch is two of another one; of an odd number the last is one.
 
     Args:
         dataset: is asked for batches; it has a number of them.
     """
 
-    def __init__(self, dataset: Any) -> None:
-        super().__init__(
-            workers=dataset.workers,
-            use_multiprocessing=dataset.use_multiprocessing,
-            max_queue_size=dataset.max_queue_size,
-        )
-        self._dataset = dataset
-
     @property
     def num_batches(self) -> int:
         """Half as many as the dataset has, rounded up."""
-        count: int = self._dataset.num_batches
+        count: int = self.dataset.num_batches
         return -(-count // 2)
 
     def __getitem__(self, index: int) -> Any:
-        numbers = [n for n in (2 * index, 2 * index + 1) if n < self._dataset.num_batches]
-        return joined([self._dataset[number] for number in numbers])
-
-    def on_epoch_begin(self) -> None:
-        """Tell the dataset."""
-        self._dataset.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        """Tell the dataset."""
-        self._dataset.on_epoch_end()
+        numbers = [n for n in (2 * index, 2 * index + 1) if n < self.dataset.num_batches]
+        return joined([self.dataset[number] for number in numbers])
 
 
 def joined(batches: list[Any]) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import psutil
 
+from keras_loader_bench.bench.child.narrowed_batches import narrowed_input
+from keras_loader_bench.bench.plan.remedies import REMEDIES
 from keras_loader_bench.loaders.audit.kinds import Kind, read_by_hand
 
 MOST_OF_MEMORY = 0.5
@@ -41,19 +43,29 @@ class KeptBatches(keras.utils.PyDataset):
         return batch if isinstance(batch, tuple) else (batch,)
 
 
-def apply_remedy(name: str, value: Any, kind: Kind, *, on_batch: Callable[[], None]) -> Any:
+def apply_remedy(
+    name: str,
+    value: Any,
+    kind: Kind,
+    *,
+    narrow: Mapping[str, str] | None = None,
+    on_batch: Callable[[], None],
+) -> Any:
     """Return an input with a remedy.
 
     Args:
         name: a key of `bench.plan.remedies.REMEDIES`, that applies to its kind.
         value: the input, which may be changed.
         kind: of the input.
+        narrow: name of an array of a batch -> a dtype that would do; see `narrow_dtypes`.
         on_batch: called for each batch that is read.
 
     Raises:
         RemedyError: its batches are to be kept in memory and do not fit, or to be joined and it
             makes them in its own way.
     """
+    if REMEDIES[name].narrows:
+        return narrowed_input(value, kind, narrow or {})
     return _APPLY[name](value, kind, on_batch)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
+from keras_loader_bench.bench.child.around_dataset import AroundDataset
 
 
 class Clocks:
@@ -53,7 +53,7 @@ class Clocks:
         return {name: seconds / made for name, seconds in self.seconds.items()}
 
 
-class TimedDataset(keras.utils.PyDataset):
+class TimedDataset(AroundDataset):
     """A `PyDataset` with a clock around `__getitem__`.
 
     Args:
@@ -62,27 +62,12 @@ class TimedDataset(keras.utils.PyDataset):
     """
 
     def __init__(self, dataset: Any, clocks: Clocks) -> None:
-        super().__init__(workers=dataset.workers, max_queue_size=dataset.max_queue_size)
-        self._dataset = dataset
+        super().__init__(dataset)
         self._clocks = clocks
-
-    @property
-    def num_batches(self) -> int | None:
-        """As many as the dataset has."""
-        count: int | None = self._dataset.num_batches
-        return count
 
     def __getitem__(self, index: int) -> Any:
         with self._clocks.running("getitem"):
-            return self._dataset[index]
-
-    def on_epoch_begin(self) -> None:
-        """Tell the dataset."""
-        self._dataset.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        """Tell the dataset."""
-        self._dataset.on_epoch_end()
+            return self.dataset[index]
 
 
 def timed_input(value: Any, kind: str, clocks: Clocks) -> Any | None:

@@ -68,6 +68,7 @@ def not_tried(run: Run, case: Case) -> str | None:
         batches=about.batches,
         seconds=(about.batches or 0) * about.seconds_per_batch,
         promise=known_promise(run, case),
+        narrow=about.narrow,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 NONE = "none"
@@ -24,6 +25,9 @@ class Remedy:
     joins: bool = False
     """Whether each of its batches is two of the input's."""
 
+    narrows: bool = False
+    """Whether arrays get narrower dtypes, which hold the same values."""
+
 
 REMEDIES = {
     "bridge": Remedy(kinds=("PyDataset",), words="bridge(data)"),
@@ -39,6 +43,14 @@ REMEDIES = {
         kinds=("PyDataset", "tf.data dataset", "torch DataLoader"),
         words="batches of twice the size",
         joins=True,
+    ),
+    "narrow": Remedy(
+        kinds=(
+            *("PyDataset", "tf.data dataset", "torch DataLoader", "grain dataset"),
+            *("generator", "arrays"),
+        ),
+        words="narrower dtypes, cast behind the input",
+        narrows=True,
     ),
     "in_memory": Remedy(kinds=(), words="batches kept in memory", repeats=True),
 }
@@ -64,7 +76,14 @@ def words_of(name: str) -> str:
 
 
 def not_applicable(
-    name: str, *, kind: str, steps: int, batches: int | None, seconds: float, promise: str | None
+    name: str,
+    *,
+    kind: str,
+    steps: int,
+    batches: int | None,
+    seconds: float,
+    promise: str | None,
+    narrow: Collection[str],
 ) -> str | None:
     """Return why a remedy is not tried; `None`: it is.
 
@@ -75,12 +94,15 @@ def not_applicable(
         batches: per epoch; `None`: unknown.
         seconds: that reading an epoch takes.
         promise: what two readings of the input have in common; `None`: unknown.
+        narrow: arrays of a batch that narrower dtypes would hold.
     """
     remedy = REMEDIES[name]
     if remedy.kinds and kind not in remedy.kinds:
         return f"`{remedy.words}` does not apply to a {kind}"
     if remedy.joins and (steps or (batches or LEAST_TO_JOIN) < LEAST_TO_JOIN):
         return f"{remedy.words} need epochs of {LEAST_TO_JOIN} batches or more, without `--steps`"
+    if remedy.narrows and not narrow:
+        return f"{remedy.words}: none holds the values of its arrays, or they are small"
     if remedy.repeats and (batches is None or steps):
         return f"{remedy.words} need an end of an epoch"
     if remedy.repeats and seconds > MOST_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report import input_words as words
 from keras_loader_bench.bench.report.input_figures import InputFigures, Tried
@@ -25,7 +26,8 @@ def what_would_help(found: InputFigures) -> list[str]:
     for each in found.tried:
         before = found.train if each.bench == "train" else found.feed
         if before is not None and before.rate is not None:
-            line = f"{_named(each)}: {_result(each, before.rate)}"
+            line = f"{_named(each, found)}: {_result(each, before.rate)}"
+            line += f"; {_copies(found)}" if each.remedy.narrows and _copies(found) else ""
             lines.append((_place(each, before.rate), -_median_rate(each), line))
     return [line for _, _, line in sorted(lines)] + _narrower(found)
 
@@ -39,28 +41,38 @@ def _place(tried: Tried, before: Estimate) -> int:
 
 
 def _narrower(found: InputFigures) -> list[str]:
-    """Say what narrower dtypes would hold exactly, and what copying such a batch takes."""
-    about = found.about
-    if about is None or not about.narrow or "narrow_copy" not in found.parts:
+    """Say what narrower dtypes would hold exactly, where it was not tried."""
+    tried = any(each.remedy.narrows for each in found.tried)
+    if tried or found.about is None or not found.about.narrow or not _copies(found):
         return []
-    if found.parts["narrow_copy"] > MOST_OF_COPY * found.parts["copy"]:
-        return []
-    arrays = [
+    held = "which holds the values of the first batches exactly"
+    return [f"{_narrow_arrays(found.about)}, {held}: {_copies(found)}"]
+
+
+def _narrow_arrays(about: InputRecord) -> str:
+    """Name the arrays of an input that narrower dtypes hold, with these."""
+    return ", ".join(
         f"{name} as {dtype} instead of {about.arrays.get(name, '').partition(' ')[0]}"
         for name, dtype in about.narrow.items()
-    ]
-    copies = [words.ms(found.parts[name]) for name in ("narrow_copy", "copy")]
-    return [
-        f"{', '.join(arrays)}, which holds the values of the first batches exactly: "
-        f"the copy of a batch to the device takes {copies[0]} instead of {copies[1]}"
-    ]
+    )
+
+
+def _copies(found: InputFigures) -> str:
+    """Say what copying a batch of narrower dtypes takes; nothing if that is not much less."""
+    narrow, own = (found.parts.get(name) for name in ("narrow_copy", "copy"))
+    if narrow is None or own is None or narrow > MOST_OF_COPY * own:
+        return ""
+    took = f"{words.ms(narrow)} instead of {words.ms(own)}"
+    return f"the copy of a batch to the device takes {took}"
 
 
 def _median_rate(tried: Tried) -> float:
     return tried.figures.rate.median if tried.figures and tried.figures.rate else 0.0
 
 
-def _named(tried: Tried) -> str:
+def _named(tried: Tried, found: InputFigures) -> str:
+    if tried.remedy.narrows and found.about is not None and found.about.narrow:
+        return f"{_narrow_arrays(found.about)}, cast behind the input"
     size = f", {cells.mebibytes(tried.kept_bytes)} MiB" if tried.kept_bytes else ""
     return f"{tried.remedy.words}{size}"
 
@@ -78,6 +90,8 @@ def _result(tried: Tried, before: Estimate) -> str:
         text += ", no difference beyond the noise"
     if tried.audit is None:
         return f"{text}; its batches were not audited"
+    if tried.remedy.narrows and tried.audit.identical:
+        text += "; the same values"
     if tried.remedy.joins:
         text += "; other batches, of the same samples, so that training may take another course"
     if not tried.audit.identical:
