@@ -10,7 +10,6 @@ from conftest import PACKAGE, TESTS
 
 from keras_loader_bench.bench.plan.inputs import INPUTS, WITH_INPUT
 from keras_loader_bench.bench.record.reader import read_run
-from keras_loader_bench.loaders.registry import missing_package
 
 
 def command(*arguments, folder, **environment):
@@ -112,40 +111,3 @@ def test_a_gate_without_an_interval_has_a_status_of_its_own(measured):
 def test_random_contents_are_measured_and_said_to_be_random(measured):
     answer, _ = measured
     assert "No two readings have the same samples" in answer.stdout
-
-
-ANSWERS = {
-    "inputs:healthy": "Every sample once an epoch",
-    "inputs:stock": "Every sample once an epoch",
-    "inputs:Reshuffles": "Every sample once an epoch",
-    "inputs:Augments": "No two readings have the same samples",
-    "inputs:generator": "Every sample once an epoch",
-    "inputs:RaisesLater": "KeyError",
-    "inputs:Raises": "never",
-    "tf_inputs:shuffled": "Every sample once an epoch",
-    "torch_inputs:shuffled": "Every sample once an epoch",
-}
-"""Inputs of tests/audited -> what must be said of each."""
-
-LOSES = {"inputs:stock": "batches missing"}
-"""On JAX and torch, where Keras' own threads lose batches."""
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
-def test_each_input_gets_its_answer(backend, tmp_path):
-    if reason := missing_package((backend,)):
-        pytest.skip(reason)
-    needed = {"tf_inputs": "tensorflow", "torch_inputs": "torch"}
-    packages = {name: needed.get(name.partition(":")[0]) for name in ANSWERS}
-    names = [n for n, package in packages.items() if not package or not missing_package((package,))]
-    arguments = (*names, "--quick", "--keras-backends", backend, "--results-dir", "run")
-    answer = command(*arguments, folder=tmp_path)
-    blocks = dict.fromkeys(names, "")
-    for block in answer.stdout.partition("loaders compared")[2].split("\n\n"):
-        name = block.strip("=\n ").partition(" on ")[0]
-        if name in blocks:
-            blocks[name] = " ".join(block.split())
-    wanted = ANSWERS | ({} if backend == "tensorflow" else LOSES)
-    for name in names:
-        assert wanted[name] in blocks[name], (name, answer.stdout)

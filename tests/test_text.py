@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_loader_bench.loaders.system.text import message_of, shown
+from keras_loader_bench.loaders.system.text import message_of, shown, without_traceback
 
 
 def test_short_and_harmless_text_is_kept():
@@ -46,3 +46,36 @@ def test_an_exception_that_cannot_be_read_has_a_message():
 
     assert message_of(BrokenError()) == "its message cannot be read: ValueError"
     assert message_of(KeyError("x")) == "'x'"
+
+
+OF_TENSORFLOW = """Graph execution error:
+
+Detected at node PyFunc defined at (most recent call last):
+<stack traces unavailable>
+KeyError: 'colour'
+Traceback (most recent call last):
+
+  File "script_ops.py", line 269, in __call__
+    ret = func(*args)
+
+KeyError: 'colour'
+\t [[{{node PyFunc}}]] [Op:__inference_multi_step_on_iterator_75]"""
+OF_TORCH = """Caught KeyError in DataLoader worker process 0.
+Original Traceback (most recent call last):
+  File "worker.py", line 1, in fetch
+KeyError: 'colour'
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (OF_TENSORFLOW, "KeyError: 'colour'"),
+        (OF_TORCH, "KeyError: 'colour'"),
+        ("ValueError: too long\nTraceback (most recent call last):\n  x", "ValueError: too long"),
+        ("Traceback (most recent call last):\n  x", "Traceback (most recent call last):\n  x"),
+        ("two\nlines", "two\nlines"),
+    ],
+)
+def test_a_message_does_without_the_traceback_that_it_repeats(message, expected):
+    assert without_traceback(message) == expected

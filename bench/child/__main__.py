@@ -26,7 +26,12 @@ from keras_loader_bench.loaders.system.process_tree import (
     die_first,
     end_with_parent,
 )
-from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
+from keras_loader_bench.loaders.system.text import (
+    message_of,
+    shown,
+    traceback_of,
+    without_traceback,
+)
 
 
 def serve(worker: CaseProcess, requests: Any, answers: Answers) -> None:
@@ -39,7 +44,7 @@ def serve(worker: CaseProcess, requests: Any, answers: Answers) -> None:
         except Exception as error:
             described = {
                 "type": shown(type(error).__name__),
-                "message": message_of(error),
+                "message": without_traceback(message_of(error)),
                 "traceback": traceback_of(error, error.__traceback__),
                 "refused": is_refused_allocation(error),
             }

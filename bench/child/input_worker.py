@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from typing import Any
 
 from keras_loader_bench.bench.child import input_round
@@ -238,20 +239,20 @@ class InputWorker(CaseProcess):
         # Keras asks a generator for one batch more, and warns that there is none.
         whole = whole and self._feed.kind != "generator"
         steps = {} if whole else {"steps_per_epoch": batches}
-        arguments = self._feed.fit_arguments() | steps
-        return self._timed_fit(arguments, batches)
+        return self._timed_fit(lambda: self._feed.fit_arguments() | steps, batches)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
         from keras_loader_bench.bench.child.batch_form import ceiling_arguments
 
-        replayed = ceiling_arguments(self._replayed, batches)
-        return self._timed_fit(replayed, batches)
+        return self._timed_fit(lambda: ceiling_arguments(self._replayed, batches), batches)
 
-    def _timed_fit(self, arguments: dict[str, Any], batches: int) -> tuple[int, float]:
+    def _timed_fit(
+        self, arguments: Callable[[], dict[str, Any]], batches: int
+    ) -> tuple[int, float]:
         from keras_loader_bench.bench.child.input_feed import fit_batches
 
         try:
-            return fit_batches(self._model, arguments, batches, self._callbacks)
+            return fit_batches(self._model, arguments(), batches, self._callbacks)
         except (TypeError, ValueError):
             if self._loaded is not None:
                 self._loaded.check_fields()

@@ -19,7 +19,12 @@ from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
 from keras_loader_bench.loaders.audit.seeds import SEED, seed_before_keras
 from keras_loader_bench.loaders.audit.target import TargetError, check_backend, load_target
 from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
-from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
+from keras_loader_bench.loaders.system.text import (
+    message_of,
+    shown,
+    traceback_of,
+    without_traceback,
+)
 
 HERE = Path(__file__).parent
 
@@ -94,9 +99,7 @@ def run(settings: dict[str, Any], report: Report) -> None:
 
 def _one_line(message: str) -> str:
     """Return the line of a message that says what was wrong."""
-    lines = message.strip().splitlines() or [""]
-    # PyTorch repeats the traceback of a worker process, which ends with its exception.
-    line = lines[-1 if "Original Traceback (most recent call last):" in message else 0]
+    line = (without_traceback(message).strip().splitlines() or [""])[0]
     return re.sub(r"\{\{.*?\}\} ?", "", line)  # TensorFlow's names of nodes
 
 

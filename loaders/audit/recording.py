@@ -16,6 +16,7 @@ import numpy as np
 from keras_loader_bench.loaders.audit.arrays import FIELDS
 from keras_loader_bench.loaders.audit.fields import Field, as_field, numbers, with_dtype
 from keras_loader_bench.loaders.audit.records import Arrays, num_samples
+from keras_loader_bench.loaders.system.text import without_traceback
 
 Record = Callable[[Arrays], None]
 
@@ -131,7 +132,7 @@ def refused_fields(data: Any) -> dict[str, str]:
             keras.backend.standardize_dtype(getattr(leaf, "dtype", None))
             keras.ops.convert_to_tensor(leaf)
         except Exception as error:
-            refused[name] = str(error)
+            refused[name] = without_traceback(str(error))
     return refused
 
 

@@ -41,6 +41,20 @@ def message_of(error: BaseException, limit: int = MAX_LENGTH) -> str:
         return f"its message cannot be read: {type(another).__name__}"
 
 
+def without_traceback(message: str) -> str:
+    """Return a message without the traceback that it repeats.
+
+    What Python code raises inside of TensorFlow comes with both in one message, and torch's worker
+    processes write the exception below its traceback.
+    """
+    before, found, inside = message.partition("Traceback (most recent call last):")
+    if not found:
+        return message
+    before, inside = before.strip(), inside.strip()
+    last = inside if before.endswith("Original") else before
+    return last.rpartition("\n")[2].strip() or message
+
+
 def traceback_of(error: BaseException, begin: TracebackType | None) -> str:
     """Return the traceback of an exception and its causes.
 

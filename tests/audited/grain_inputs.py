@@ -21,13 +21,17 @@ class Examples:
         return example(row)
 
 
-def loader():
+def loader(workers=0):
     return grain.DataLoader(
         data_source=Examples(),
         sampler=grain.samplers.SequentialSampler(40, grain.sharding.NoSharding()),
         operations=[grain.transforms.Batch(4)],
-        worker_count=0,
+        worker_count=workers,
     )
+
+
+def loader_with_a_process():
+    return loader(workers=1)
 
 
 shuffled = grain.MapDataset.source(range(40)).seed(1).shuffle().map(example).batch(4)

@@ -85,6 +85,32 @@ padded = Made(lambda rows: (X[rows, : 1 + rows[0] % 6], Y[rows]))
 """Batches as wide as their longest sample; the first has a width of one."""
 
 
+def bridged():
+    from keras_loader_bench.loaders import bridge
+
+    return bridge(Made(lambda rows: (X[rows], Y[rows])))
+
+
+def bridged_padded():
+    from keras_loader_bench.loaders import bridge
+
+    return bridge(padded)
+
+
+def bridged_without_labels():
+    from keras_loader_bench.loaders import bridge
+
+    return bridge(Made(lambda rows: (X[rows], None, np.ones(len(rows), "float32"))))
+
+
+class FloatLength(Made):
+    def __init__(self):
+        super().__init__(lambda rows: (X[rows], Y[rows]))
+
+    def __len__(self):
+        return np.ceil(40 / 4)
+
+
 class EmptyLast(Made):
     def __init__(self):
         super().__init__(lambda rows: (X[rows], Y[rows]), batches=11)
