@@ -87,8 +87,8 @@ class InputFeed:
             own = self._subject
 
             def make() -> Any:
-                known = {"narrow": narrow or {}, "on_batch": on_batch}
-                return apply_remedy(remedy, own.value(), own.kind, **known)
+                value, kind = own.value(), own.kind
+                return apply_remedy(remedy, value, kind, narrow=narrow, on_batch=on_batch)
 
             # A generator is made anew each time, everything else once: `Subject` sees to it.
             self._subject = Subject(Target(name=name, make=make, made=True))

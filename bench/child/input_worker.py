@@ -36,9 +36,9 @@ class InputWorker(CaseProcess):
         from keras_loader_bench.bench.child.input_feed import InputFeed
 
         if self._loaded is None:
-            case, known = self._case, self._about or {}
-            how = {"steps": case.steps, "remedy": case.remedy, "narrow": known.get("narrow")}
-            self._loaded = InputFeed(case.loader, **how, on_batch=self._on_batch)
+            how: dict[str, Any] = {name: getattr(self._case, name) for name in ("steps", "remedy")}
+            how |= {"narrow": (self._about or {}).get("narrow"), "on_batch": self._on_batch}
+            self._loaded = InputFeed(self._case.loader, **how)
         return self._loaded
 
     def look(self) -> dict[str, Any]:
