@@ -97,5 +97,6 @@ def _result(tried: Tried, before: Estimate) -> str:
     if not tried.audit.identical:
         what = cells.plain(tried.audit.first_difference or tried.audit.verdict)
         return f"{text}, but batches are wrong ({what}): do not"
-    stall = tried.figures.data_stall if tried.figures else None
+    # A step that is free always waits.
+    stall = tried.figures.data_stall if tried.figures and tried.bench == "train" else None
     return f"{text}; wait {words.percent(stall)}" if stall else text
