@@ -45,7 +45,7 @@ def test_a_case_has_the_loaders_of_its_images(image_size):
     assert ("224px" in str(case), bool(case.container), case.decodes) == (bool(image_size),) * 3
 
 
-def test_every_loader_of_images_has_a_case_and_none_is_cold():
+def test_every_loader_of_images_has_a_case_and_may_begin_cold():
     values = {name: [value] for name, value in OPTIONS.items()} | {"image_size": [64]}
     cases = cases_of("feed", values | {"loader": list(IMAGE_LOADERS), "num_workers": [0, 2]})
     assert {case.loader for case in cases} == set(IMAGE_LOADERS)
@@ -54,7 +54,7 @@ def test_every_loader_of_images_has_a_case_and_none_is_cold():
     with pytest.raises(ValueError, match="Unknown loader `sequence`; choose from decoded_numpy"):
         cases_of("feed", values | {"loader": ["sequence"]})
     (cold,) = cases_of("feed", values | {"loader": ["image_sequence"], "page_cache": ["cold"]})
-    assert "cold rounds of encoded images cannot be measured" in cold.unsupported
+    assert cold.unsupported is None
 
 
 needs_decoder = pytest.mark.skipif(
@@ -202,6 +202,20 @@ def test_the_report_sets_loaders_beside_decoding_alone():
     assert [line[3].partition(" ")[0] for line in loaders.lines[1:]] == ["0.90", "0.25"]
     assert containers.text == "An encoded image has 20.0 KiB on average."
     assert containers.lines[1] == ["folder", "0.500", "46"]
+
+
+def test_the_report_says_what_cold_rounds_read():
+    made = feed("image_sequence", 500.0, page_cache="cold")
+    for process in made["processes"]:
+        process["rounds"][0] |= {"read_bytes": 100 * 25 * 1024, "resident_before": 0.0}
+    run = parse_run(raw_run([made, feed("image_sequence", 1800.0)], schema=8))
+    cold, warm = (table.lines for table in encoded_tables(run))
+    assert (cold[0][-1], cold[1][-1]) == (
+        "read from disk (KiB per image)",
+        "25.0 (25.0 - 25.0)",
+    )
+    assert len(warm[0]) == len(warm[1]) == 5
+    assert "page cache cold" in encoded_tables(run)[0].text
 
 
 def other_pixels(loader, rate, **pixels):

@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 import suite
 
-from keras_loader_bench.bench.child.cold_pages import drop_pages, prepare_pages
+from keras_loader_bench.bench.child.cold_pages import (
+    drop_pages,
+    files_of,
+    prepare_pages,
+)
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.loaders.contract import make_batch
 from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
@@ -33,7 +37,7 @@ def stored(tmp_path_factory):
         folder, fake_source.chunks(SAMPLES, size=SAMPLES), num_samples=SAMPLES
     )
     try:
-        drop_pages(source)
+        drop_pages(files_of(source))
     except (NotImplementedError, RuntimeError) as error:  # a file system in memory
         pytest.skip(f"pages cannot be dropped here: {error}")
     return source
@@ -43,7 +47,7 @@ def stored(tmp_path_factory):
 def cold(stored):
     """The same with none of its pages in memory, and a map of its own."""
     source = replace(stored)
-    drop_pages(source)
+    drop_pages(files_of(source))
     return source
 
 
@@ -70,16 +74,17 @@ def in_memory(source, rows):
 def test_dropped_pages_are_gone_and_their_contents_come_back(stored):
     before = np.array(stored.images)
     assert resident_fraction(stored.images) == 1
-    drop_pages(stored)
+    drop_pages(files_of(stored))
     assert resident_fraction(stored.images) < 0.01
     assert np.array_equal(stored.images, before)
 
 
 def test_a_warm_case_leaves_pages_where_they_are(cold):
-    assert prepare_pages(cold, "warm") < 0.01
-    np.array(cold.images)
-    assert prepare_pages(cold, "warm") == 1
-    assert prepare_pages(cold, "cold") < 0.01
+    assert prepare_pages(files_of(cold), "warm") < 0.01
+    for path in files_of(cold):
+        path.read_bytes()
+    assert prepare_pages(files_of(cold), "warm") == 1
+    assert prepare_pages(files_of(cold), "cold") < 0.01
 
 
 def test_pages_that_another_process_maps_cannot_be_dropped(stored):
@@ -95,7 +100,7 @@ def test_pages_that_another_process_maps_cannot_be_dropped(stored):
     ) as other:
         other.stdout.readline()
         with pytest.raises(RuntimeError, match=r"100% of the pages of .* must be 1% at most"):
-            drop_pages(stored)
+            drop_pages(files_of(stored))
         other.communicate(b"")
 
 
@@ -130,7 +135,7 @@ def test_advice_ends_when_rows_are_in_memory_and_begins_with_a_pass_whose_are_no
     rows = np.random.default_rng(0).permutation(SAMPLES)
     advice.begin(rows, 64)
     assert not advice.cold
-    drop_pages(stored)
+    drop_pages(files_of(stored))
     advice.begin(rows, 64)
     assert advice.cold
     np.array(stored.images)
@@ -216,6 +221,8 @@ def test_workers_that_map_the_pages_make_no_cold_case():
     assert refused == ["feed-jax-torch-w2-b64-float32-cold-n512"]
     memory = cases_of("memory", options | {"loader": ["sequence"]})
     assert [case.page_cache for case in memory] == ["warm"]
+    images = options | {"loader": ["torch_pillow"], "num_workers": [2], "image_size": [64]}
+    assert [case.unsupported for case in cases_of("feed", images)] == [None, None]
     with pytest.raises(ValueError, match="Unknown page cache `tepid`; choose from warm, cold"):
         cases_of("feed", options | {"loader": ["torch"], "page_cache": ["tepid"]})
 

@@ -1,4 +1,4 @@
-"""Drops the pages of a source from memory before cold rounds, and verifies it."""
+"""Drops the pages of a source's files from memory before cold rounds, and verifies it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,78 @@ import ctypes
 import mmap
 import os
 import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from keras_loader_bench.loaders.encoded.containers.container import prepare_container
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.sources.image_source import IMAGES_FILE, LABELS_FILE, ImageSource
 from keras_loader_bench.loaders.sources.page_cache import resident_fraction
 
 MOST_RESIDENT = 0.01
-"""A round is cold if no larger share of the images lies in memory when it begins."""
+"""A round is cold if no larger share of the files lies in memory when it begins."""
 
 _PATIENCE_S = 2.0
 
 
-def prepare_pages(source: ImageSource, state: str) -> float | None:
-    """Drop the pages of a source where a case asks for it.
+def files_of(source: ImageSource | EncodedSource, container: str | None = None) -> list[Path]:
+    """Return the files whose pages rounds read.
 
     Args:
         source: the stored images.
+        container: a key of `CONTAINERS` in which a loader finds encoded ones, written by now.
+    """
+    if isinstance(source, ImageSource):
+        return [source.folder / IMAGES_FILE, source.folder / LABELS_FILE]
+    folders = [source.folder, *([prepare_container(source, container).data] if container else [])]
+    return sorted(path for each in folders for path in each.rglob("*") if path.is_file())
+
+
+def prepare_pages(files: Sequence[Path], state: str) -> float | None:
+    """Drop the pages of files where a case asks for it.
+
+    Args:
+        files: those that a round reads.
         state: `cold`, or `warm`, which leaves the pages where they are.
 
     Returns:
-        The share of the images' pages that are in memory then; `None`: the system cannot say.
+        The share of their pages that are in memory then; `None`: the system cannot say.
 
     Raises:
         RuntimeError, NotImplementedError: see `drop_pages`.
     """
     if state == "cold":
-        drop_pages(source)
+        drop_pages(files)
     try:
-        return resident_fraction(source.images)
+        return resident_share(files)
     except NotImplementedError:
         return None
 
 
-def drop_pages(source: ImageSource) -> None:
-    """Drop the pages of a source from the page cache, those of its files alone.
+def resident_share(files: Sequence[Path]) -> float:
+    """Return the share of the pages of files that are in memory, from 0 to 1.
+
+    Raises:
+        NotImplementedError: the system cannot say.
+    """
+    sizes = {path: size for path in files if (size := path.stat().st_size)}
+    # A map for a moment: it touches no page.
+    resident = sum(
+        size * resident_fraction(np.memmap(path, np.uint8, "r")) for path, size in sizes.items()
+    )
+    return resident / max(1, sum(sizes.values()))
+
+
+def drop_pages(files: Sequence[Path]) -> None:
+    """Drop the pages of files from the page cache, and of no others.
 
     The kernel keeps pages that a process has mapped. Those of this process are unmapped first,
     which takes nothing from anybody: who touches them reads them again.
 
     Args:
-        source: the stored images; other processes may have mapped them too.
+        files: other processes may have mapped them too.
 
     Raises:
         RuntimeError: pages are still in memory.
@@ -57,32 +89,32 @@ def drop_pages(source: ImageSource) -> None:
             "Leave `--page-cache cold` away."
         )
     deadline = time.monotonic() + _PATIENCE_S
-    while (resident := _drop_once(source)) > MOST_RESIDENT and time.monotonic() < deadline:
+    while (resident := _drop_once(files)) > MOST_RESIDENT and time.monotonic() < deadline:
         time.sleep(0.02)  # somebody still reads ahead of a pass that was broken off
     if resident > MOST_RESIDENT:
+        more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
         raise RuntimeError(
-            f"{resident:.0%} of the pages of `{source.folder / IMAGES_FILE}` are still in memory "
-            f"after they were dropped, for a cold round it must be {MOST_RESIDENT:.0%} at most. "
-            "Does another process map it, or may this user not write it?"
+            f"{resident:.0%} of the pages of `{files[0]}`{more} are still in memory after they "
+            f"were dropped, for a cold round it must be {MOST_RESIDENT:.0%} at most. Does another "
+            "process map them, or may this user not write them?"
         )
 
 
-def _drop_once(source: ImageSource) -> float:
-    for path in (source.folder / IMAGES_FILE, source.folder / LABELS_FILE):
-        _unmap_pages(path)
+def _drop_once(files: Sequence[Path]) -> float:
+    _unmap_pages({os.path.realpath(path) for path in files})
+    for path in files:
         _drop_file(path)
-    return resident_fraction(source.images)
+    return resident_share(files)
 
 
-def _unmap_pages(path: Path) -> None:
-    """Let this process hold no page of a file that it has mapped for reading, however often."""
+def _unmap_pages(files: Collection[str]) -> None:
+    """Let this process hold no page of files that it has mapped for reading, however often."""
     libc = ctypes.CDLL(None)
     libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    real = os.path.realpath(path)
     for line in Path("/proc/self/maps").read_text().splitlines():
         # https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html
         span, permissions, *_, mapped = line.split(maxsplit=5)
-        if mapped == real and "w" not in permissions:
+        if mapped in files and "w" not in permissions:
             first, end = (int(address, 16) for address in span.split("-"))
             # `mmap.madvise` needs the object of each map, and nobody knows all of them.
             libc.madvise(first, end - first, mmap.MADV_DONTNEED)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import math
 import time
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
+from keras_loader_bench.bench.child.disk_reads import disk_bytes_read
 
 
 class Worker(CaseProcess):
@@ -33,6 +36,7 @@ class Worker(CaseProcess):
         self._round_rows: Any = None
         self._round_epochs = 1
         self._resident: float | None = None
+        self._read_before: int | None = None
         self._emulated: Any = None
 
     def make_model(self) -> None:
@@ -93,6 +97,7 @@ class Worker(CaseProcess):
         if loader == "loader":
             self._prepare_pages()
         self._cpu_before = own_cpu_seconds()
+        self._read_before = disk_bytes_read()
 
     def round(self) -> dict[str, Any]:
         """Fit the prepared round.
@@ -100,9 +105,9 @@ class Worker(CaseProcess):
         The clock runs from `fit_args` until `fit` has returned and the device has done its work.
 
         Returns:
-            `samples` delivered in all `epochs`, `seconds` and `resident_before`, the share of the
-            source's pages that were in memory (`None`: unknown); also `steady_seconds` of an
-            `EmulatedStep`.
+            `samples` delivered in all `epochs`, `seconds`, `resident_before`, the share of the
+            source's pages that were in memory, and `read_bytes` from storage (`None`: unknown);
+            also `steady_seconds` of an `EmulatedStep`.
         """
         from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import fit
@@ -114,6 +119,9 @@ class Worker(CaseProcess):
         seconds = time.perf_counter() - start
         reply: dict[str, Any] = {"samples": seen, "epochs": self._round_epochs}
         reply |= {"seconds": seconds, "resident_before": self._resident}
+        read = disk_bytes_read()
+        if read is not None and self._read_before is not None:
+            reply["read_bytes"] = read - self._read_before
         if self._emulated is not None:
             reply["steady_seconds"] = self._emulated.steady_seconds
         return reply
@@ -121,9 +129,15 @@ class Worker(CaseProcess):
     def _prepare_pages(self) -> None:
         from keras_loader_bench.bench.child.cold_pages import prepare_pages
 
-        if self._case.image_size:
-            return
-        self._resident = prepare_pages(self._source, self._case.page_cache)
+        if self._case.image_size and self._case.page_cache == "warm":
+            return  # a folder has thousands of files to ask for
+        self._resident = prepare_pages(self._files, self._case.page_cache)
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        from keras_loader_bench.bench.child.cold_pages import files_of
+
+        return files_of(self._source, getattr(self._case.entry, "container", None))
 
     def settle(self) -> None:
         """Let go of the round's rows too."""

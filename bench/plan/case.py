@@ -81,9 +81,9 @@ class Case(CaseOptions):
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
                 "remove torch from --keras-backends, or --steps-per-execution"
             )
-        if self.page_cache == "cold" and self.image_size:
-            return "cold rounds of encoded images cannot be measured; leave out `--page-cache cold`"
-        if self.page_cache == "cold" and self.num_workers and self.entry.worker_processes:
+        # Those of encoded images open a file for each image.
+        maps = self.entry.worker_processes and not self.image_size
+        if self.page_cache == "cold" and self.num_workers and maps:
             return (
                 "its worker processes keep the source's pages mapped, so they cannot be dropped; "
                 "leave out `--page-cache cold` or --num-workers"

@@ -39,6 +39,9 @@ class Round:
     resident_before: float | None = None
     """Share of the source's pages that were in memory before the round, from 0 to 1."""
 
+    read_bytes: int | None = None
+    """What the process tree read from storage during the round."""
+
     parent_overhead_seconds: float | None = None
     """What asking the child for the round took beyond the round."""
 

@@ -62,6 +62,11 @@ def mebibytes(count: int | None) -> str:
     return NOT_RUN if count is None else f"{round(count / 2**20) + 0:,}"
 
 
+def kibibytes(count: float) -> str:
+    """Write bytes as KiB, without the unit."""
+    return significant(count / 2**10)
+
+
 def interval(estimate: Estimate | None, write: Callable[[float], str]) -> str:
     """Write a median with its interval: `38.1k (36.0k - 39.9k)`."""
     if estimate is None:

@@ -29,6 +29,9 @@ class Fed:
     share: Estimate | None
     """Of the rate of decoding alone; `None` where its rounds decode nothing."""
 
+    read_bytes: Estimate | None
+    """From storage per image, where rounds begin without the files in memory."""
+
     pixels: str
     """`identical`, `other` where values differ and nothing else, or `wrong`; empty: not audited."""
 
@@ -51,7 +54,8 @@ def decodings(run: Run) -> list[Decoding]:
     groups: dict[str, list[CaseRecord]] = {}
     for result in run.cases:
         if result.case.image_size and result.case.bench == "feed":
-            groups.setdefault(describe(result.case, ("backend", "image_size")), []).append(result)
+            names = ("backend", "image_size", *["page_cache"] * (result.case.page_cache == "cold"))
+            groups.setdefault(describe(result.case, names), []).append(result)
     return [_decoding(options, results) for options, results in groups.items()]
 
 
@@ -71,6 +75,7 @@ def _median(fed: Fed) -> float:
 
 def _fed(result: CaseRecord) -> Fed:
     feed, audit = read_throughput(result), result.audit
+    cold = result.case.page_cache == "cold"
     pixels = ""
     if audit is not None:
         other = "other" if audit.verdict == "other_values" else "wrong"
@@ -81,6 +86,7 @@ def _fed(result: CaseRecord) -> Fed:
         container=result.case.container,
         rate=feed.rate if feed else None,
         share=_share(result),
+        read_bytes=feed.read_bytes_per_sample if feed and cold else None,
         pixels=pixels,
         difference=audit.pixels if audit else None,
     )

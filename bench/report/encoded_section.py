@@ -24,6 +24,8 @@ def encoded_tables(run: Run) -> list[Table]:
 
 def _loaders(found: Decoding) -> Table:
     headings = ["loader", "reads", "feed rate (images/s)", "share of decoding alone", "pixels"]
+    cold = any(each.read_bytes for each in found.loaders)
+    headings += ["read from disk (KiB per image)"] * cold
     lines = [
         [
             cells.code(each.label),
@@ -31,6 +33,7 @@ def _loaders(found: Decoding) -> Table:
             cells.interval(each.rate, cells.rate),
             cells.interval(each.share, cells.fraction),
             _pixels(each),
+            *[cells.interval(each.read_bytes, cells.kibibytes)] * cold,
         ]
         for each in found.loaders
     ]

@@ -48,6 +48,9 @@ class Throughput:
     resident_before: Estimate | None = None
     """Share of the source's pages that were in memory when a round began, from 0 to 1."""
 
+    read_bytes_per_sample: Estimate | None = None
+    """Bytes that the process tree read from storage per sample delivered."""
+
     others: float = 0.0
     """Share of the cores that other processes used during the rounds; 0 where that is unknown."""
 
@@ -109,9 +112,21 @@ def read_throughput(
         time_to_first_batch_s=listed("time_to_first_batch_s"),
         epoch_boundary_s=listed("epoch_boundary_s"),
         resident_before=Estimate.from_processes(resident),
+        read_bytes_per_sample=Estimate.from_processes(_read_bytes(result)),
         others=used_by_others(result, cores),
         device_use=read_device_use(result),
     )
+
+
+def _read_bytes(result: CaseRecord) -> dict[int, list[float]]:
+    return {
+        process.number: [
+            each.read_bytes / each.samples
+            for each in process.rounds
+            if each.read_bytes is not None and each.samples
+        ]
+        for process in result.processes
+    }
 
 
 def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]:

@@ -40,6 +40,7 @@ _THROUGHPUT = {
     "time_to_first_batch_s": "time_to_first_batch_s",
     "epoch_boundary_s": "epoch_boundary_s",
     "resident_before": "resident_before",
+    "read_bytes_per_sample": "read_bytes_per_sample",
 }
 
 
