@@ -1,7 +1,7 @@
 """What every test needs: a backend, a cache of its own, a small source for those that only read.
 
 One process has one Keras backend. Tests run on the one that KERAS_BACKEND names, or on TensorFlow;
-`test_every_backend.py` runs those marked `each_backend` on the others that are installed.
+`other_backends.py` runs those marked `each_backend` on the others that are installed.
 """
 
 import contextlib
@@ -78,10 +78,13 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(trylast=True)  # of those that are left
 def pytest_collection_modifyitems(config, items):
     """Begin with the files that take minutes, those that run the suite, and end with the smallest.
 
-    So that of two processes none waits for the other one in the end.
+    So that of two processes none waits for the other one in the end. Files of which every test
+    measures come after all others: before one of their tests, each process waits for what the other
+    one is doing.
 
     A law about a time is tried up to three times: other programs of the machine may disturb one
     trial, and a law that is broken fails in all of them.
@@ -95,11 +98,12 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
 
     sizes = Counter(item.path.stem for item in items)
+    others = {item.path.stem for item in items if not item.get_closest_marker("measures")}
     jobs = {name for job in suite.Job.every for name in job.modules}
 
     def place(item):
         file = item.path.stem
-        return file != "test_every_backend", file not in jobs, -sizes[file]
+        return file not in others, file != "test_every_backend", file not in jobs, -sizes[file]
 
     items.sort(key=place)
 
