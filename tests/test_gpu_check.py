@@ -20,7 +20,9 @@ from keras_loader_bench.loaders.registry import missing_package
 pytestmark = pytest.mark.long
 
 SCRIPT = "bench/gpu_check.sh"
-BACKEND = "torch" if not missing_package(("torch",)) else "tensorflow"
+BACKEND = "jax" if not missing_package(("jax",)) else "tensorflow"
+"""The quickest to start."""
+
 PARTS = ("train", "audit", "feed", "bfloat16", "small")
 
 
