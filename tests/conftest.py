@@ -26,6 +26,7 @@ import numpy as np
 import parallel
 import pytest
 from asking import Asking
+from warm_workers import warm_workers  # noqa: F401, a fixture
 
 from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders import ImageSource

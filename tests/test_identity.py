@@ -17,7 +17,7 @@ from keras_loader_bench.bench.child.models import fit, null
 from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
 from keras_loader_bench.loaders.audit.recording import record_evaluate, record_fit, record_predict
 
-pytestmark = pytest.mark.each_backend
+pytestmark = [pytest.mark.each_backend, pytest.mark.usefixtures("warm_workers")]
 
 
 def fitted_batches(loader, *orders, epochs=1, steps_per_execution=1):
