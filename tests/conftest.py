@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config, items):
 
     So that of two processes none waits for the other one in the end. Files of which every test
     measures come after all others: before one of their tests, each process waits for what the other
-    one is doing.
+    one is doing. Of files that share a run one comes first: the other would wait for it.
 
     A law about a time is tried up to three times: other programs of the machine may disturb one
     trial, and a law that is broken fails in all of them.
@@ -100,11 +100,11 @@ def pytest_collection_modifyitems(config, items):
 
     sizes = Counter(item.path.stem for item in items)
     others = {item.path.stem for item in items if not item.get_closest_marker("measures")}
-    jobs = {name for job in suite.Job.every for name in job.modules}
+    runners = suite.Job.runners(sizes)
 
     def place(item):
         file = item.path.stem
-        return file not in others, file != "test_every_backend", file not in jobs, -sizes[file]
+        return file not in others, file != "test_every_backend", file not in runners, -sizes[file]
 
     items.sort(key=place)
 
