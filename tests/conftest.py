@@ -49,6 +49,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 INVENTED_RUN = TESTS / "data" / "invented_run"
 
+LONGEST = ("test_every_backend", "test_input_kinds")
+"""Files of few tests that take minutes each."""
+
 
 class _Names:
     """A group of options that keeps their names alone."""
@@ -104,7 +107,7 @@ def pytest_collection_modifyitems(config, items):
 
     def place(item):
         file = item.path.stem
-        return file not in others, file != "test_every_backend", file not in runners, -sizes[file]
+        return file not in others, file not in LONGEST, file not in runners, -sizes[file]
 
     items.sort(key=place)
 
