@@ -1,7 +1,7 @@
 """What every test needs: a backend, a cache of its own, a small source for those that only read.
 
 One process has one Keras backend. Tests run on the one that KERAS_BACKEND names, or on TensorFlow;
-`test_every_backend.py` runs those marked `each_backend` on the others that are installed.
+`other_backends.py` runs those marked `each_backend` on the others that are installed.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ import numpy as np
 import parallel
 import pytest
 from asking import Asking
+from warm_workers import warm_workers  # noqa: F401, a fixture
 
 from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders import ImageSource
@@ -47,6 +48,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 INVENTED_RUN = TESTS / "data" / "invented_run"
+
+LONGEST = ("test_every_backend", "test_input_kinds")
+"""Files of few tests that take minutes each."""
 
 
 class _Names:
@@ -78,10 +82,13 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(trylast=True)  # of those that are left
 def pytest_collection_modifyitems(config, items):
     """Begin with the files that take minutes, those that run the suite, and end with the smallest.
 
-    So that of two processes none waits for the other one in the end.
+    So that of two processes none waits for the other one in the end. Files of which every test
+    measures come after all others: before one of their tests, each process waits for what the other
+    one is doing. Of files that share a run one comes first: the other would wait for it.
 
     A law about a time is tried up to three times: other programs of the machine may disturb one
     trial, and a law that is broken fails in all of them.
@@ -95,11 +102,12 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
 
     sizes = Counter(item.path.stem for item in items)
-    jobs = {name for job in suite.Job.every for name in job.modules}
+    others = {item.path.stem for item in items if not item.get_closest_marker("measures")}
+    runners = suite.Job.runners(sizes)
 
     def place(item):
         file = item.path.stem
-        return file != "test_every_backend", file not in jobs, -sizes[file]
+        return file not in others, file not in LONGEST, file not in runners, -sizes[file]
 
     items.sort(key=place)
 

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Container
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from parallel import SIDE_BY_SIDE, alone_with
 from keras_loader_bench.bench.record.reader import read_run
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.loaders.registry import missing_package
+
+QUICKEST = "jax" if not missing_package(("jax",)) else "tensorflow"
+"""The backend that starts soonest, for what is the same on any."""
 
 TINY = ("--quick", "--samples", "512", "--source", "synthetic")
 
@@ -114,10 +118,16 @@ class Job:
 
     every: ClassVar[list["Job"]] = []
 
+    @classmethod
+    def runners(cls, chosen: Container[str]) -> set[str]:
+        """The first of each job's modules of those that are chosen: all others take its results."""
+        found = (next(filter(chosen.__contains__, job.modules), None) for job in cls.every)
+        return {module for module in found if module}
+
     def __init__(
         self, module: str, *options: str, needs: tuple[str, ...] = (), **environment: str
     ) -> None:
-        self.modules, self.options, self.environment = {module}, options, environment
+        self.modules, self.options, self.environment = [module], options, environment
         self.reason = missing_package(needs)
         self.process: subprocess.Popen | None = None
         self.result: Future[Finished] | None = None
@@ -138,7 +148,7 @@ class Job:
         Args:
             shared: a folder of all these processes.
         """
-        folder = shared / f"job-{Job.every.index(self)}-{min(self.modules)}"
+        folder = shared / f"job-{Job.every.index(self)}-{self.modules[0]}"
         folder.mkdir(exist_ok=True)
         with alone_with(folder):
             if not (folder / "done").exists():
@@ -157,7 +167,7 @@ class Job:
 
     def fixture(self, *modules: str):
         """Return the fixture, for more modules than the job's own where they are named."""
-        self.modules.update(modules)
+        self.modules.extend(modules)
 
         @pytest.fixture(scope="module")
         def finished(
@@ -170,7 +180,8 @@ class Job:
                 self.result.set_result(self.run_once(tmp_path_factory.getbasetemp().parent))
             elif self.result is None:
                 modules = {item.module.__name__ for item in request.session.items}
-                run_jobs([job for job in Job.every if modules & job.modules], tmp_path_factory)
+                chosen = [job for job in Job.every if not modules.isdisjoint(job.modules)]
+                run_jobs(chosen, tmp_path_factory)
             assert self.result
             return self.result.result()
 

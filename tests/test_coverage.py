@@ -81,6 +81,7 @@ def arrivals_of_epochs(loader, rows, epochs):
 
 
 @every_loader
+@pytest.mark.usefixtures("warm_workers")
 def test_every_sample_comes_once_in_each_of_three_epochs(loader_name, workers, numbered):
     options = LoaderOptions(batch_size=16, pixels="uint8", num_workers=workers)
     rows = sample_order(SAMPLES, seed=0, epoch=0)

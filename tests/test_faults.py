@@ -7,7 +7,7 @@ from keras_loader_bench.loaders.system.bounded_log import MAX_BYTES
 
 pytestmark = pytest.mark.long
 
-SILENCE_S = 10
+SILENCE_S = 7
 STARTS_S = 50
 """What a process takes to start, with another run beside it."""
 

@@ -192,6 +192,7 @@ def test_batches_beyond_those_expected_are_counted():
 
 @pytest.mark.each_backend
 @every_loader
+@pytest.mark.usefixtures("warm_workers")
 def test_a_whole_epoch_of_every_loader_has_the_fingerprints_of_the_reference(
     loader_name, workers, source
 ):

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import suite
 from conftest import PROJECT
 
 from keras_loader_bench.bench.report import write_report
-from keras_loader_bench.loaders.registry import missing_package
 
 pytestmark = pytest.mark.long
 
 SCRIPT = "bench/gpu_check.sh"
-BACKEND = "torch" if not missing_package(("torch",)) else "tensorflow"
+BACKEND = suite.QUICKEST
 PARTS = ("train", "audit", "feed", "bfloat16", "small")
 
 

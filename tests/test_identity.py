@@ -17,7 +17,7 @@ from keras_loader_bench.bench.child.models import fit, null
 from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
 from keras_loader_bench.loaders.audit.recording import record_evaluate, record_fit, record_predict
 
-pytestmark = pytest.mark.each_backend
+pytestmark = [pytest.mark.each_backend, pytest.mark.usefixtures("warm_workers")]
 
 
 def fitted_batches(loader, *orders, epochs=1, steps_per_execution=1):
@@ -196,13 +196,14 @@ def test_the_model_counts_every_sample(loader_name, workers, sixteen, null_model
 
 DIGESTS = """
 import contextlib, json, sys
-with contextlib.suppress(ModuleNotFoundError):
-    import torch
-from keras_loader_bench.bench.child.audit import total_digest
-from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
-from keras_loader_bench.loaders.audit import Recorder
-from keras_loader_bench.loaders.audit.recording import record_fit
-if __name__ == "__main__":
+if __name__ == "__main__":  # a worker process of a loader imports the rest of this file
+    with contextlib.suppress(ModuleNotFoundError):
+        import torch
+    from keras_loader_bench.bench.child.audit import total_digest
+    from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
+    from keras_loader_bench.loaders.audit import Recorder
+    from keras_loader_bench.loaders.audit.recording import record_fit
+
     source = ImageSource.open(sys.argv[1])
     rows = sample_order(source.num_samples, seed=1, epoch=1)
     digests = []

@@ -121,6 +121,7 @@ def orders_of(loader):
 
 
 @every_exact_loader
+@pytest.mark.usefixtures("warm_workers")
 def test_fit_trains_on_the_reference(name, workers, photographs, made):
     loader = made(name, workers)
     for rows in orders_of(loader):
@@ -128,6 +129,7 @@ def test_fit_trains_on_the_reference(name, workers, photographs, made):
 
 
 @every_exact_loader
+@pytest.mark.usefixtures("warm_workers")
 def test_fit_trains_on_decoded_bytes_too(name, workers, photographs):
     options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers, pixels="uint8")
     with make_image_loader(name, photographs, options) as loader:
@@ -136,6 +138,7 @@ def test_fit_trains_on_decoded_bytes_too(name, workers, photographs):
 
 
 @every_exact_loader
+@pytest.mark.usefixtures("warm_workers")
 def test_every_epoch_delivers_the_same(name, workers, photographs, made):
     loader = made(name, workers)
     rows = orders_of(loader)[0]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import suite
 
 from keras_loader_bench.bench.plan.default_backend import configured_backend
 from keras_loader_bench.loaders.sources import keras_home as rules
@@ -63,7 +64,7 @@ def test_it_is_where_keras_has_it(tmp_path, home, options):
     options = [option.replace("TMP", str(tmp_path)) for option in options]
     done = subprocess.run(
         [sys.executable, "-c", PLACES, *options],
-        env=kept | home,
+        env=kept | home | {"KERAS_BACKEND": suite.QUICKEST},
         cwd=tmp_path,
         capture_output=True,
         text=True,

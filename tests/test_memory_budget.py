@@ -24,7 +24,7 @@ BUDGET = 100 * 2**20
 finished = suite.faulty(
     __name__,
     *("--loaders", ",".join(OUTCOMES), "--num-workers", "1", "--memory-budget", "100MiB"),
-    *("-k", "test_memory or (breaking_point and hoards)"),
+    *("-k", "test_memory or (breaking_point and hoards)", "--silence-timeout", "10"),
 ).fixture()
 
 

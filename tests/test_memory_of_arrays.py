@@ -1,4 +1,7 @@
-"""The `numpy` loader follows an order without taking more memory than arrays in any order do."""
+"""The `numpy` loader follows an order without taking more memory than arrays in any order do.
+
+The memory of a case is that of its own processes, whatever runs beside it.
+"""
 
 import keras
 import pytest
@@ -11,7 +14,7 @@ ARRAYS_BYTES = SAMPLES * (32 * 32 * 3 + 10) * 4
 
 
 @pytest.mark.each_backend
-@pytest.mark.measures
+@pytest.mark.long
 def test_it_takes_what_a_plain_fit_of_x_and_y_takes(tmp_path):
     run = suite.run(
         *("--keras-backends", keras.backend.backend(), "-k", "memory"),
