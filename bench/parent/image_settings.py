@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from keras_loader_bench.bench.plan.case import IMAGE_BENCHES, IMAGES, Case
+from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.loaders.encoded.known_images import count_images, is_encoded
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import missing_package
@@ -19,6 +20,10 @@ QUICK_IMAGE_LOADERS = [
     *[name for name, entry in IMAGE_LOADERS.items() if not (entry.own or entry.packages)][:1],
 ]
 """For a smoke test: one of this suite's own, and one that needs no package."""
+
+PROTOCOL = Protocol(processes=3, round_seconds=2.0)
+"""Loaders of files begin with pools of threads and buffers of many batches, as long as a second and
+a half: shorter rounds would measure little else."""
 
 IMAGE_SIZE = 224
 """Pixels a side."""

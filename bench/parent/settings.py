@@ -120,7 +120,8 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     if encoded:
         of_images.check_sizes(values.setdefault("image_size", [of_images.IMAGE_SIZE]))
     cases = {bench: cases_of(bench, values) for bench in BENCHES}
-    protocol = _protocol(config, QUICK if quick else Protocol())
+    base = of_images.PROTOCOL if encoded else Protocol()
+    protocol = _protocol(config, QUICK if quick else base)
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
         for bench in ("feed", "train"):
             cases[bench] += _ceilings(cases[bench])

@@ -95,8 +95,8 @@ def add_options(group: Any, default: Protocol = Protocol()) -> list[str]:  # noq
     add(
         "--round-seconds",
         "SECONDS",
-        f"Approximate length of a round (default: {default.round_seconds:g}; on an accelerator at "
-        f"least {default.accelerator_round_seconds:g}).",
+        f"Approximate length of a round (default: {default.round_seconds:g}; 2 for encoded images; "
+        f"on an accelerator at least {default.accelerator_round_seconds:g}).",
         type=float,
     )
     add(
