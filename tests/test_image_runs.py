@@ -97,6 +97,18 @@ def test_a_dry_run_lists_the_loaders_of_images_alone(asking):
 
 
 @needs_decoder
+def test_their_rounds_are_longer_unless_others_are_asked_for(asking):
+    """Seen in the estimate of the time."""
+
+    def estimate(*options):
+        answer = asking("bench/bench_images.py", "--benchmark-only", *options, "--dry-run")
+        return answer.stdout.splitlines()[-1]
+
+    assert estimate() == estimate("--processes", "3", "--round-seconds", "2")
+    assert estimate() != estimate("--round-seconds", "0.4")
+
+
+@needs_decoder
 def test_named_the_benchmark_of_images_has_all_its_cases_and_no_other_module_has(asking):
     quick = ("--benchmark-only", "--quick", "--dry-run")
     answer = asking("bench/bench_images.py", *quick)

@@ -19,6 +19,7 @@ from keras_loader_bench.bench.report.report_markdown import report_markdown
 from keras_loader_bench.bench.report.rows import not_skipped, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.loaders import LOADERS, LoaderOptions
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import missing_package
 
 REFERENCE = PROJECT / "results" / "reference"
@@ -91,7 +92,8 @@ def test_the_pages_take_their_numbers_from_the_reports():
         ("plot", "memory"),
         ("first-batch", "cold"),
         ("shortest-steps", "emulated"),
-        ("step", "batches"),
+        ("images", "images-jax"),
+        ("plot", "images-jax"),
         ("training", "train-jax"),
     } <= used
 
@@ -121,6 +123,13 @@ def test_every_round_of_the_cold_reference_was_cold():
     rounds = [measured for case in read_run(COLD).cases for measured in case.rounds]
     assert max(measured.resident_before for measured in rounds) <= MOST_RESIDENT
     assert {row.page_cache for row in rows_from_run(read_run(COLD))} == {"cold"}
+
+
+def test_every_loader_of_images_is_in_their_reference_and_right_pixels_are_identical():
+    rows = not_skipped(rows_from_run(read_run(TABLE.with_name("images-jax"))))
+    assert {row.loader for row in rows} == set(IMAGE_LOADERS)
+    other = {name for name, entry in IMAGE_LOADERS.items() if entry.other_pixels}
+    assert {row.loader for row in rows if not row.identical} == other
 
 
 def test_all_batches_of_the_emulated_reference_are_identical():

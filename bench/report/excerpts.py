@@ -12,8 +12,9 @@ from types import MappingProxyType
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
+from keras_loader_bench.bench.report.backend_excerpts import first_batch, shortest_steps
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
-from keras_loader_bench.bench.report.emulation import emulations
+from keras_loader_bench.bench.report.encoded_section import WHAT, encoded_tables
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.memory_section import scaling_findings
 from keras_loader_bench.bench.report.plots import CAPTIONS
@@ -21,12 +22,9 @@ from keras_loader_bench.bench.report.ranking import apart, best_loaders, by_conf
 from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.recommendation_section import recommendation_text
 from keras_loader_bench.bench.report.row_options import describe, differing
-from keras_loader_bench.bench.report.rows import Row, not_skipped, row_label, rows_from_run
+from keras_loader_bench.bench.report.rows import not_skipped, row_label, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.bench.report.stability import run_warnings
-
-BACKENDS = MappingProxyType({"jax": "JAX", "tensorflow": "TensorFlow", "torch": "torch"})
-
 
 def recommendation(run: Run, address: str) -> str:
     """Which loader to use for each set of options, and why."""
@@ -188,55 +186,14 @@ def sizes(run: Run, address: str, *loaders: str) -> str:
     return " ".join(scaling_findings(chosen, run.environment.memory_bytes))
 
 
-def first_batch(run: Run, address: str) -> str:
-    """Time to the first batch in milliseconds, per loader and backend."""
-    rows = {(row.label, row.backend): row for row in not_skipped(rows_from_run(run))}
-
-    def cell(row: Row | None) -> str:
-        case = row.feed if row else None
-        return cells.median(case.time_to_first_batch_s if case else None, cells.milliseconds)
-
-    return _by_backend({key: cell(row) for key, row in rows.items()})
-
-
-def shortest_steps(run: Run, address: str) -> str:
-    """The shortest emulated step that is kept busy, per loader and backend."""
-    texts = {}
-    for each in emulations(rows_from_run(run)):
-        step = each.shortest_step
-        rate = "" if step is None else cells.median(each.measured[step].rate, cells.rate)
-        text = "none" if step is None else f"{step:g} ms ({rate})"
-        texts[each.row.label, each.row.backend] = text
-    return _by_backend(texts)
-
-
-def step(run: Run, address: str, step_ms: str, batch_size: str, loader: str) -> str:
-    """AU with one emulated step: that of one loader, and the best of the others."""
-    own: list[float] = []
-    others: list[float] = []
-    for row in rows_from_run(run):
-        for each in row.emulated:
-            if (each.step_ms, row.batch_size) != (float(step_ms), int(batch_size)):
-                continue
-            if each.case.utilization is not None:
-                mine = own if row.loader == loader else others
-                mine.append(each.case.utilization.median)
-    return (
-        f"with steps of {step_ms} ms and batches of {batch_size}, {cells.code(loader)} has an AU "
-        f"of {_range(own)} on every backend; the best other loader reaches "
-        f"{cells.fraction(max(others))} ([report]({address}/report.md))."
-    )
-
-
-def _by_backend(texts: Mapping[tuple[str, str], str]) -> str:
-    """Return a table with a row per loader and a column per backend."""
-    backends = sorted({backend for _, backend in texts})
-    lines = [
-        [cells.code(loader), *(texts.get((loader, b), cells.NOT_RUN) for b in backends)]
-        for loader in sorted({loader for loader, _ in texts})
-    ]
-    headings = ["loader", *(BACKENDS.get(b, b) for b in backends)]
-    return cells.table([headings, *lines], left=headings[:1])
+def images(run: Run, address: str) -> str:
+    """The loaders of encoded images beside decoding alone, for each set of options."""
+    parts = []
+    for found in encoded_tables(run):
+        if WHAT in found.text:
+            rate = found.text.removesuffix(WHAT).strip()
+            parts += [rate, cells.table(found.lines, left=["loader", "reads", "pixels"])]
+    return "\n\n".join(parts)
 
 
 EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
@@ -254,7 +211,7 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "sizes": sizes,
         "first-batch": first_batch,
         "shortest-steps": shortest_steps,
-        "step": step,
+        "images": images,
     }
 )
 """The functions by the name of their excerpt."""
