@@ -140,6 +140,15 @@ def test_rounds_on_a_busy_machine_recommend_nothing():
     assert chosen(row("a", train=quiet), row("b", train=replace(busy, others=0.05))).row
 
 
+def test_who_is_behind_any_other_is_out_even_if_the_best_was_measured_badly():
+    """A noisy best median is apart from nobody."""
+    badly = case(0.95, half=0.9)
+    noisy = row("noisy", train=badly, feed=badly, packages=("p", "q"))
+    found = chosen(noisy, row("good", 0.9, packages=("p",)), row("bad", 0.3))
+    assert found.row.loader == "good"
+    assert [other.loader for other in found.tied] == ["noisy"]
+
+
 def test_the_package_of_the_backend_is_no_further_dependency():
     found = chosen(row("a", 0.901, packages=("jax",)), row("b", 0.9))
     assert found.row.loader == "a"

@@ -26,6 +26,7 @@ from keras_loader_bench.bench.report.rows import not_skipped, row_label, rows_fr
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.bench.report.stability import run_warnings
 
+
 def recommendation(run: Run, address: str) -> str:
     """Which loader to use for each set of options, and why."""
     return _listed([" ".join(recommendation_text(each)) for each in recommend(rows_from_run(run))])

@@ -89,6 +89,21 @@ def apart(rows: Sequence[Row], case: CaseOf, one: str, other: str) -> bool:
     return higher[0] == higher[1]
 
 
+def unbeaten(rows: Sequence[Row], case: CaseOf) -> list[Row]:
+    """Return the rows that none of the others is clearly ahead of.
+
+    The row with the best median may be one that was measured badly. Who is not behind it may still
+    be behind another one.
+    """
+    rates = ranked_rates(rows, case)
+
+    def beats(one: Row, other: Row) -> bool:
+        ahead = apart(rows, case, one.label, other.label)
+        return ahead and rates[one.label].median > rates[other.label].median
+
+    return [row for row in rows if not any(beats(other, row) for other in rows)]
+
+
 def best_loaders(rows: Iterable[Row]) -> list[Best]:
     """Return the best row of each backend, or rather of each `Config`.
 

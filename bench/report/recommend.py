@@ -1,8 +1,8 @@
 """Decides which loader to recommend, by a rule that readers can check.
 
 The rule, among the rows of one set of options: keep rows within the memory budget, if there is one,
-whose batches are proven identical. Take the highest AU of training and all rows that are not proven
-slower. Of these, the smallest footprint wins, then the highest AU of feed if it is proven, then the
+whose batches are proven identical. Take those that no other one is proven faster than in training.
+Of these, the smallest footprint wins, then the highest AU of feed if it is proven, then the
 fewest dependencies, then the fewest workers. Rows that none of this tells apart are equals.
 """
 
@@ -18,10 +18,10 @@ from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.ranking import (
     CASES,
     CaseOf,
-    apart,
     by_config,
     feed_case,
     ranked_utilizations,
+    unbeaten,
 )
 from keras_loader_bench.bench.report.rows import Row, not_skipped
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
@@ -60,7 +60,7 @@ class Recommendation:
     """Whose AU decided: `train`, or `feed` where training was not measured."""
 
     tied: tuple[Row, ...] = ()
-    """Other rows whose AU is not proven lower, without equals."""
+    """Other rows that none is proven faster than, without equals."""
 
     excluded: dict[str, list[str]] = field(default_factory=dict)
     """Why rows take no part -> their labels."""
@@ -102,7 +102,7 @@ def _recommend(group: Sequence[Row], bench: str, case: CaseOf) -> Recommendation
         return Recommendation(rows=tuple(group), row=None, bench=bench, excluded=excluded)
     fit = [row for row in fit if row.label in utilizations]
     top = max(fit, key=lambda row: utilizations[row.label].median)
-    tied = [row for row in fit if row is top or not apart(fit, case, top.label, row.label)]
+    tied = unbeaten(fit, case)
     au = utilizations[top.label].median
     doubt = _busy(fit, case)
     if au > IMPOSSIBLE_UTILIZATION:
@@ -169,11 +169,7 @@ def _smallest(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _feeding_best(rows: Sequence[Row]) -> Sequence[Row]:
-    utilizations = ranked_utilizations(rows, feed_case)
-    if not utilizations:
-        return rows
-    top = max(utilizations, key=lambda label: utilizations[label].median)
-    return [row for row in rows if row.label == top or not apart(rows, feed_case, top, row.label)]
+    return unbeaten(rows, feed_case)
 
 
 def _fewest_dependencies(rows: Sequence[Row]) -> Sequence[Row]:
