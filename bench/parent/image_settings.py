@@ -22,8 +22,7 @@ QUICK_IMAGE_LOADERS = [
 """For a smoke test: one of this suite's own, and one that needs no package."""
 
 PROTOCOL = Protocol(processes=3, round_seconds=2.0)
-"""Loaders of files begin with pools of threads and buffers of many batches, as long as a second and
-a half: shorter rounds would measure little else."""
+"""Some loaders take 0.2 to 1.7 s to their first batch: short rounds would measure little else."""
 
 IMAGE_SIZE = 224
 """Pixels a side."""
