@@ -14,6 +14,11 @@ from keras_loader_bench.loaders.audit.recording import as_arrays
 from keras_loader_bench.loaders.system.text import shown
 
 
+def as_fit_takes_it(batch: Any) -> Any:
+    """Return a batch with its parts in a tuple: a list of them is one to `fit` as well."""
+    return tuple(batch) if isinstance(batch, list) else batch
+
+
 def samples_of(batch: Any) -> int:
     """Return how many samples a batch has."""
     with suppress(AttributeError, IndexError, TypeError):

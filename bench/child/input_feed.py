@@ -13,6 +13,7 @@ import keras
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.batch_form import (
+    as_fit_takes_it,
     as_tensors,
     described,
     form_of,
@@ -115,7 +116,7 @@ class InputFeed:
         """Return an iterator over its batches, read without Keras; over those of another value."""
         for batch in read_by_hand(self._subject.value() if value is None else value, self.kind):
             self._on_batch()
-            yield tuple(batch) if isinstance(batch, list) else batch  # as `fit` takes it
+            yield as_fit_takes_it(batch)
 
     @cached_property
     def first(self) -> list[Any]:

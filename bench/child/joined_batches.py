@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_loader_bench.bench.child.around_dataset import AroundDataset
-from keras_loader_bench.bench.child.batch_form import samples_of
+from keras_loader_bench.bench.child.batch_form import as_fit_takes_it, samples_of
 
 
 class JoinedBatches(AroundDataset):
@@ -35,8 +35,7 @@ def joined(batches: list[Any]) -> Any:
     def join(*parts: Any) -> Any:
         return None if parts[0] is None else np.concatenate([np.asarray(each) for each in parts])
 
-    batches = [tuple(each) if isinstance(each, list) else each for each in batches]
-    return keras.tree.map_structure(join, *batches, none_is_leaf=True)
+    return keras.tree.map_structure(join, *map(as_fit_takes_it, batches), none_is_leaf=True)
 
 
 def joined_dataset(dataset: Any) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.around_dataset import AroundDataset
-from keras_loader_bench.loaders.audit.arrays import FIELDS
+from keras_loader_bench.bench.child.batch_form import as_fit_takes_it
+from keras_loader_bench.loaders.audit.arrays import FIELDS, array_name
 from keras_loader_bench.loaders.audit.kinds import Kind
 from keras_loader_bench.loaders.system.text import shown
 
@@ -79,10 +80,10 @@ class Cast:
             fields: what the parts of a batch are called.
         """
         batch = given if self._make is None else self._make(given)
-        batch = tuple(batch) if isinstance(batch, list) else batch  # as `fit` takes it
+        batch = as_fit_takes_it(batch)
         parts = batch if isinstance(batch, tuple) else (batch,)
         leaves = [
-            self._cast(leaf, "/".join([fields[path[0]], *map(str, path[1:])]))
+            self._cast(leaf, array_name(fields[path[0]], path[1:]))
             for path, leaf in keras.tree.flatten_with_path(parts)
         ]
         cast = keras.tree.pack_sequence_as(parts, leaves)

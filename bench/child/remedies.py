@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import psutil
 
+from keras_loader_bench.bench.child.batch_form import as_fit_takes_it
 from keras_loader_bench.bench.child.narrowed_batches import narrowed_input
 from keras_loader_bench.bench.plan.remedies import REMEDIES
 from keras_loader_bench.loaders.audit.kinds import Kind, read_by_hand
@@ -123,7 +124,7 @@ def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
     room = MOST_OF_MEMORY * psutil.virtual_memory().available
     for batch in read_by_hand(value, kind):
         on_batch()
-        kept.append(tuple(batch) if isinstance(batch, list) else batch)  # as `fit` takes it
+        kept.append(as_fit_takes_it(batch))
         room -= sum(map(_bytes_of, keras.tree.flatten(batch)))
         if room < 0:
             raise RemedyError(

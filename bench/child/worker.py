@@ -94,10 +94,11 @@ class Worker(CaseProcess):
         self._round_rows = None  # or two orders would be in memory at once
         self._round_rows = self._rows(epoch)[:samples]
         gc.collect()  # a round pays for its own garbage only
+        self._read_before = None
         if loader == "loader":
             self._prepare_pages()
+            self._read_before = disk_bytes_read()
         self._cpu_before = own_cpu_seconds()
-        self._read_before = disk_bytes_read()
 
     def round(self) -> dict[str, Any]:
         """Fit the prepared round.
@@ -106,8 +107,8 @@ class Worker(CaseProcess):
 
         Returns:
             `samples` delivered in all `epochs`, `seconds`, `resident_before`, the share of the
-            source's pages that were in memory, and `read_bytes` from storage (`None`: unknown);
-            also `steady_seconds` of an `EmulatedStep`.
+            source's pages that were in memory (`None`: unknown); also `read_bytes` from storage of
+            a loader, where that is known, and `steady_seconds` of an `EmulatedStep`.
         """
         from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import fit
@@ -119,8 +120,7 @@ class Worker(CaseProcess):
         seconds = time.perf_counter() - start
         reply: dict[str, Any] = {"samples": seen, "epochs": self._round_epochs}
         reply |= {"seconds": seconds, "resident_before": self._resident}
-        read = disk_bytes_read()
-        if read is not None and self._read_before is not None:
+        if self._read_before is not None and (read := disk_bytes_read()) is not None:
             reply["read_bytes"] = read - self._read_before
         if self._emulated is not None:
             reply["steady_seconds"] = self._emulated.steady_seconds

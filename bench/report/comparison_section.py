@@ -36,13 +36,7 @@ def _figure(bench: str, name: str, write: Callable[[float], str]) -> Column:
     return column
 
 
-def _read(row: Row) -> str:
-    """Write what was read from storage, where rounds begin without the source in memory."""
-    if row.page_cache != "cold":
-        return cells.NOT_RUN
-    return cells.measured(
-        row.feed, lambda case: cells.interval(case.read_bytes_per_sample, cells.kibibytes)
-    )
+_READ = _figure("feed", "read_bytes_per_sample", cells.kibibytes)
 
 
 COLUMNS: Mapping[str, Column] = {
@@ -56,7 +50,9 @@ COLUMNS: Mapping[str, Column] = {
     "CPU s per 1,000 samples (feed)": _figure("feed", "cpu_s_per_1000_samples", cells.significant),
     "time to first batch (feed, ms)": _figure("feed", "time_to_first_batch_s", cells.milliseconds),
     "epoch boundary (feed, ms)": _figure("feed", "epoch_boundary_s", cells.milliseconds),
-    "read from disk (KiB per sample, feed)": lambda row: _read(row),
+    "read from disk (KiB per sample, feed)": lambda row: (
+        _READ(row) if row.page_cache == "cold" else cells.NOT_RUN
+    ),
     "footprint (MiB)": lambda row: cells.measured(row.memory, footprint),
 }
 """The columns by their heading, each a function from a row to its cell."""

@@ -18,11 +18,20 @@ WHAT = (
 
 def encoded_tables(run: Run) -> list[Table]:
     """Return a table per set of options, and one of the containers; none without such images."""
-    tables = [_loaders(each) for each in decodings(run)]
+    tables = [Table(text=decoding_rate(d) + WHAT, lines=loader_lines(d)) for d in decodings(run)]
     return [*tables, *(_containers(source) for source in run.sources if source.containers)]
 
 
-def _loaders(found: Decoding) -> Table:
+def decoding_rate(found: Decoding) -> str:
+    """Say what decoding alone reaches, with a space behind; nothing if that was not measured."""
+    if found.rate is None:
+        return ""
+    rate = cells.interval(found.rate, cells.rate)
+    return f"With {found.options}, decoding alone reaches {rate} images/s. "
+
+
+def loader_lines(found: Decoding) -> list[list[str]]:
+    """Return the table of the loaders, its first line the headings."""
     headings = ["loader", "reads", "feed rate (images/s)", "share of decoding alone", "pixels"]
     cold = any(each.read_bytes for each in found.loaders)
     headings += ["read from disk (KiB per image)"] * cold
@@ -37,11 +46,7 @@ def _loaders(found: Decoding) -> Table:
         ]
         for each in found.loaders
     ]
-    text = ""
-    if found.rate is not None:
-        rate = cells.interval(found.rate, cells.rate)
-        text = f"With {found.options}, decoding alone reaches {rate} images/s. "
-    return Table(text=text + WHAT, lines=[headings, *lines])
+    return [headings, *lines]
 
 
 def _pixels(fed: Fed) -> str:

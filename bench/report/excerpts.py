@@ -14,7 +14,8 @@ from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
 from keras_loader_bench.bench.report.backend_excerpts import first_batch, shortest_steps
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
-from keras_loader_bench.bench.report.encoded_section import WHAT, encoded_tables
+from keras_loader_bench.bench.report.encoded_figures import decodings
+from keras_loader_bench.bench.report.encoded_section import decoding_rate, loader_lines
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.memory_section import scaling_findings
 from keras_loader_bench.bench.report.plots import CAPTIONS
@@ -190,10 +191,9 @@ def sizes(run: Run, address: str, *loaders: str) -> str:
 def images(run: Run, address: str) -> str:
     """The loaders of encoded images beside decoding alone, for each set of options."""
     parts = []
-    for found in encoded_tables(run):
-        if WHAT in found.text:
-            rate = found.text.removesuffix(WHAT).strip()
-            parts += [rate, cells.table(found.lines, left=["loader", "reads", "pixels"])]
+    for found in decodings(run):
+        table = cells.table(loader_lines(found), left=["loader", "reads", "pixels"])
+        parts += [decoding_rate(found).strip(), table]
     return "\n\n".join(parts)
 
 

@@ -112,21 +112,10 @@ def read_throughput(
         time_to_first_batch_s=listed("time_to_first_batch_s"),
         epoch_boundary_s=listed("epoch_boundary_s"),
         resident_before=Estimate.from_processes(resident),
-        read_bytes_per_sample=Estimate.from_processes(_read_bytes(result)),
+        read_bytes_per_sample=estimate("read"),
         others=used_by_others(result, cores),
         device_use=read_device_use(result),
     )
-
-
-def _read_bytes(result: CaseRecord) -> dict[int, list[float]]:
-    return {
-        process.number: [
-            each.read_bytes / each.samples
-            for each in process.rounds
-            if each.read_bytes is not None and each.samples
-        ]
-        for process in result.processes
-    }
 
 
 def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]:
@@ -135,7 +124,8 @@ def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]
     Returns:
         `rate` in samples per second, `utilization` (AU), `cpu` in seconds per 1,000 samples,
         `cpu_against_ceiling`: CPU seconds of the round / of the ceiling's, `ceiling_cpu`: CPU
-        seconds of the ceiling per sample. Rounds of which a part is missing are left out.
+        seconds of the ceiling per sample, `read`: bytes from storage per sample. Rounds of which a
+        part is missing are left out.
     """
     # A round without samples has no rate.
     samples = [count or None for count in _column(rounds, "samples")]
@@ -159,6 +149,7 @@ def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]
         "cpu": [1000 * each for each in ratios(cpu_seconds, whole)],
         "cpu_against_ceiling": ratios(cpu_seconds, ceiling_cpu_seconds),
         "ceiling_cpu": ratios(ceiling_cpu_seconds, whole),
+        "read": ratios(_column(rounds, "read_bytes"), whole),
     }
 
 

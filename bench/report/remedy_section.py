@@ -27,7 +27,8 @@ def what_would_help(found: InputFigures) -> list[str]:
         before = found.train if each.bench == "train" else found.feed
         if before is not None and before.rate is not None:
             line = f"{_named(each, found)}: {_result(each, before.rate)}"
-            line += f"; {_copies(found)}" if each.remedy.narrows and _copies(found) else ""
+            if each.remedy.narrows and (copies := _copies(found)):
+                line += f"; {copies}"
             lines.append((_place(each, before.rate), -_median_rate(each), line))
     return [line for _, _, line in sorted(lines)] + _narrower(found)
 

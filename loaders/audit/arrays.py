@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,16 @@ BATCH_SIZE = 32
 """Keras' own."""
 
 FIELDS = ("x", "y", "sample_weight")
+
+
+def array_name(field: str, path: Iterable[Any]) -> str:
+    """Return what an array of a batch is called: `x`, or `x/image` within a structure.
+
+    Args:
+        field: one of `FIELDS`.
+        path: to the array in that part of a batch, as `keras.tree.flatten_with_path` has it.
+    """
+    return "/".join([field, *map(str, path)])
 
 
 def fit_arguments(value: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_loader_bench.loaders.audit.arrays import FIELDS
+from keras_loader_bench.loaders.audit.arrays import FIELDS, array_name
 from keras_loader_bench.loaders.audit.fields import Field, as_field, numbers, with_dtype
 from keras_loader_bench.loaders.audit.records import Arrays, num_samples
 from keras_loader_bench.loaders.system.text import without_traceback
@@ -166,7 +166,7 @@ def _named(data: Any) -> Iterator[tuple[str, Any]]:
         raise BatchError(f"it is a {type(data).__name__} of {len(data)}; {_TAKEN}.") from None
     for field, part in zip(FIELDS, parts, strict=True):
         for path, leaf in [] if part is None else keras.tree.flatten_with_path(part):
-            name = "/".join([field, *map(str, path)])
+            name = array_name(field, path)
             if isinstance(leaf, _NO_ARRAYS):
                 what = f"`{name}` is {_a(type(leaf))}"
                 if path and isinstance(path[-1], int):
