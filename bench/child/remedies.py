@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,7 +13,6 @@ import psutil
 
 from keras_loader_bench.bench.child.batch_form import as_fit_takes_it
 from keras_loader_bench.bench.child.narrowed_batches import narrowed_input
-from keras_loader_bench.bench.plan.remedies import REMEDIES
 from keras_loader_bench.loaders.audit.kinds import Kind, read_by_hand
 
 MOST_OF_MEMORY = 0.5
@@ -44,6 +44,16 @@ class KeptBatches(keras.utils.PyDataset):
         return batch if isinstance(batch, tuple) else (batch,)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What remedies are made of; see `apply_remedy`."""
+
+    value: Any
+    kind: Kind
+    narrow: Mapping[str, str]
+    on_batch: Callable[[], None]
+
+
 def apply_remedy(
     name: str,
     value: Any,
@@ -65,65 +75,64 @@ def apply_remedy(
         RemedyError: its batches are to be kept in memory and do not fit, or to be joined and it
             makes them in its own way.
     """
-    if REMEDIES[name].narrows:
-        return narrowed_input(value, kind, narrow or {})
-    return _APPLY[name](value, kind, on_batch)
+    return _APPLY[name](_Given(value=value, kind=kind, narrow=narrow or {}, on_batch=on_batch))
 
 
-def _bridged(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+def _bridged(given: _Given) -> Any:
     from keras_loader_bench.loaders import bridge
 
-    return bridge(value)
+    return bridge(given.value)
 
 
-def _bridged_with_threads(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
-    value.workers = 2
-    return _bridged(value, kind, on_batch)
+def _bridged_with_threads(given: _Given) -> Any:
+    given.value.workers = 2
+    return _bridged(given)
 
 
-def _with_keras_threads(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
-    value.workers, value.use_multiprocessing = 2, False
-    return value
+def _with_keras_threads(given: _Given) -> Any:
+    given.value.workers, given.value.use_multiprocessing = 2, False
+    return given.value
 
 
-def _with_loader_processes(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
-    value = copy.copy(value)  # the input itself is what the audit reads
+def _with_loader_processes(given: _Given) -> Any:
+    value = copy.copy(given.value)  # the input itself is what the audit reads
     value.num_workers = 2
     value.prefetch_factor = value.prefetch_factor or 2  # torch's default where there are workers
     return value
 
 
-def _prefetched(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+def _prefetched(given: _Given) -> Any:
     import tensorflow as tf
 
-    return value.prefetch(tf.data.AUTOTUNE)
+    return given.value.prefetch(tf.data.AUTOTUNE)
 
 
-def _in_processes(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+def _in_processes(given: _Given) -> Any:
     import grain
 
+    value = given.value
     stream = value.to_iter_dataset() if hasattr(value, "to_iter_dataset") else value
     return stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=2))
 
 
-def _doubled(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+def _doubled(given: _Given) -> Any:
     from keras_loader_bench.bench.child import joined_batches as to
 
-    if kind == "PyDataset":
-        return to.JoinedBatches(value)
-    if kind == "tf.data dataset":
-        return to.joined_dataset(value)
+    if given.kind == "PyDataset":
+        return to.JoinedBatches(given.value)
+    if given.kind == "tf.data dataset":
+        return to.joined_dataset(given.value)
     try:
-        return to.joined_loader(value)
+        return to.joined_loader(given.value)
     except ValueError as error:
         raise RemedyError(str(error)) from None
 
 
-def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
+def _kept(given: _Given) -> Any:
     kept: list[Any] = []
     room = MOST_OF_MEMORY * psutil.virtual_memory().available
-    for batch in read_by_hand(value, kind):
-        on_batch()
+    for batch in read_by_hand(given.value, given.kind):
+        given.on_batch()
         kept.append(as_fit_takes_it(batch))
         room -= sum(map(_bytes_of, keras.tree.flatten(batch)))
         if room < 0:
@@ -132,6 +141,10 @@ def _kept(value: Any, kind: Kind, on_batch: Callable[[], None]) -> Any:
                 "available"
             )
     return KeptBatches(kept)
+
+
+def _narrowed(given: _Given) -> Any:
+    return narrowed_input(given.value, given.kind, given.narrow)
 
 
 def _bytes_of(leaf: Any) -> int:
@@ -143,7 +156,7 @@ def _bytes_of(leaf: Any) -> int:
     return int(math.prod(leaf.shape)) * width
 
 
-_APPLY: dict[str, Callable[[Any, Kind, Callable[[], None]], Any]] = {
+_APPLY: dict[str, Callable[[_Given], Any]] = {
     "bridge": _bridged,
     "bridge2": _bridged_with_threads,
     "workers2": _with_keras_threads,
@@ -151,5 +164,6 @@ _APPLY: dict[str, Callable[[Any, Kind, Callable[[], None]], Any]] = {
     "prefetch": _prefetched,
     "mp_prefetch2": _in_processes,
     "doubled": _doubled,
+    "narrow": _narrowed,
     "in_memory": _kept,
 }
