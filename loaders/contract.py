@@ -96,6 +96,9 @@ class Loader(ABC, Generic[S]):
     only_rows: Rows | None = None
     """The one order in which it can deliver rows, or the beginning of it; `None`: any rows."""
 
+    epoch = 0
+    """That of the next `fit_args`, for a loader that draws anything by it; see `ImageLoader`."""
+
     def __init__(self, source: S, options: LoaderOptions) -> None:
         self.source = source
         self.options = options

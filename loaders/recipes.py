@@ -132,12 +132,13 @@ model.fit(data.prefetch(16), shuffle=False, epochs=10)  # it shuffles itself
 IMAGES = Recipe(
     what="a lazy `PyDataset` that decodes on threads, read through `bridge`",
     code="""
-from keras_loader_bench.loaders import LoaderOptions, sample_order
+from keras_loader_bench.loaders import sample_order
+from keras_loader_bench.loaders.encoded.contract import ImageOptions
 from keras_loader_bench.loaders.encoded.known_images import prepare_images
 from keras_loader_bench.loaders.encoded.registry import make_image_loader
 
 source = prepare_images("folder:photos", image_size=$image_size)
-options = LoaderOptions(batch_size=$batch_size, num_workers=$workers)
+options = ImageOptions(batch_size=$batch_size, num_workers=$workers)
 with make_image_loader("image_sequence", source, options) as loader:
     for epoch in range(10):
         rows = sample_order(source.num_samples, seed=0, epoch=epoch)

@@ -30,11 +30,26 @@ def files(source):
 
 def test_they_are_the_same_every_time_and_say_what_made_them():
     first = prepare()
-    again = [each.encoded for each in photographs._photographs(20, "train", 0, (256, 256))]
+    again = [each.encoded for each in photographs._photographs(20, "train", 0, (256, 256), 90)]
     assert files(first) == again
     assert first.inputs["pillow"] == Image.__version__
     assert first.inputs["libjpeg"] != "unknown"
     first.verify()
+
+
+def test_of_another_quality_the_pixels_before_are_the_same():
+    least, usual = prepare(quality=30), prepare()
+    assert usual.folder == prepare(quality=90).folder != least.folder
+    assert least.bytes_per_sample < usual.bytes_per_sample / 2
+    assert np.array_equal(least.labels, usual.labels)
+    (low, _), (high, _) = (source.read(np.arange(20)) for source in (least, usual))
+    assert 0 < np.abs(low.astype(int) - high).mean() < 12
+
+
+@pytest.mark.parametrize("quality", [0, 101])
+def test_a_quality_that_no_encoder_has_is_refused(quality):
+    with pytest.raises(SourceError, match=f"`quality` must be from 1 to 100, got {quality}"):
+        prepare(quality=quality)
 
 
 def test_what_pillow_does_not_make_is_the_same_on_every_machine():

@@ -1,7 +1,7 @@
 """Every loader of encoded images gives `fit` what `EncodedSource.read` does, or says otherwise."""
 
 import contextlib
-from functools import cache
+from functools import cache, partial
 
 import keras
 import numpy as np
@@ -10,11 +10,14 @@ from encoded_files import READ, write
 from test_nothing_left import helpers as threads_and_processes
 from test_nothing_left import left_over
 
-from keras_loader_bench.loaders import LoaderOptions, sample_order
+from keras_loader_bench.loaders import sample_order
 from keras_loader_bench.loaders.audit.recording import record_fit
 from keras_loader_bench.loaders.encoded.containers.container import CONTAINERS
+from keras_loader_bench.loaders.encoded.contract import ImageOptions
+from keras_loader_bench.loaders.encoded.decoding import decode_whole
 from keras_loader_bench.loaders.encoded.photographs import prepare_photographs
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS, make_image_loader
+from keras_loader_bench.loaders.encoded.views import draw_views
 from keras_loader_bench.loaders.registry import missing_package
 
 pytest.importorskip("simplejpeg")
@@ -79,8 +82,13 @@ def made(photographs, home):
     with contextlib.ExitStack() as stack:
 
         @cache
-        def make(name, workers, pixels="float32"):
-            options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers, pixels=pixels)
+        def make(name, workers, pixels="float32", augment_seed=None):
+            options = ImageOptions(
+                batch_size=BATCH_SIZE,
+                num_workers=workers,
+                pixels=pixels,
+                augment_seed=augment_seed,
+            )
             return stack.enter_context(make_image_loader(name, photographs, options))
 
         yield make
@@ -92,15 +100,27 @@ def fitted(loader, rows, epochs=1):
     return batches
 
 
-def reference(source, rows, pixels):
+def reference(source, rows, pixels, views=None):
     """What the contract says, by NumPy alone."""
     for start in range(0, len(rows), BATCH_SIZE):
-        x, labels = source.read(rows[start : start + BATCH_SIZE])
+        some = slice(start, start + BATCH_SIZE)
+        x, labels = source.read(rows[some])
+        if views is not None:
+            x = np.stack(list(map(partial(part, source), rows[some], views[some])))
         if pixels == "float32":
             x = x.astype(np.float32) / np.float32(255)
         y = np.zeros((len(labels), source.num_classes), np.float32)
         y[np.arange(len(labels)), labels] = 1
         yield {"x": x, "y": y}
+
+
+def part(source, row, view):
+    """One part of an image, as `loaders.encoded.views` describes it."""
+    image = decode_whole(source.encoded(row))
+    size, (down, right, mirrored) = source.image_size, view
+    top, left = (image.shape[0] - size) // 2 + down, (image.shape[1] - size) // 2 + right
+    columns = np.arange(left, left + size)
+    return image[top : top + size, columns[::-1] if mirrored else columns]
 
 
 def assert_same(batches, expected):
@@ -131,10 +151,27 @@ def test_fit_trains_on_the_reference(name, workers, photographs, made):
 @every_exact_loader
 @pytest.mark.usefixtures("warm_workers")
 def test_fit_trains_on_decoded_bytes_too(name, workers, photographs):
-    options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers, pixels="uint8")
+    options = ImageOptions(batch_size=BATCH_SIZE, num_workers=workers, pixels="uint8")
     with make_image_loader(name, photographs, options) as loader:
         rows = orders_of(loader)[0]
         assert_same(fitted(loader, rows), reference(photographs, rows, "uint8"))
+
+
+@every_exact_loader
+@pytest.mark.usefixtures("warm_workers")
+def test_the_parts_that_are_drawn_are_those_of_the_epoch(name, workers, photographs, made):
+    loader = made(name, workers, augment_seed=3)
+    rows = orders_of(loader)[0]
+    for epoch in (0, 1):
+        loader.epoch = epoch
+        views = draw_views(len(rows), photographs.image_size, seed=3, epoch=epoch)
+        assert_same(fitted(loader, rows), reference(photographs, rows, "float32", views))
+
+
+@variants(lambda entry: not entry.draws_views)
+def test_a_loader_that_cannot_draw_parts_says_so(name, workers, photographs):
+    with pytest.raises(ValueError, match="resizes the whole image; augment in the model"):
+        make_image_loader(name, photographs, ImageOptions(augment_seed=0))
 
 
 @every_exact_loader
@@ -152,7 +189,7 @@ def test_every_kind_of_file_is_read_alike(name, workers, keras_home):
     """PNG, BMP and GIF besides JPEG; grey ones and those with alpha."""
     source = write(keras_home / "kinds")
     assert source.num_samples == len(READ)
-    with make_image_loader(name, source, LoaderOptions(batch_size=BATCH_SIZE)) as loader:
+    with make_image_loader(name, source, ImageOptions(batch_size=BATCH_SIZE)) as loader:
         rows = orders_of(loader)[0]
         assert_same(fitted(loader, rows), reference(source, rows, "float32"))
 
@@ -210,7 +247,7 @@ def test_closing_ends_every_thread_and_process(name, workers, error, photographs
         if error and len(steps) == 3:
             raise error("in the third step")
 
-    options = LoaderOptions(batch_size=BATCH_SIZE, num_workers=workers)
+    options = ImageOptions(batch_size=BATCH_SIZE, num_workers=workers)
     with make_image_loader(name, photographs, options) as loader:
         args = loader.fit_args(orders_of(loader)[0])
         if error is None:
@@ -229,4 +266,4 @@ def test_every_container_of_an_entry_exists():
 
 def test_an_unknown_name_is_refused(photographs):
     with pytest.raises(ValueError, match="Unknown loader `zip`; the loaders of images are decoded"):
-        make_image_loader("zip", photographs, LoaderOptions())
+        make_image_loader("zip", photographs, ImageOptions())

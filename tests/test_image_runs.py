@@ -1,6 +1,7 @@
 """Runs of encoded images: their loaders, options and report."""
 
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.augmentation_section import augmentation_tables
 from keras_loader_bench.bench.report.encoded_figures import decodings
 from keras_loader_bench.bench.report.encoded_plot import encoded_figure
 from keras_loader_bench.bench.report.encoded_section import encoded_tables
@@ -25,10 +27,16 @@ from keras_loader_bench.bench.report.plot_layout import loader_styles
 from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
 from keras_loader_bench.loaders.encoded.known_images import count_images, prepare_images
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
+from keras_loader_bench.loaders.encoded.views import draw_views
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.stored_array import SourceError
 
 OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 100}
+
+
+needs_decoder = pytest.mark.skipif(
+    missing_package((DECODER,)) is not None, reason="no decoder of encoded images is installed"
+)
 
 
 @pytest.fixture
@@ -45,6 +53,44 @@ def test_a_case_has_the_loaders_of_its_images(image_size):
     assert ("224px" in str(case), bool(case.container), case.decodes) == (bool(image_size),) * 3
 
 
+def test_a_loader_that_has_one_order_or_cannot_augment_is_skipped_with_the_reason():
+    def reasons(**options):
+        cases = [
+            Case(bench="feed", loader=name, image_size=64, **OPTIONS, **options)
+            for name in IMAGE_LOADERS
+        ]
+        return {case.loader: case.unsupported for case in cases if case.unsupported}
+
+    assert reasons() == reasons(augment="model") == {}
+    shuffled = reasons(image_order="shuffled")
+    assert shuffled.keys() == {n for n, entry in IMAGE_LOADERS.items() if entry.order != "any"}
+    assert "read from the front; leave out `--image-order shuffled`" in shuffled["webdataset"]
+    in_loader = reasons(augment="loader")
+    assert in_loader.keys() == {"keras_directory_tf", "keras_directory_grain"}
+    assert in_loader["keras_directory_tf"].endswith("as Keras does (`--augment model`)")
+
+
+@pytest.mark.parametrize(
+    ("augment", "delivered", "stored"),
+    [("none", 224, 224), ("loader", 224, 256), ("model", 256, 256)],
+)
+def test_images_are_as_large_as_their_augmentation_needs(augment, delivered, stored):
+    case = Case(bench="train", loader="image_sequence", image_size=224, augment=augment, **OPTIONS)
+    assert (case.delivered_size, case.stored_size) == (delivered, stored)
+
+
+@needs_decoder
+def test_qualities_and_places_to_augment_are_cases(asking):
+    options = ("--image-quality", "50,90", "--augment", "none,loader", "-k", "feed")
+    answer = asking("bench/bench_images.py", "--benchmark-only", *options, "--dry-run")
+    assert answer.returncode == 0, answer.stderr
+    for quality in (50, 90):
+        for augment in ("", "-augment_loader"):
+            name = f"-image_sequence-w0-b64-float32-224px-q{quality}{augment}-n2000"
+            assert name in answer.stdout
+    assert "-ceiling-w0-b64-float32-224px-q50-augment_loader-n2000" in answer.stdout
+
+
 def test_every_loader_of_images_has_a_case_and_may_begin_cold():
     values = {name: [value] for name, value in OPTIONS.items()} | {"image_size": [64]}
     cases = cases_of("feed", values | {"loader": list(IMAGE_LOADERS), "num_workers": [0, 2]})
@@ -57,11 +103,6 @@ def test_every_loader_of_images_has_a_case_and_may_begin_cold():
     assert cold.unsupported is None
 
 
-needs_decoder = pytest.mark.skipif(
-    missing_package((DECODER,)) is not None, reason="no decoder of encoded images is installed"
-)
-
-
 @needs_decoder
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -72,6 +113,14 @@ needs_decoder = pytest.mark.skipif(
         (("--source", "photographs", "--loaders", "numpy"), "Unknown loader `numpy`; choose from"),
         (("--source", "folder:/nowhere/at/all"), "/nowhere/at/all"),
         (("--source", "photographs", "--image-size", "0"), "must be positive"),
+        (("--image-order", "shuffled"), "`--image-order` belongs to encoded images"),
+        (("--augment", "loader"), "`--augment` belongs to encoded images"),
+        (
+            ("--source", "photographs", "--image-order", "sorted"),
+            "Unknown image order `sorted`; choose from",
+        ),
+        (("--source", "photographs", "--image-quality", "0,90"), "from 1 to 100, got 0"),
+        (("--source", f"folder:{PROJECT}", "--image-quality", "75"), "have their own"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(asking, arguments, message):
@@ -145,8 +194,12 @@ def test_a_folder_is_counted_by_its_files(tmp_path):
 
 def test_a_reference_is_read_by_another_decoder(photographs):
     rows = np.array([3, 0, 3])
-    for one, other in zip(reference_images(photographs, rows), photographs.read(rows), strict=True):
-        assert np.array_equal(one, other)
+    for views in (np.zeros((3, 3), np.int32), draw_views(3, 32, seed=0, epoch=1)):
+        by_pillow, ours = (
+            read(rows, views) for read in (partial(reference_images, photographs), photographs.read)
+        )
+        for one, other in zip(by_pillow, ours, strict=True):
+            assert np.array_equal(one, other)
 
 
 def test_decoding_alone_is_counted_and_timed(photographs):
@@ -230,6 +283,31 @@ def test_the_report_says_what_cold_rounds_read():
     assert "page cache cold" in encoded_tables(run)[0].text
 
 
+def test_the_report_says_in_which_order_images_come():
+    cases = [feed("image_sequence", 500.0, image_order="shuffled"), feed("image_sequence", 600.0)]
+    shuffled, stored = (table.text for table in encoded_tables(parse_run(raw_run(cases, schema=9))))
+    assert "shuffled rows, decoding alone reaches" in shuffled
+    assert "in each round the images come in another order" in shuffled.lower()
+    assert "shuffled" not in stored
+    assert "in the order in which they are stored" in stored
+
+
+def test_the_report_sets_places_to_augment_beside_each_other():
+    cases = [
+        feed("image_sequence", 500.0),
+        feed("image_sequence", 400.0, augment="loader"),
+        feed("keras_directory_tf", 300.0, augment="model"),
+    ]
+    run = parse_run(raw_run(cases, schema=9))
+    (table,) = augmentation_tables(run)
+    assert table.lines[0] == ["loader", "none", "loader", "model"]
+    rates = {line[0]: [text.partition(" ")[0] for text in line[1:]] for line in table.lines[1:]}
+    assert rates["`image_sequence`"] == ["500", "400", "-"]
+    assert rates["`keras_directory_tf`"] == ["-", "-", "300"]
+    assert "feed rates" in table.text.lower()
+    assert augmentation_tables(parse_run(raw_run(cases[:1], schema=9))) == []
+
+
 def other_pixels(loader, rate, **pixels):
     """A loader that gives other pixels and is expected to."""
     case = feed(loader, rate)
@@ -289,6 +367,28 @@ finished = suite.Job(
     *("--source", "photographs", "--image-size", "64", "--samples", "128"),
     *("--loaders", "image_sequence,keras_directory_tf,tf_data_records", "-k", "feed"),
 ).fixture()
+
+augmented = suite.Job(
+    __name__,
+    *("--source", "photographs", "--image-size", "64", "--samples", "128"),
+    *("--loaders", "image_sequence,tf_data_files,keras_directory_tf", "-k", "train"),
+    *("--image-order", "shuffled", "--image-quality", "60", "--augment", "loader,model"),
+).fixture()
+
+
+@needs_decoder
+@pytest.mark.long
+def test_a_run_that_augments_is_audited_in_each_place(augmented):
+    ends = {(each.case.loader, each.case.augment): each for each in augmented.run.cases}
+    for loader in ("image_sequence", "tf_data_files"):
+        for augment in ("loader", "model"):
+            case = ends[loader, augment]
+            assert (case.outcome, case.audit.identical) == ("ok", True), case.error
+    for augment in ("loader", "model"):
+        assert ends["keras_directory_tf", augment].outcome == "skipped"
+    (source,) = augmented.run.sources
+    assert source.image_quality == 60
+    assert "RandomCrop" in augmented.report
 
 
 @needs_decoder

@@ -14,6 +14,7 @@ from registered import CIFAR10
 from keras_loader_bench.bench.child import models
 from keras_loader_bench.bench.child.ceiling import CeilingLoader
 from keras_loader_bench.bench.child.device import describe_backend
+from keras_loader_bench.bench.child.framework import set_seed
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
 from keras_loader_bench.loaders.audit.recording import record_fit
@@ -47,6 +48,46 @@ def test_a_seed_fixes_the_weights_and_imports_nothing():
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
     command = [sys.executable, "-c", script, keras.backend.backend()]
     subprocess.run(command, check=True, env=environment, timeout=120)
+
+
+@each_backend
+def test_layers_that_augment_make_the_same_choices_after_the_same_seed():
+    images = np.random.default_rng(0).integers(256, size=(64, 36, 36, 3)).astype("float32")
+
+    def augmented(seed, training=True):
+        set_seed(seed)
+        model = keras.Sequential([keras.Input((36, 36, 3)), *models.augmentation(32)])
+        return keras.ops.convert_to_numpy(model(images, training=training))
+
+    first, again, other = augmented(0), augmented(0), augmented(1)
+    assert first.shape == (64, 32, 32, 3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    found = [of_each(image, part) for image, part in zip(images, first, strict=True)]
+    # As a report says: one place for all images of a batch, and each is mirrored or not.
+    assert len({place for place, _ in found}) == 1
+    assert {mirrored for _, mirrored in found} == {False, True}
+
+
+def of_each(image, part):
+    """The place of a part in its image, which may have been mirrored before."""
+    size = len(part)
+    for mirrored, seen in ((False, image), (True, image[:, ::-1])):
+        for place in np.ndindex(len(image) - size + 1, len(image) - size + 1):
+            top, left = place
+            if np.array_equal(seen[top : top + size, left : left + size], part):
+                return place, mirrored
+    raise AssertionError("it is no part of the image")
+
+
+@each_backend
+@pytest.mark.parametrize("pixels", ["float32", "uint8"])
+def test_a_cnn_that_augments_has_the_weights_of_one_that_does_not(pixels):
+    small = models.Samples(shape=(64, 64, 3), num_classes=10, pixels=pixels)
+    large = models.Samples(shape=(72, 72, 3), num_classes=10, pixels=pixels, part=64)
+    one, other = (models.cnn(samples) for samples in (small, large))
+    assert one.count_params() == other.count_params()
+    assert other.input_shape == (None, 72, 72, 3)
 
 
 @pytest.mark.long

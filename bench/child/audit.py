@@ -31,6 +31,8 @@ from keras_loader_bench.loaders.audit.fingerprint import (
 )
 from keras_loader_bench.loaders.audit.records import Arrays
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, Source
+from keras_loader_bench.loaders.encoded.contract import ImageOptions, views_of
+from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 
 AUDIT_BATCHES = 8, 64
 """The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
@@ -52,7 +54,8 @@ class Reference:
     Args:
         source: the stored images.
         rows: the rows, in order.
-        options: batch size and the form of the pixels.
+        options: batch size, the form of the pixels, augmentation.
+        epoch: whose views encoded images have; see `ImageLoader.epoch`.
         targets: whether `y` belongs to the batches; `predict` is given none.
         on_batch: called for each batch that is computed.
     """
@@ -63,17 +66,22 @@ class Reference:
         rows: Rows,
         options: LoaderOptions,
         *,
+        epoch: int = 0,
         targets: bool = True,
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._rows = rows
+        self._views: Any = None
+        if isinstance(source, EncodedSource) and isinstance(options, ImageOptions):
+            self._views = views_of(source, options, len(rows), epoch)
         self._options = options
         self._targets = targets
         self._on_batch = on_batch
 
-    def _arrays(self, rows: Rows) -> DenseArrays:
-        images, labels = reference_images(self._source, rows)
+    def _arrays(self, some: slice) -> DenseArrays:
+        views = None if self._views is None else self._views[some]
+        images, labels = reference_images(self._source, self._rows[some], views)
         x = _SCALED[images] if self._options.pixels == "float32" else images
         if not self._targets:
             return {"x": x}
@@ -95,7 +103,7 @@ class Reference:
         size = self._options.batch_size
         for start in range(0, len(self._rows), size):
             self._on_batch()
-            yield self._arrays(self._rows[start : start + size])
+            yield self._arrays(slice(start, start + size))
 
     @cached_property
     def samples(self) -> frozenset[bytes]:
@@ -104,7 +112,7 @@ class Reference:
 
     def values(self, position: int) -> DenseArrays:
         """Return the sample at a position, without the batch's dimension."""
-        arrays = self._arrays(self._rows[position : position + 1])
+        arrays = self._arrays(slice(position, position + 1))
         return {name: array[0] for name, array in arrays.items()}
 
     def compare(self, name: str, got: Recorder) -> PassResult:
@@ -155,8 +163,12 @@ def audit_loader(
 
     source, options = loader.source, loader.options
     training = Reference(source, rows, options)
-    others = Reference(source, other_rows, options)
-    images = Reference(source, other_rows, options, targets=False)
+    others = Reference(source, other_rows, options, epoch=1)
+    images = Reference(source, other_rows, options, epoch=1, targets=False)
+
+    def fit_args(rows: Rows, epoch: int) -> dict[str, Any]:
+        loader.epoch = epoch
+        return loader.fit_args(rows)
 
     def counted(recorder: Recorder) -> Callable[[Arrays], None]:
         def record(batch: Arrays) -> None:
@@ -167,15 +179,15 @@ def audit_loader(
 
     epochs = [Recorder(training.samples, whole=True) for _ in range(2)]
     recording.record_fit(
-        loader.fit_args(rows),
+        fit_args(rows, 0),
         [counted(epoch) for epoch in epochs],
         steps_per_execution=steps_per_execution,
     )
     evaluated = Recorder(others.samples, whole=True)
     predicted = Recorder(images.samples, whole=True)
     steps = {"steps_per_execution": steps_per_execution}
-    recording.record_evaluate(loader.fit_args(other_rows), counted(evaluated), **steps)
-    in_order = recording.record_predict(loader.fit_args(other_rows), counted(predicted), **steps)
+    recording.record_evaluate(fit_args(other_rows, 1), counted(evaluated), **steps)
+    in_order = recording.record_predict(fit_args(other_rows, 1), counted(predicted), **steps)
 
     predict = images.compare("predict", predicted)
     if predict.identical and not in_order:
@@ -190,9 +202,10 @@ def audit_loader(
         predict,
     ]
     if epoch_rows is not None:
-        expected = Reference(source, epoch_rows, options, on_batch=on_batch).fingerprints
+        whole = Reference(source, epoch_rows, options, epoch=2, on_batch=on_batch)
+        expected = whole.fingerprints
         got = fingerprint_fit(
-            loader.fit_args(epoch_rows),
+            fit_args(epoch_rows, 2),
             most_batches=len(expected),
             callbacks=[EachBatch(on_batch)],
             steps_per_execution=steps_per_execution,
@@ -204,7 +217,7 @@ def audit_loader(
     if wrong and wrong[0].verdict == "other_values":
         differences = PixelDifferences(training.arrays())
         recording.record_fit(
-            loader.fit_args(rows), [differences.see], steps_per_execution=steps_per_execution
+            fit_args(rows, 0), [differences.see], steps_per_execution=steps_per_execution
         )
         pixels = differences.found()
     return {

@@ -13,8 +13,7 @@ import keras
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.loaders import ScalePixels
-from keras_loader_bench.loaders.contract import Loader, Pixels, Rows
-from keras_loader_bench.loaders.sources.image_source import ImageSource
+from keras_loader_bench.loaders.contract import Loader, Pixels, Rows, Source
 
 CNN_PARAMETERS = 550_570
 """Weights of `cnn` for CIFAR-10: 287,008 in six convolutions, 262,272 and 1,290 in two dense
@@ -32,10 +31,15 @@ class Samples:
     pixels: Pixels
     """The form in which images come."""
 
+    part: int | None = None
+    """Height and width of what the model's first layers cut from images, after they may have
+    flipped them, in pixels; `None`: it has no such layers."""
+
     @classmethod
-    def of(cls, source: ImageSource, pixels: Pixels) -> Self:
+    def of(cls, source: Source, pixels: Pixels, part: int | None = None) -> Self:
         """Return what the samples of a source are."""
-        return cls(shape=source.sample_shape, num_classes=source.num_classes, pixels=pixels)
+        classes = source.num_classes
+        return cls(shape=source.sample_shape, num_classes=classes, pixels=pixels, part=part)
 
 
 class SampleCounter(keras.metrics.Metric):
@@ -114,6 +118,7 @@ def cnn(samples: Samples, **compile_options: Any) -> Any:
     Larger images than those of CIFAR-10 are averaged first, see `cnn_layers`.
     """
     side = min(samples.shape[:2]) if len(samples.shape) == 3 else 0
+    side = samples.part or side
     return _classifier(cnn_layers(side), samples, compile_options)
 
 
@@ -138,6 +143,19 @@ def cnn_layers(side: int = 0) -> list[Any]:
     return [*layers, keras.layers.Flatten(), keras.layers.Dense(128, activation="relu")]
 
 
+def augmentation(part: int | None) -> list[Any]:
+    """Return the layers that augment as loaders do: Keras' own, seeded by `set_random_seed`.
+
+    `RandomFlip` decides for each image, `RandomCrop` once for all images of a batch.
+
+    Args:
+        part: see `Samples`; `None`: there are no such layers.
+    """
+    if part is None:
+        return []
+    return [keras.layers.RandomFlip("horizontal"), keras.layers.RandomCrop(part, part)]
+
+
 def mlp(samples: Samples, **compile_options: Any) -> Any:
     """Return a dense network, with a fiftieth of the multiplications of `cnn` per CIFAR-10 sample.
 
@@ -152,7 +170,7 @@ def _classifier(layers: Sequence[Any], samples: Samples, compile_options: Mappin
     model = keras.Sequential([keras.Input(samples.shape, dtype=samples.pixels)])
     if samples.pixels == "uint8":
         model.add(ScalePixels())
-    for layer in layers:
+    for layer in [*augmentation(samples.part), *layers]:
         model.add(layer)
     # A softmax in half precision would not add up to 1.
     model.add(keras.layers.Dense(samples.num_classes, activation="softmax", dtype="float32"))

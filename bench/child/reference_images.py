@@ -11,27 +11,37 @@ from PIL import Image
 
 from keras_loader_bench.loaders.contract import Rows, Source
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.views import Views
 
 
 def reference_images(
-    source: Source, rows: Rows
+    source: Source, rows: Rows, views: Views | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer[Any]]]:
     """Return images and labels as `source.read` does; Pillow decodes those that are encoded.
 
     Args:
         source: stored or encoded images.
         rows: shape `(n,)`.
+        views: which part of each encoded image; `None`: there are none.
 
     Returns:
         uint8 of shape `(n, *sample_shape)`, and labels of shape `(n,)`.
     """
     if not isinstance(source, EncodedSource):
         return source.read(rows)
-    images = [_centre(source.encoded(row), source.image_size) for row in rows.tolist()]
+    assert views is not None, "encoded images come with their views"
+    images = [
+        _part(source.encoded(row), source.image_size, *view)
+        for row, view in zip(rows.tolist(), views.tolist(), strict=True)
+    ]
     return np.stack(images), source.labels[rows]
 
 
-def _centre(encoded: memoryview, size: int) -> npt.NDArray[np.uint8]:
+def _part(
+    encoded: memoryview, size: int, down: int, right: int, mirrored: int
+) -> npt.NDArray[np.uint8]:
     with Image.open(io.BytesIO(encoded)) as image:
-        left, top = (image.width - size) // 2, (image.height - size) // 2
-        return np.asarray(image.convert("RGB").crop((left, top, left + size, top + size)))
+        left, top = (image.width - size) // 2 + right, (image.height - size) // 2 + down
+        part = image.convert("RGB").crop((left, top, left + size, top + size))
+        flipped = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else part
+        return np.asarray(flipped)

@@ -28,7 +28,7 @@ class Worker(CaseProcess):
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
         super().__init__(**common)
-        size = self._case.image_size
+        size = self._case.delivered_size
         self._source: Any = (
             EncodedSource.open(source, image_size=size) if size else ImageSource.open(source)
         ).head(samples)
@@ -47,8 +47,9 @@ class Worker(CaseProcess):
         from keras_loader_bench.bench.child.models import Samples, make_model
 
         set_seed(self._seed)
-        samples = Samples.of(self._source, self._options().pixels)
         case = self._case
+        part = case.image_size if case.augment == "model" else None
+        samples = Samples.of(self._source, self._options().pixels, part)
         names = ("precision", "jit_compile", "steps_per_execution")
         options = {name: getattr(case, name) for name in names}
         self._model = make_model(case.fitted_model, samples, **options)
@@ -93,6 +94,7 @@ class Worker(CaseProcess):
         self._round_loader = self._ceiling if loader == "ceiling" else self._loader
         self._round_rows = None  # or two orders would be in memory at once
         self._round_rows = self._rows(epoch)[:samples]
+        self._round_loader.epoch = epoch
         gc.collect()  # a round pays for its own garbage only
         self._read_before = None
         if loader == "loader":
@@ -231,19 +233,25 @@ class Worker(CaseProcess):
 
     def _options(self) -> Any:
         from keras_loader_bench.loaders.contract import LoaderOptions
+        from keras_loader_bench.loaders.encoded.contract import ImageOptions
 
-        names = ("batch_size", "pixels", "num_workers")
-        return LoaderOptions(**{name: getattr(self._case, name) for name in names})
+        case, names = self._case, ("batch_size", "pixels", "num_workers")
+        options = {name: getattr(case, name) for name in names}
+        if not case.image_size:
+            return LoaderOptions(**options)
+        seed = self._seed if case.augment == "loader" else None
+        return ImageOptions(**options, augment_seed=seed)
 
     def _rows(self, epoch: int) -> Any:
         from keras_loader_bench.loaders.order import sample_order
 
-        # Some containers are only read from the front, so encoded images come as they are stored.
         encoded = self._case.image_size > 0
         if encoded and (only := getattr(self._loader, "only_rows", None)) is not None:
             return only
+        # Some containers are only read from the front: no loader of images shuffles unasked.
+        shuffle = not encoded or self._case.image_order == "shuffled"
         rows = self._source.num_samples
-        return sample_order(rows, seed=self._seed, epoch=epoch, shuffle=not encoded)
+        return sample_order(rows, seed=self._seed, epoch=epoch, shuffle=shuffle)
 
     def _whole_batches(self, count: int) -> int:
         """Return the samples of that many batches, at least one; a whole epoch at most."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keras_loader_bench.bench.plan.case import IMAGE_BENCHES, IMAGES, Case
+from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.loaders.encoded.known_images import count_images, is_encoded
+from keras_loader_bench.loaders.encoded.known_images import count_images, is_encoded, is_made
+from keras_loader_bench.loaders.encoded.photographs import MOST_QUALITY
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.image_source import SourceError
@@ -87,11 +89,39 @@ def images_of(config: pytest.Config) -> tuple[str, str]:
     return get("samples") or samples, get("loaders") or ",".join(loaders)
 
 
-def check_sizes(sizes: Sequence[int]) -> None:
-    """Refuse a size that no image has.
+def refuse_options(config: pytest.Config) -> None:
+    """Refuse options of encoded images where the source has none.
 
     Raises:
-        ValueError: it is 0, which is that of other sources.
+        ValueError: one of them is given.
     """
-    if 0 in sizes:
+    for name in ("image_size", "image_quality", "image_order", "augment"):
+        flag = CASE_OPTIONS[name].flag
+        if config.getoption(name) is not None:
+            raise ValueError(
+                f"`{flag}` belongs to encoded images, and `--source {config.getoption('source')}` "
+                "has none; use `--source photographs` or `--source folder:PATH`."
+            )
+
+
+def complete(values: dict[str, list[Any]], source: str) -> None:
+    """Complete the values of a run's options with what encoded images have.
+
+    Args:
+        values: name of an option -> its values; gets the size of images where none is given.
+        source: as on the command line.
+
+    Raises:
+        ValueError: an image size is 0, which is that of other sources; or a quality is given for
+            files that are there already, or is none.
+    """
+    if 0 in values.setdefault("image_size", [IMAGE_SIZE]):
         raise ValueError("`--image-size` must be positive, got 0.")
+    qualities = values.get("image_quality", [])
+    if qualities and not is_made(source):
+        raise ValueError(
+            f"`--image-quality` is of photographs that are made, and the files of `{source}` have "
+            "their own; leave it out."
+        )
+    if wrong := [quality for quality in qualities if not 1 <= quality <= MOST_QUALITY]:
+        raise ValueError(f"`--image-quality` must be from 1 to {MOST_QUALITY}, got {wrong[0]}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -69,13 +70,13 @@ def _is_result(result: CaseRecord) -> bool:
     return result.outcome == "ok" or result.failed_as_expected or result.died_of_budget or tried
 
 
-def check_same(run: Run, environment: Environment, source: StoredSource | None) -> None:
+def check_same(run: Run, environment: Environment, sources: Mapping[int, StoredSource]) -> None:
     """Refuse to resume a run if its new figures would not be comparable with its old ones.
 
     Args:
         run: what `read_unfinished` returned.
         environment: see `bench.sensors.environment.describe`.
-        source: the images; `None`: the run has none.
+        sources: the images, by quality as in `Case.image_quality`; empty: the run has none.
 
     Raises:
         ValueError: the machine, its software or the images changed; the message says what.
@@ -92,7 +93,8 @@ def check_same(run: Run, environment: Environment, source: StoredSource | None) 
                 f"`--resume`: `{name}` was {before} and is {now}. "
                 "Figures of different environments stand in different runs: start a new one."
             )
-    for known in run.sources if source else []:
+    for known in run.sources if sources else []:
+        source = sources[known.image_quality]
         for name in ("name", "images_sha256", "labels_sha256"):
             if getattr(known, name) != getattr(source, name):
                 raise ValueError(

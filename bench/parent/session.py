@@ -26,6 +26,7 @@ from keras_loader_bench.bench.sensors.environment import describe
 from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.known_images import StoredSource, is_encoded, prepare_images
+from keras_loader_bench.loaders.encoded.photographs import QUALITY
 from keras_loader_bench.loaders.encoded.registry import ImageLoaderEntry
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
@@ -49,7 +50,7 @@ class Session:
         self.progress = Progress(counts, settings.protocol, stream=stream)
         # One for all sizes: a smaller source is the beginning of a larger one.
         images = _largest(settings, cases)
-        self.source = self._prepare(images, cases) if images else None
+        self.sources = self._prepare(images, cases) if images else {}
         environment = describe()
         if settings.resumed is None:
             self.file = RunFile(
@@ -60,10 +61,13 @@ class Session:
                 loaders=loaders_of(max(case.image_size for case in cases)),
             )
         else:
-            check_same(settings.resumed, environment, self.source)
+            check_same(settings.resumed, environment, self.sources)
             self.file = RunFile.reopen(settings.folder, settings.resumed, keep=kept)
-        if self.source and not self.file.run.sources:
-            self.file.add_source(self.source, self._write_containers(cases))
+        if not self.file.run.sources:
+            for quality, source in self.sources.items():
+                of_source = [case for case in cases if case.image_quality == quality]
+                containers = self._write_containers(source, of_source)
+                self.file.add_source(source, containers, image_quality=quality)
         self.guardians = Guardians()
         self._runs = {case: self._case_run(case) for case in cases}
         self._measured = False
@@ -73,27 +77,27 @@ class Session:
         self.guardians.close()
         self.file.finish(status)
 
-    def _prepare(self, samples: int, cases: list[Case]) -> StoredSource:
+    def _prepare(self, samples: int, cases: list[Case]) -> dict[int, StoredSource]:
+        """Return the source of each image quality; 0 is that of other sources."""
         self.progress.note(f"preparing {samples:,} samples")
-        if is_encoded(self.settings.source):
-            planned = self.settings.resumed.plan if self.settings.resumed else None
-            sizes = [case.image_size for case in planned or cases]
-            return prepare_images(
-                self.settings.source,
-                image_size=max(sizes),
+        name, seed = self.settings.source, self.settings.protocol.seed
+        if not is_encoded(name):
+            data_dir = self.settings.data_dir
+            return {0: prepare_source(name, data_dir=data_dir, num_samples=samples, seed=seed)}
+        planned = self.settings.resumed.plan if self.settings.resumed else cases
+        return {
+            quality: prepare_images(
+                name,
+                image_size=max(case.stored_size for case in planned),
                 num_samples=samples,
-                seed=self.settings.protocol.seed,
+                seed=seed,
+                quality=quality or QUALITY,
             )
-        return prepare_source(
-            self.settings.source,
-            data_dir=self.settings.data_dir,
-            num_samples=samples,
-            seed=self.settings.protocol.seed,
-        )
+            for quality in sorted({case.image_quality for case in planned})
+        }
 
-    def _write_containers(self, cases: list[Case]) -> list[ContainerRecord]:
+    def _write_containers(self, source: StoredSource, cases: list[Case]) -> list[ContainerRecord]:
         """Write what the loaders of encoded images read, in a process that may import for it."""
-        source = self.source
         entries = {case.entry for case in cases if not case.missing}
         kinds = sorted(
             {e.container for e in entries if isinstance(e, ImageLoaderEntry) and e.container}
@@ -176,7 +180,7 @@ class Session:
         return CaseRun(
             case,
             protocol=self.settings.protocol,
-            source=self.source,
+            source=self.sources.get(case.image_quality),
             results=self.file,
             progress=self.progress,
             planned=planned,

@@ -101,12 +101,8 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     encoded = is_encoded(get("source"))
     if encoded:
         samples, loaders = of_images.images_of(config)
-    elif get("image_size"):
-        raise ValueError(
-            f"`--image-size` belongs to encoded images, and `--source {get('source')}` has none; "
-            "use `--source photographs` or `--source folder:PATH`."
-        )
     else:
+        of_images.refuse_options(config)
         samples = get("samples") or (QUICK_SAMPLES if quick else ALL_SAMPLES)
         loaders = get("loaders") or ",".join(QUICK_LOADERS if quick else DEFAULT_LOADERS)
     if get("step_cpu") and not get("step_ms"):
@@ -118,7 +114,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     values.setdefault("backend", [configured_backend()])
     values["loader"] = _names(loaders)
     if encoded:
-        of_images.check_sizes(values.setdefault("image_size", [of_images.IMAGE_SIZE]))
+        of_images.complete(values, get("source"))
     cases = {bench: cases_of(bench, values) for bench in BENCHES}
     base = of_images.PROTOCOL if encoded else Protocol()
     protocol = _protocol(config, QUICK if quick else base)

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS, CaseOptions
 from keras_loader_bench.loaders import LOADERS
-from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
+from keras_loader_bench.loaders.encoded.registry import (
+    DRAWS_NOTHING,
+    IMAGE_LOADERS,
+    ONLY_ORDER,
+)
+from keras_loader_bench.loaders.encoded.views import margin
 from keras_loader_bench.loaders.registry import LoaderEntry, missing_package
 
 BENCHES = ("feed", "train", "memory", "emulated")
@@ -81,6 +86,10 @@ class Case(CaseOptions):
                 f"Keras runs one step per execution on torch, got {self.steps_per_execution}; "
                 "remove torch from --keras-backends, or --steps-per-execution"
             )
+        if self.image_order == "shuffled" and (only := self._only_order):
+            return f"{only}; leave out `--image-order shuffled`"
+        if self.augment == "loader" and not getattr(self.entry, "draws_views", True):
+            return f"{DRAWS_NOTHING} (`--augment model`)"
         # Those of encoded images open a file for each image.
         maps = self.entry.worker_processes and not self.image_size
         if self.page_cache == "cold" and self.num_workers and maps:
@@ -89,6 +98,23 @@ class Case(CaseOptions):
                 "leave out `--page-cache cold` or --num-workers"
             )
         return None
+
+    @property
+    def delivered_size(self) -> int:
+        """Height and width of what its loader gives: more than a part where the model cuts it."""
+        beside = margin(self.image_size) if self.augment == "model" else 0
+        return self.image_size + 2 * beside
+
+    @property
+    def stored_size(self) -> int:
+        """Height and width that stored images must have at least."""
+        beside = margin(self.image_size) if self.augment != "none" else 0
+        return self.image_size + 2 * beside
+
+    @property
+    def _only_order(self) -> str:
+        """Why its loader has one order of rows; empty: it has any."""
+        return ONLY_ORDER.get(getattr(self.entry, "order", "any"), "")
 
     @property
     def audited(self) -> tuple[object, ...]:

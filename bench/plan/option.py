@@ -15,6 +15,8 @@ Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["float32", "mixed_bfloat16"]
 JitCompile = Literal["auto", "on", "off"]
 PageCache = Literal["warm", "cold"]
+RowOrder = Literal["stored", "shuffled"]
+Augment = Literal["none", "loader", "model"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The table of the options of a case, from the command line to `run.json` and the reports.
 
-A new option is one field here, plus the code that uses it. The field gives it a flag, a place in
-the ids of cases, in `run.json` and in every CSV file, and words in reports. Rows that differ in an
-option are not compared, unless it is the loader or its workers.
+A new option is one field here, or in `OfImages`, plus the code that uses it. The field gives it a
+flag, a place in the ids of cases, in `run.json` and in every CSV file, and words in reports. Rows
+that differ in an option are not compared, unless it is the loader or its workers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from keras_loader_bench.bench.plan.image_options import OfImages
 from keras_loader_bench.bench.plan.option import (
     BACKENDS,
     Device,
@@ -23,8 +24,8 @@ from keras_loader_bench.bench.plan.option import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The options that identify a row of a report, in the order in which reports name them."""
+class OfEveryCase:
+    """Options that do not depend on the source; reports name them first."""
 
     backend: str = option(
         flag="--keras-backends",
@@ -171,19 +172,10 @@ class Options:
     )
     """What a `train` case fits, for an input perhaps a user's model, `module:attribute`."""
 
-    image_size: int = option(
-        0,
-        since=8,
-        flag="--image-size",
-        metavar="NUMBERS",
-        help="Comma-separated pixels a side that are cut from encoded images (default: 224).",
-        noun="image size",
-        kind=int,
-        least=0,
-        in_id="{}px",
-        phrase="{0} x {0} pixels",
-    )
-    """Of encoded images, see `EncodedSource.image_size`; 0 for images of one size."""
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfImages, OfEveryCase):
+    """The options that identify a row of a report, in the order in which reports name them."""
 
     steps: int = option(
         0,

@@ -19,7 +19,7 @@ from keras_loader_bench.loaders.audit.verdict import (
     PassResult as PassResult,  # reports read `record/` only
 )
 
-SCHEMA = 8
+SCHEMA = 9
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
 
 IDENTICAL = "identical"
@@ -199,6 +199,9 @@ class SourceRecord:
     labels_sha256: str | None = None
     bytes_per_sample: float | None = None
     """Mean length of an encoded image; `None`: they are not encoded."""
+
+    image_quality: int = 0
+    """See `Case.image_quality`."""
 
     containers: list[ContainerRecord] = field(default_factory=list)
     """In which loaders of this run read encoded images."""

@@ -93,13 +93,20 @@ class RunFile:
         )
         return file
 
-    def add_source(self, source: StoredSource, containers: Sequence[ContainerRecord] = ()) -> None:
+    def add_source(
+        self,
+        source: StoredSource,
+        containers: Sequence[ContainerRecord] = (),
+        *,
+        image_quality: int = 0,
+    ) -> None:
         """Record what a source is; not where it lies."""
         names = ("name", "split", "edition", "num_samples", "images_sha256", "labels_sha256")
         record = SourceRecord(
             **{name: getattr(source, name) for name in names},
             bytes_per_sample=getattr(source, "bytes_per_sample", None),
             containers=list(containers),
+            image_quality=image_quality,
         )
         self.run.sources.append(record)
 

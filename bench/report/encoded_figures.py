@@ -6,12 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.case import CEILING
+from keras_loader_bench.bench.plan.options import ROW_OPTIONS
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, PixelRecord, Run
 from keras_loader_bench.bench.report.figures import read_throughput, round_figures
 from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.statistics import Estimate, ratios
+
+_NAMED = ("page_cache", "image_quality", "image_order", "augment")
+_DEFAULTS = {name: ROW_OPTIONS[name].default for name in _NAMED}
+"""Options that stand above a table only where they are not the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,9 @@ class Decoding:
     """The loaders that were measured with one set of options, the fastest first."""
 
     options: str
+    shuffled: bool
+    """Whether their rows come in another order in each round."""
+
     rate: Estimate | None
     """Images per second that decoding alone reaches."""
 
@@ -54,8 +62,9 @@ def decodings(run: Run) -> list[Decoding]:
     groups: dict[str, list[CaseRecord]] = {}
     for result in run.cases:
         if result.case.image_size and result.case.bench == "feed":
-            names = ("backend", "image_size", *["page_cache"] * (result.case.page_cache == "cold"))
-            groups.setdefault(describe(result.case, names), []).append(result)
+            given = [name for name in _NAMED if getattr(result.case, name) != _DEFAULTS[name]]
+            options = describe(result.case, ("backend", "image_size", *given))
+            groups.setdefault(options, []).append(result)
     return [_decoding(options, results) for options, results in groups.items()]
 
 
@@ -63,6 +72,7 @@ def _decoding(options: str, results: Sequence[CaseRecord]) -> Decoding:
     fed = [_fed(each) for each in results if each.case.loader != CEILING]
     return Decoding(
         options=options,
+        shuffled=results[0].case.image_order == "shuffled",
         rate=_estimate((p, _alone(p)) for each in results for p in each.processes),
         # Other pixels are another task: what is made of them is ranked apart.
         loaders=sorted(fed, key=lambda each: (each.pixels in ("other", "wrong"), -_median(each))),

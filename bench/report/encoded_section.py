@@ -7,19 +7,34 @@ from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.encoded_figures import Decoding, Fed, decodings
 from keras_loader_bench.bench.report.table import Table
 
-WHAT = (
+_ALONE = (
     "Decoding alone is timed for half a second in each process of a feed case, after its rounds: "
     "one thread per core decodes images whose bytes are in memory. The share is a loader's feed "
-    "rate divided by that rate in the same process. All loaders are given the images in the order "
-    "in which they are stored, which was drawn from the seed once. Loaders whose pixels are other "
-    "ones stand last: levels are of 255, over the first batches of an epoch."
+    "rate divided by that rate in the same process."
+)
+_STORED = (
+    "All loaders are given the images in the order in which they are stored, which was drawn from "
+    "the seed once."
+)
+_SHUFFLED = (
+    "In each round the images come in another order, drawn from the seed; loaders that can deliver "
+    "one order alone are skipped."
+)
+_OTHER_PIXELS = (
+    "Loaders whose pixels are other ones stand last: levels are of 255, over the first batches of "
+    "an epoch."
 )
 
 
 def encoded_tables(run: Run) -> list[Table]:
     """Return a table per set of options, and one of the containers; none without such images."""
-    tables = [Table(text=decoding_rate(d) + WHAT, lines=loader_lines(d)) for d in decodings(run)]
+    tables = [Table(text=_text(d), lines=loader_lines(d)) for d in decodings(run)]
     return [*tables, *(_containers(source) for source in run.sources if source.containers)]
+
+
+def _text(found: Decoding) -> str:
+    order = _SHUFFLED if found.shuffled else _STORED
+    return f"{decoding_rate(found)}{_ALONE} {order} {_OTHER_PIXELS}"
 
 
 def decoding_rate(found: Decoding) -> str:
@@ -65,4 +80,5 @@ def _containers(source: SourceRecord) -> Table:
         written = cells.significant(each.write_s), cells.mebibytes(each.disk_bytes)
         lines.append([each.kind, *written])
     size = cells.significant((source.bytes_per_sample or 0) / 1024)
-    return Table(text=f"An encoded image has {size} KiB on average.", lines=lines)
+    quality = f" of JPEG quality {source.image_quality}" if source.image_quality else ""
+    return Table(text=f"An encoded image{quality} has {size} KiB on average.", lines=lines)

@@ -16,6 +16,7 @@ from keras_loader_bench.bench.report.audit_section import (
     by_fingerprint,
     what_identical_means,
 )
+from keras_loader_bench.bench.report.augmentation_section import augmentation_tables
 from keras_loader_bench.bench.report.cells import Markdown
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
 from keras_loader_bench.bench.report.device_section import (
@@ -96,7 +97,7 @@ def report_markdown(
             memory=memory_tables(shown, lines),
             device=device_tables(shown),
             device_notes=device_notes(shown),
-            encoded=encoded_tables(run),
+            encoded=[*encoded_tables(run), *augmentation_tables(run)],
             emulation=emulation_tables(emulations(shown)),
             audit=audit_summary(shown),
             fingerprints=by_fingerprint(shown),

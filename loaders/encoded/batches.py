@@ -14,7 +14,10 @@ import numpy.typing as npt
 
 from keras_loader_bench.loaders.contract import Batch, Pixels, Rows, one_hot
 from keras_loader_bench.loaders.encoded.decoding import Encoded, decode
+from keras_loader_bench.loaders.encoded.views import View, Views
 from keras_loader_bench.loaders.sequence.buffers import BufferPool
+
+_Image = tuple[Encoded, View, npt.NDArray[Any]]
 
 ReadEncoded = Callable[[Rows], Iterable[Encoded]]
 """Returns the encoded images of some rows, in their order; called from two threads at once."""
@@ -28,7 +31,8 @@ class DecodedBatches:
         labels: of all rows of the source.
         num_classes: the width of a one-hot label.
         rows: the rows to deliver, in this order, shape `(n,)`.
-        image_size: height and width of what is cut from the centre of every image, in pixels.
+        views: which part of each image.
+        image_size: height and width of what is cut from every image, in pixels.
         batch_size: samples in every batch but the last, which may be smaller.
         pixels: the form in which the images are wanted.
         buffers: where batches get their memory from.
@@ -41,6 +45,7 @@ class DecodedBatches:
         labels: npt.NDArray[np.integer[Any]],
         num_classes: int,
         rows: Rows,
+        views: Views,
         *,
         image_size: int,
         batch_size: int,
@@ -52,6 +57,7 @@ class DecodedBatches:
         self._labels = labels
         self._num_classes = num_classes
         self._rows = rows
+        self._views = views
         self._image_size = image_size
         self._batch_size = batch_size
         self._pixels = pixels
@@ -70,10 +76,11 @@ class DecodedBatches:
         Raises:
             SourceError: an image cannot be decoded.
         """
-        rows = self._rows[index * self._batch_size : (index + 1) * self._batch_size]
+        some = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        rows = self._rows[some]
         shape = min(self._batch_size, len(self._rows)), self._image_size, self._image_size, 3
         x = self._buffers.empty(shape, self._pixels)[: len(rows)]
-        self._decoders.decode(self._read(rows), x)
+        self._decoders.decode(self._read(rows), self._views[some].tolist(), x)
         return x, one_hot(self._labels.take(rows), self._num_classes)
 
 
@@ -91,17 +98,20 @@ class Decoders:
         self._helpers = num_threads - 1
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
 
-    def decode(self, encoded: Iterable[Encoded], out: npt.NDArray[Any]) -> None:
+    def decode(
+        self, encoded: Iterable[Encoded], views: Iterable[View], out: npt.NDArray[Any]
+    ) -> None:
         """Decode images; float32 ones are scaled as `scale_pixels` does.
 
         Args:
             encoded: as many as there is room for.
+            views: which part of each.
             out: where to write them, uint8 or float32 `(n, image_size, image_size, 3)`.
 
         Raises:
             SourceError: an image cannot be decoded.
         """
-        images: Sequence[tuple[Encoded, npt.NDArray[Any]]] = list(zip(encoded, out, strict=True))
+        images: Sequence[_Image] = list(zip(encoded, views, out, strict=True))
         waiting = iter(images)  # of a list: taking from it is one step, whichever thread does
         helpers = [self._pool.submit(_decode, waiting) for _ in range(self._helpers)]
         try:
@@ -116,8 +126,8 @@ class Decoders:
         self._pool.shutdown()
 
 
-def _decode(images: Iterator[tuple[Encoded, npt.NDArray[Any]]]) -> None:
-    for encoded, out in images:
-        decode(encoded, out.shape[0], out=out)
+def _decode(images: Iterator[_Image]) -> None:
+    for encoded, view, out in images:
+        decode(encoded, out.shape[0], out=out, view=view)
         if out.dtype == np.float32:
             out /= np.float32(255)  # while it is in the core's cache

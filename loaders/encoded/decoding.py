@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from keras_loader_bench.loaders.encoded.views import CENTRE, View, cut
 from keras_loader_bench.loaders.sources.stored_array import SourceError, reason
 
 Encoded = bytes | memoryview
@@ -36,9 +37,12 @@ _PNG_BIT_DEPTH = 24
 
 
 def decode(
-    encoded: Encoded, image_size: int, out: npt.NDArray[Any] | None = None
+    encoded: Encoded,
+    image_size: int,
+    out: npt.NDArray[Any] | None = None,
+    view: View = CENTRE,
 ) -> npt.NDArray[Any]:
-    """Return the centre of an image.
+    """Return the centre of an image, or another part of it.
 
     It may be called from several threads at once; Python's lock is free while a JPEG is decoded.
 
@@ -47,9 +51,10 @@ def decode(
         image_size: height and width of the result, in pixels, at most those of the image.
         out: where to write it, shape `(image_size, image_size, 3)`, of any dtype that has 0 to 255;
             uint8 and made unless given.
+        view: which part.
 
     Returns:
-        RGB of shape `(image_size, image_size, 3)`: rows and columns from
+        RGB of shape `(image_size, image_size, 3)`: of the centre, rows and columns from
         `(height - image_size) // 2` and `(width - image_size) // 2` of what `decode_whole` returns.
 
     Raises:
@@ -57,13 +62,14 @@ def decode(
     """
     image = decode_whole(encoded)
     height, width, _ = image.shape
-    if min(height, width) < image_size:
-        raise SourceError(too_small(height, width, image_size))
-    top, left = (height - image_size) // 2, (width - image_size) // 2
-    centre = image[top : top + image_size, left : left + image_size]
+    down, right, _ = view
+    if min(height - 2 * abs(down), width - 2 * abs(right)) < image_size:
+        most = max(abs(down), abs(right))
+        raise SourceError(too_small(height, width, image_size + 2 * most))
+    part = cut(image, image_size, view)
     if out is None:
-        return np.ascontiguousarray(centre)
-    out[...] = centre
+        return np.ascontiguousarray(part)
+    out[...] = part
     return out
 
 

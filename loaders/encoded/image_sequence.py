@@ -14,6 +14,7 @@ from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead, most_ahead
 from keras_loader_bench.loaders.contract import Batch, LoaderOptions, Rows
 from keras_loader_bench.loaders.encoded.batches import DecodedBatches, Decoders, ReadEncoded
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.views import Views
 from keras_loader_bench.loaders.sequence.buffers import BufferPool, Memory, new_memory
 from keras_loader_bench.loaders.system.cores import usable_cores
 
@@ -31,14 +32,21 @@ class ImageSequence(keras.utils.PyDataset):
         source: the images' labels and sizes.
         read: reads the encoded images.
         rows: the rows to deliver, in this order.
+        views: which part of each image.
         options: `num_workers` is the number of threads that decode a batch; 0: one for each core.
     """
 
     def __init__(
-        self, source: EncodedSource, read: ReadEncoded, rows: Rows, options: LoaderOptions
+        self,
+        source: EncodedSource,
+        read: ReadEncoded,
+        rows: Rows,
+        views: Views,
+        options: LoaderOptions,
     ) -> None:
         super().__init__()
-        self._source, self._read, self._rows, self._options = source, read, rows, options
+        self._source, self._read, self._options = source, read, options
+        self._rows, self._views = rows, views
         self._decoders = Decoders(options.num_workers or usable_cores())
         self._ahead = most_ahead(1, min(options.prefetch_batches, _AHEAD))
         self.use_memory(new_memory)
@@ -50,6 +58,7 @@ class ImageSequence(keras.utils.PyDataset):
             self._source.labels,
             self._source.num_classes,
             self._rows,
+            self._views,
             image_size=self._source.image_size,
             batch_size=self._options.batch_size,
             pixels=self._options.pixels,

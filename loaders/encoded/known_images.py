@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.image_folder import count_files, prepare_folder
-from keras_loader_bench.loaders.encoded.photographs import CAMERA_SIZE, SIZE, prepare_photographs
+from keras_loader_bench.loaders.encoded.photographs import (
+    CAMERA_SIZE,
+    QUALITY,
+    SIZE,
+    prepare_photographs,
+)
 from keras_loader_bench.loaders.sources.cache import remove_leftovers
 from keras_loader_bench.loaders.sources.image_source import (
     ImageSource,
@@ -28,6 +33,11 @@ def is_encoded(source: str) -> bool:
     return source in _SIZES or source.startswith(_FOLDER)
 
 
+def is_made(source: str) -> bool:
+    """Whether a source that a person names has synthetic photographs."""
+    return source in _SIZES
+
+
 def count_images(source: str, split: str = "train") -> int:
     """Return how many images a source has unless a number is asked for.
 
@@ -46,6 +56,7 @@ def prepare_images(
     num_samples: int | None = None,
     split: str = "train",
     seed: int = 0,
+    quality: int = QUALITY,
 ) -> EncodedSource:
     """Return the encoded images that a person asks for, made where they are not yet in the cache.
 
@@ -57,6 +68,7 @@ def prepare_images(
             all in the folder, which must have as many.
         split: `train` or `test`; of a folder, only what it is called.
         seed: of the photographs, or of the order of a folder's files, at least 0.
+        quality: of the photographs' JPEG encoder, from 1 to 100; a folder's files have their own.
 
     Returns:
         The source, verified; every image is at least as large as `image_size`.
@@ -81,4 +93,5 @@ def prepare_images(
         seed,
         image_size=image_size,
         size=_SIZES[source],
+        quality=quality,
     )

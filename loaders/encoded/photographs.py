@@ -34,7 +34,7 @@ SIZE = (256, 256)
 
 CAMERA_SIZE = (3000, 2000)
 
-QUALITY = 90
+QUALITY, MOST_QUALITY = 90, 100
 SUBSAMPLING = "4:2:0"
 
 _SPLIT_NUMBERS: dict[Split, int] = {"train": 0, "test": 1}
@@ -65,6 +65,7 @@ def prepare_photographs(
     *,
     image_size: int,
     size: tuple[int, int] = SIZE,
+    quality: int = QUALITY,
 ) -> EncodedSource:
     """Return the synthetic photographs; they are made once and kept in the cache.
 
@@ -74,6 +75,7 @@ def prepare_photographs(
         seed: another seed gives other images, at least 0.
         image_size: see `EncodedSource`; at most the shorter side of `size`.
         size: width and height of the smallest; each side varies by up to an eighth more.
+        quality: of the JPEG encoder, from 1 to 100. The pixels before are the same.
 
     Returns:
         A source of edition `synthetic`, verified. Its `inputs` name the versions of Pillow and
@@ -86,6 +88,8 @@ def prepare_photographs(
         raise SourceError(f"`num_samples` must be positive, got {num_samples}.")
     if seed < 0:
         raise SourceError(f"`seed` must not be negative, got {seed}.")
+    if not 1 <= quality <= MOST_QUALITY:
+        raise SourceError(f"`quality` must be from 1 to {MOST_QUALITY}, got {quality}.")
     width, height = size
     if image_size > min(size):
         raise SourceError(
@@ -96,12 +100,12 @@ def prepare_photographs(
         "generator_version": str(GENERATOR_VERSION),
         "seed": str(seed),
         "size": f"{width}x{height}",
-        "encoding": f"quality {QUALITY}, {SUBSAMPLING}",
+        "encoding": f"quality {quality}, {SUBSAMPLING}",
         "pillow": pillow_version,
         "libjpeg": features.version("libjpeg_turbo") or features.version("jpg") or "unknown",
     }
     name = f"photographs-{width}x{height}-{split}-{num_samples}-seed{seed}-v{GENERATOR_VERSION}"
-    target = cache_folder() / name
+    target = cache_folder() / (name if quality == QUALITY else f"{name}-quality{quality}")
     return find_encoded(target, image_size=image_size, inputs=inputs) or write_encoded(
         target,
         name="photographs",
@@ -109,19 +113,22 @@ def prepare_photographs(
         edition="synthetic",
         class_names=CLASS_NAMES,
         image_size=image_size,
-        images=_photographs(num_samples, split, seed, size),
+        images=_photographs(num_samples, split, seed, size, quality),
         needed_bytes=num_samples * width * height // 2,  # 2.2 bits per pixel, and more pixels
         inputs=inputs,
     )
 
 
 def _photographs(
-    num_samples: int, split: Split, seed: int, size: tuple[int, int]
+    num_samples: int, split: Split, seed: int, size: tuple[int, int], quality: int
 ) -> Iterator[EncodedImage]:
-    return in_order(partial(_photograph, size, (seed, _SPLIT_NUMBERS[split])), range(num_samples))
+    made = partial(_photograph, size, (seed, _SPLIT_NUMBERS[split]), quality)
+    return in_order(made, range(num_samples))
 
 
-def _photograph(size: tuple[int, int], seed: tuple[int, int], row: int) -> EncodedImage:
+def _photograph(
+    size: tuple[int, int], seed: tuple[int, int], quality: int, row: int
+) -> EncodedImage:
     bits = np.random.PCG64(np.random.SeedSequence([*seed, row]))
     width, height = (side + int(bits.random_raw() >> 40) % (side // 8 + 1) for side in size)
     label, phase = (int(bits.random_raw() >> 40) % most for most in (len(_STEPS), _PERIOD))
@@ -140,7 +147,7 @@ def _photograph(size: tuple[int, int], seed: tuple[int, int], row: int) -> Encod
     planes = [Image.fromarray(level.clip(0, 255).astype(np.uint8)), *colours]
     file = io.BytesIO()
     photograph = Image.merge("YCbCr", planes)
-    photograph.save(file, "JPEG", quality=QUALITY, subsampling=SUBSAMPLING)
+    photograph.save(file, "JPEG", quality=quality, subsampling=SUBSAMPLING)
     return EncodedImage(encoded=file.getvalue(), height=height, width=width, label=label)
 
 

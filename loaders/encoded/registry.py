@@ -5,13 +5,30 @@ A new loader is one file in `pipelines/` and one entry here. Must not know: any 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from keras_loader_bench.loaders import recipes
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry, class_of
+
+RowOrders = Literal["any", "stored", "own"]
+
+ONLY_ORDER: Mapping[str, str] = MappingProxyType(
+    {
+        "stored": "its container is read from the front",
+        "own": "`image_dataset_from_directory` has an order of its own",
+    }
+)
+"""`ImageLoaderEntry.order` -> why there is no other one."""
+
+DRAWS_NOTHING = (
+    "`image_dataset_from_directory` resizes the whole image; augment in the model, as Keras does"
+)
+"""Why no parts of images can be asked of it."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +38,15 @@ class ImageLoaderEntry(LoaderEntry):
     container: str | None = None
     """The key of `CONTAINERS` that it reads; `None`: the source's own files."""
 
-    order: Literal["any", "stored", "own"] = "any"
+    order: RowOrders = "any"
     """Which rows it can deliver. `stored`: row 0 and those that follow, as its container is read
     from the front. `own`: `Loader.only_rows` says which."""
 
     other_pixels: str | None = None
     """Why its pixels are not those of the decode contract; `None`: they are."""
+
+    draws_views: bool = True
+    """Whether it can deliver drawn parts of images; see `loaders.encoded.views`."""
 
     decodes: bool = True
     """Whether its rounds decode images; otherwise all are decoded when it is made."""
@@ -69,6 +89,7 @@ IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goe
         container="folder",
         order="own",
         other_pixels=f"{_RESIZED}, and TensorFlow's default decoder gives other values.",
+        draws_views=False,
         recipe=recipes.DIRECTORY_TF,
     ),
     "keras_directory_grain": ImageLoaderEntry(
@@ -77,6 +98,7 @@ IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goe
         container="folder",
         order="own",
         other_pixels=f"{_RESIZED}.",
+        draws_views=False,
         recipe=recipes.DIRECTORY_GRAIN,
     ),
     "tf_data_files": ImageLoaderEntry(
@@ -137,9 +159,7 @@ IMAGE_LOADERS: dict[str, ImageLoaderEntry] = {  # order is colour: a new one goe
 """Name of a loader -> what is known of it."""
 
 
-def make_image_loader(
-    name: str, source: EncodedSource, options: LoaderOptions
-) -> Loader[EncodedSource]:
+def make_image_loader(name: str, source: EncodedSource, options: ImageOptions) -> ImageLoader:
     """Import the loader's module, and with it its framework, and make the loader.
 
     Its container is written where it is not yet in the cache.
@@ -147,10 +167,10 @@ def make_image_loader(
     Args:
         name: a key of `IMAGE_LOADERS`.
         source: the encoded images.
-        options: batch size, the form of the pixels, workers.
+        options: batch size, the form of the pixels, workers, augmentation.
 
     Raises:
-        ValueError: no loader has this name.
+        ValueError: no loader has this name, or it cannot augment.
         ImportError: a package that the loader needs is missing.
         SourceError: the container cannot be written.
     """
@@ -158,5 +178,5 @@ def make_image_loader(
         names = ", ".join(sorted(IMAGE_LOADERS))
         raise ValueError(f"Unknown loader `{name}`; the loaders of images are {names}.")
     made = class_of(IMAGE_LOADERS[name], f"{__package__}.pipelines")
-    loader: Loader[EncodedSource] = made(source, options)
+    loader: ImageLoader = made(source, options)
     return loader

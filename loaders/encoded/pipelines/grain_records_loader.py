@@ -12,11 +12,13 @@ import grain
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows, batch_of
+from keras_loader_bench.loaders.contract import Batch, Rows, batch_of
 from keras_loader_bench.loaders.encoded.containers.array_record import Records
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.decoding import decode
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
+from keras_loader_bench.loaders.encoded.views import View, Views
 
 
 class RowsOfRecords:
@@ -25,28 +27,30 @@ class RowsOfRecords:
     Args:
         stored: reads any row.
         rows: the rows to deliver, in this order.
+        views: which part of each image.
     """
 
-    def __init__(self, stored: Records, rows: Rows) -> None:
+    def __init__(self, stored: Records, rows: Rows, views: Views) -> None:
         self._stored = stored
         self._rows = rows
+        self._views = views.tolist()
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, place: int) -> tuple[bytes, int]:
-        """Return an encoded image and its label."""
-        return self._stored[int(self._rows[place])]
+    def __getitem__(self, place: int) -> tuple[bytes, int, View]:
+        """Return an encoded image, its label and its view."""
+        return *self._stored[int(self._rows[place])], self._views[place]
 
 
-class GrainRecordsLoader(Loader[EncodedSource]):
+class GrainRecordsLoader(ImageLoader):
     """A new `IterDataset` for every `fit`, over files that stay open.
 
     `num_workers` is `ReadOptions.num_threads`: each makes a batch, `prefetch_batches` ahead at
     most. Without workers each batch is made on the thread that asks for it.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._records = Records(prepare_container(source, "array_record").data)
 
@@ -61,7 +65,7 @@ class GrainRecordsLoader(Loader[EncodedSource]):
             prefetch_buffer_size=max(threads, self.options.prefetch_batches) if threads else 0,
         )
         batches = (
-            grain.MapDataset.source(RowsOfRecords(self._records, rows))
+            grain.MapDataset.source(RowsOfRecords(self._records, rows, self.views(rows)))
             .map(self._decoded)
             .batch(self.options.batch_size)
             .map(self._in_form)
@@ -69,9 +73,9 @@ class GrainRecordsLoader(Loader[EncodedSource]):
         dataset = batches.repeat().to_iter_dataset(read_options)
         return {"x": dataset, "steps_per_epoch": len(batches)}
 
-    def _decoded(self, record: tuple[bytes, int]) -> tuple[npt.NDArray[np.uint8], int]:
-        encoded, label = record
-        return decode(encoded, self.source.image_size), label
+    def _decoded(self, record: tuple[bytes, int, View]) -> tuple[npt.NDArray[np.uint8], int]:
+        encoded, label, view = record
+        return decode(encoded, self.source.image_size, view=view), label
 
     def _in_form(self, batch: tuple[Any, Any]) -> Batch:
         return batch_of(*batch, self.source.num_classes, self.options.pixels)

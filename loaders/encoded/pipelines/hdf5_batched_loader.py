@@ -11,15 +11,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import Rows
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.containers.hdf5 import FILE, IMAGES
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.decoding import Encoded
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.image_sequence import ImageSequence, bridged
 
 
-class Hdf5BatchedLoader(Loader[EncodedSource]):
+class Hdf5BatchedLoader(ImageLoader):
     """Reads `images.h5` from one handle, ahead, and decodes on threads: an `ImageSequence`.
 
     `num_workers` is the number of threads that decode the images of a batch together; without
@@ -28,7 +29,7 @@ class Hdf5BatchedLoader(Loader[EncodedSource]):
 
     _sequence: ImageSequence | None = None
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._file = h5py.File(prepare_container(source, "hdf5").data / FILE, "r")
         self._images = self._file[IMAGES]
@@ -36,7 +37,8 @@ class Hdf5BatchedLoader(Loader[EncodedSource]):
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the bridge of a new sequence; that of the call before is closed."""
         self._end()
-        self._sequence = ImageSequence(self.source, self._read, rows, self.options)
+        views = self.views(rows)
+        self._sequence = ImageSequence(self.source, self._read, rows, views, self.options)
         return bridged(self._sequence, self.options)
 
     def _read(self, rows: Rows) -> list[Encoded]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from keras_loader_bench.loaders.contract import Loader, Rows
+from keras_loader_bench.loaders.contract import Rows
+from keras_loader_bench.loaders.encoded.contract import ImageLoader
 from keras_loader_bench.loaders.encoded.decoding import Encoded
-from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.image_sequence import ImageSequence, bridged
 
 
-class ImageSequenceLoader(Loader[EncodedSource]):
+class ImageSequenceLoader(ImageLoader):
     """Decodes from the mapped `encoded.bin`, with simplejpeg, which lets go of Python's lock.
 
     `num_workers` is the number of threads that decode the images of a batch together; without
@@ -26,7 +26,8 @@ class ImageSequenceLoader(Loader[EncodedSource]):
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the bridge of a new sequence; that of the call before is closed."""
         self.close()
-        self._sequence = ImageSequence(self.source, self._read, rows, self.options)
+        views = self.views(rows)
+        self._sequence = ImageSequence(self.source, self._read, rows, views, self.options)
         return bridged(self._sequence, self.options)
 
     def _read(self, rows: Rows) -> Iterator[Encoded]:

@@ -12,13 +12,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import Rows
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.fixed_order import check_rows
+from keras_loader_bench.loaders.encoded.registry import DRAWS_NOTHING
 
 
-def keras_directory(source: EncodedSource, options: LoaderOptions, kind: str) -> tuple[Any, Rows]:
+def keras_directory(source: EncodedSource, options: ImageOptions, kind: str) -> tuple[Any, Rows]:
     """Return the dataset of a source's folder and the rows that it delivers.
 
     Args:
@@ -29,7 +31,12 @@ def keras_directory(source: EncodedSource, options: LoaderOptions, kind: str) ->
     Returns:
         A dataset of float32 images from 0 to 255 and one-hot labels, and the rows, int64 `(n,)`:
         by class, in the order of the names in it.
+
+    Raises:
+        ValueError: other parts than the whole image are asked for.
     """
+    if options.augment_seed is not None:
+        raise ValueError(f"`augment_seed` must be None: {DRAWS_NOTHING}.")
     dataset = keras.utils.image_dataset_from_directory(
         prepare_container(source, "folder").data,
         label_mode="categorical",
@@ -42,7 +49,7 @@ def keras_directory(source: EncodedSource, options: LoaderOptions, kind: str) ->
     return dataset, np.array([int(Path(path).stem) for path in dataset.file_paths])
 
 
-def whole_batches(loader: Loader[EncodedSource], rows: Rows) -> int:
+def whole_batches(loader: ImageLoader, rows: Rows) -> int:
     """Return how many batches the rows are.
 
     Raises:

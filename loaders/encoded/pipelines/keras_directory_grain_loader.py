@@ -10,7 +10,8 @@ from typing import Any
 import grain
 import keras
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import Rows
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
     keras_directory,
@@ -18,14 +19,14 @@ from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
 )
 
 
-class KerasDirectoryGrainLoader(Loader[EncodedSource]):
+class KerasDirectoryGrainLoader(ImageLoader):
     """Keras' dataset; what follows scales its batches, as its tutorials do with `map`.
 
     Its pixels are others than the contract's: Pillow decodes the same, but the image is resized;
     `uint8` rounds it. `num_workers` is not used: Keras leaves Grain its 16 threads.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._dataset, self.only_rows = keras_directory(source, options, "grain")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import Rows
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
     keras_directory,
@@ -17,14 +18,14 @@ from keras_loader_bench.loaders.encoded.pipelines.keras_directory import (
 )
 
 
-class KerasDirectoryTfLoader(Loader[EncodedSource]):
+class KerasDirectoryTfLoader(ImageLoader):
     """Keras' dataset; what follows scales its batches, as its tutorials do with `map`.
 
     Its pixels are others than the contract's: they are decoded with TensorFlow's faster, less
     accurate DCT and resized; `uint8` rounds them. `num_workers` is not used: `AUTOTUNE` decides.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._dataset, self.only_rows = keras_directory(source, options, "tf")
 

@@ -12,9 +12,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import Batch, LoaderOptions, Rows
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.image_files import by_pillow, image_files
+from keras_loader_bench.loaders.encoded.views import Views
 
 
 class StockImageSequence(keras.utils.PyDataset):
@@ -22,8 +24,9 @@ class StockImageSequence(keras.utils.PyDataset):
 
     Args:
         paths: of the samples to deliver, in this order.
+        views: which part of each image.
         targets: float64 one-hot `(n, num_classes)`, as `keras.utils.to_categorical` makes them.
-        image_size: height and width of the centre that is cut out, in pixels.
+        image_size: height and width of that part, in pixels.
         options: batch size and the form of the pixels.
         **keras_options: `workers`, `use_multiprocessing` and `max_queue_size`.
     """
@@ -31,6 +34,7 @@ class StockImageSequence(keras.utils.PyDataset):
     def __init__(
         self,
         paths: list[str],
+        views: Views,
         targets: npt.NDArray[np.float64],
         image_size: int,
         options: LoaderOptions,
@@ -38,6 +42,7 @@ class StockImageSequence(keras.utils.PyDataset):
     ) -> None:
         super().__init__(**keras_options)
         self.paths = paths
+        self.views = views
         self.targets = targets
         self.image_size = image_size
         self.batch_size = options.batch_size
@@ -49,21 +54,24 @@ class StockImageSequence(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> Batch:
         some = slice(index * self.batch_size, (index + 1) * self.batch_size)
         x: npt.NDArray[Any] = np.stack(
-            [by_pillow(path, self.image_size) for path in self.paths[some]]
+            [
+                by_pillow(path, self.image_size, view)
+                for path, view in zip(self.paths[some], self.views[some], strict=True)
+            ]
         )
         if self.pixels == "float32":
             x = x.astype(np.float32) / 255.0
         return x, self.targets[some].astype(np.float32)
 
 
-class StockImageSequenceLoader(Loader[EncodedSource]):
+class StockImageSequenceLoader(ImageLoader):
     """A new `StockImageSequence` for every `fit`, with Keras' own threads.
 
     `num_workers` is Keras' `workers`; without any it is 1, Keras' default, which means that batches
     are read on the thread that asks for them.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._paths = image_files(source)
 
@@ -71,6 +79,7 @@ class StockImageSequenceLoader(Loader[EncodedSource]):
         """Return `x`: the `StockImageSequence`."""
         sequence = StockImageSequence(
             [self._paths[row] for row in rows.tolist()],
+            self.views(rows),
             keras.utils.to_categorical(self.source.labels[rows], self.source.num_classes),
             self.source.image_size,
             self.options,

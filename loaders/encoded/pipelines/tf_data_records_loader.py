@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
+from keras_loader_bench.loaders.contract import Rows
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.containers.tfrecord import FEATURES
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.fixed_order import STORED, check_rows
 from keras_loader_bench.loaders.encoded.pipelines.tf_images import batches
 
 
-class TfDataRecordsLoader(Loader[EncodedSource]):
+class TfDataRecordsLoader(ImageLoader):
     """Reads the shards one after another, ahead, and decodes records in parallel.
 
     Interleaving several shards would mix their rows; of one at a time, a thread of its own reads
@@ -26,7 +27,7 @@ class TfDataRecordsLoader(Loader[EncodedSource]):
     without workers, `AUTOTUNE` decides.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self.only_rows = np.arange(source.num_samples)
         self._files = [str(path) for path in prepare_container(source, "tfrecord").files]
@@ -46,6 +47,9 @@ class TfDataRecordsLoader(Loader[EncodedSource]):
         )
         records = records.take(len(rows))
         encoded = records.apply(tf.data.experimental.assert_cardinality(len(rows))).map(_parsed)
+        if self.options.augment_seed is not None:
+            views = tf.data.Dataset.from_tensor_slices(self.views(rows))
+            encoded = tf.data.Dataset.zip(encoded, views).map(lambda sample, view: (*sample, view))
         return {"x": batches(encoded, self.source, self.options)}
 
 

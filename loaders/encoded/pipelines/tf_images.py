@@ -17,13 +17,13 @@ def batches(encoded: Any, source: EncodedSource, options: LoaderOptions) -> Any:
     `AUTOTUNE`; with workers, as many images are decoded in parallel.
 
     Args:
-        encoded: a dataset of encoded images and labels, scalars.
+        encoded: a dataset of encoded images and labels, scalars, and views where parts are drawn.
         source: says what the images are to become.
         options: batch size, the form of the pixels, workers.
     """
 
-    def decoded(image: Any, label: Any) -> tuple[Any, Any]:
-        return decode_centre(image, source.image_size), tf.one_hot(label, source.num_classes)
+    def decoded(image: Any, label: Any, *view: Any) -> tuple[Any, Any]:
+        return decode_part(image, source.image_size, *view), tf.one_hot(label, source.num_classes)
 
     def scaled(x: Any, y: Any) -> tuple[Any, Any]:
         return tf.cast(x, tf.float32) / 255.0, y
@@ -35,8 +35,10 @@ def batches(encoded: Any, source: EncodedSource, options: LoaderOptions) -> Any:
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def decode_centre(encoded: Any, image_size: int) -> Any:
+def decode_part(encoded: Any, image_size: int, view: Any = None) -> Any:
     """Return the pixels of the decode contract, a tensor uint8 `(image_size, image_size, 3)`.
+
+    Of the centre, unless there is a `view`, a tensor int32 `(3,)`; see `loaders.encoded.views`.
 
     `decode_jpeg` also reads PNG and GIF, which `decode_image` cannot be told the DCT of; only for
     BMP is there a function of its own.
@@ -48,6 +50,9 @@ def decode_centre(encoded: Any, image_size: int) -> Any:
     )
     shape = tf.shape(image)
     top, left = (shape[0] - image_size) // 2, (shape[1] - image_size) // 2
-    return tf.ensure_shape(
-        image[top : top + image_size, left : left + image_size], (image_size, image_size, 3)
-    )
+    if view is not None:
+        top, left = top + view[0], left + view[1]
+    part = image[top : top + image_size, left : left + image_size]
+    if view is not None:
+        part = tf.cond(view[2] > 0, lambda: tf.image.flip_left_right(part), lambda: part)
+    return tf.ensure_shape(part, (image_size, image_size, 3))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from keras_loader_bench.loaders.contract import LoaderOptions, Pixels, Rows
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.image_files import image_files
+from keras_loader_bench.loaders.encoded.views import Views
 from keras_loader_bench.loaders.torch_loader import BatchesOfRows, data_loader, end_workers
 
 
 class ImageFiles(Dataset[Any]):
     """The samples of a source that lie in files of their own.
+
+    Each is asked for by four numbers: its row and its view.
 
     Args:
         source: labels and the size of the images.
@@ -44,9 +48,9 @@ class RowsInOrder:
             dataset, options, batch_sampler=self._batches, **data_options
         )
 
-    def fit_args(self, rows: Rows) -> dict[str, Any]:
-        """Return `x`: the `DataLoader`, which delivers the given rows from now on."""
-        self._batches.rows = rows
+    def fit_args(self, rows: Rows, views: Views) -> dict[str, Any]:
+        """Return `x`: the `DataLoader`, which delivers these views of the rows from now on."""
+        self._batches.rows = np.column_stack([rows, views])
         return {"x": self._data_loader}
 
     def close(self) -> None:

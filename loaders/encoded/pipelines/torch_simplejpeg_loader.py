@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Rows, batch_of
+from keras_loader_bench.loaders.contract import Batch, Rows, batch_of
+from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.decoding import decode
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.torch_images import ImageFiles, RowsInOrder
@@ -20,33 +21,35 @@ from keras_loader_bench.loaders.torch_loader import as_tensors
 class DecodedDataset(ImageFiles):
     """The samples of a source, decoded into the memory of their batch."""
 
-    def __getitem__(self, row: int) -> Batch:
+    def __getitem__(self, sample: Any) -> Batch:
         """Return one sample, as a batch of one."""
-        return self.__getitems__(np.array([row]))
+        return self.__getitems__(sample[None])
 
-    def __getitems__(self, rows: Rows) -> Batch:
-        """Return the batch of these rows."""
-        images = np.empty((len(rows), *self.source.sample_shape), np.uint8)
-        for image, row in zip(images, rows.tolist(), strict=True):
-            decode(Path(self.paths[row]).read_bytes(), self.source.image_size, out=image)
-        return batch_of(images, self.source.labels[rows], self.source.num_classes, self.pixels)
+    def __getitems__(self, samples: Any) -> Batch:
+        """Return the batch of these samples."""
+        size = self.source.image_size
+        images = np.empty((len(samples), *self.source.sample_shape), np.uint8)
+        for image, (row, *view) in zip(images, samples.tolist(), strict=True):
+            decode(Path(self.paths[row]).read_bytes(), size, out=image, view=view)
+        labels = self.source.labels[samples[:, 0]]
+        return batch_of(images, labels, self.source.num_classes, self.pixels)
 
 
-class TorchSimplejpegLoader(Loader[EncodedSource]):
+class TorchSimplejpegLoader(ImageLoader):
     """One `DataLoader`, whose `num_workers` are processes that live until `close`.
 
     Without workers each batch is made on the thread that asks for it. See `TorchLoader`. What is no
     JPEG is decoded by Pillow.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         dataset = DecodedDataset(source, options.pixels)
         self._rows = RowsInOrder(dataset, options, collate_fn=as_tensors)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the `DataLoader`, which delivers the given rows from now on."""
-        return self._rows.fit_args(rows)
+        return self._rows.fit_args(rows, self.views(rows))
 
     def close(self) -> None:
         """End the worker processes."""

@@ -6,7 +6,8 @@ Keras. Must not know: how rows are ordered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -15,13 +16,38 @@ import torch.multiprocessing
 import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 
-from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions, Pixels, Rows, batch_of
+from keras_loader_bench.loaders.contract import Batch, Pixels, Rows, batch_of
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
+from keras_loader_bench.loaders.encoded.contract import (
+    ImageLoader,
+    ImageOptions,
+    views_of,
+)
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.pipelines.fixed_order import STORED, check_rows
+from keras_loader_bench.loaders.encoded.views import Views, cut
 from keras_loader_bench.loaders.torch_loader import as_tensors, data_loader, end_workers
 
 _ENDINGS = ("jpg", "png", "bmp", "gif")
+_VIEW = "view"
+
+
+class WithViews:
+    """Gives every sample its view.
+
+    Args:
+        draw: returns the views of an epoch, by its number.
+        epoch: its `value`, which workers share, is the epoch of the pass that begins.
+    """
+
+    def __init__(self, draw: Callable[[int], Views], epoch: Any) -> None:
+        self._draw = draw
+        self._epoch = epoch
+
+    def __call__(self, samples: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Return the samples of a pass."""
+        views = self._draw(self._epoch.value).tolist()
+        return ({**sample, _VIEW: view} for sample, view in zip(samples, views, strict=True))
 
 
 class BatchInForm:
@@ -45,9 +71,8 @@ class BatchInForm:
 
     def _image(self, sample: dict[str, Any]) -> Any:
         (ending,) = sample.keys() & set(_ENDINGS)
-        image, size = self._decode(ending, sample[ending]), self._image_size
-        top, left = ((side - size) // 2 for side in image.shape[:2])
-        return image[top : top + size, left : left + size]
+        image = self._decode(ending, sample[ending])
+        return cut(image, self._image_size, sample[_VIEW])
 
 
 class BatchesOfWorker:
@@ -89,7 +114,7 @@ class WithLength(IterableDataset[Any]):
         return iter(self._batches)
 
 
-class WebDatasetLoader(Loader[EncodedSource]):
+class WebDatasetLoader(ImageLoader):
     """One `DataLoader` for all calls with as many rows.
 
     `num_workers` are its processes, which live until then. By default WebDataset gives each worker
@@ -98,13 +123,14 @@ class WebDatasetLoader(Loader[EncodedSource]):
     batch is made on the thread that asks for it.
     """
 
-    def __init__(self, source: EncodedSource, options: LoaderOptions) -> None:
+    def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self.only_rows = np.arange(source.num_samples)
         self._shards = [str(path) for path in prepare_container(source, "tar").files]
         self._data_loader: Any = None
         self._made_for = 0
-        self._closed = torch.multiprocessing.get_context("spawn").Event()
+        spawn = torch.multiprocessing.get_context("spawn")
+        self._closed, self._epoch = spawn.Event(), spawn.Value("q")
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the `DataLoader`.
@@ -113,6 +139,7 @@ class WebDatasetLoader(Loader[EncodedSource]):
             ValueError: the rows are not the stored ones from 0 on.
         """
         check_rows(self, rows, STORED)
+        self._epoch.value = self.epoch
         if self._made_for != len(rows):
             self.close()
             self._data_loader = self._made(len(rows))
@@ -124,6 +151,7 @@ class WebDatasetLoader(Loader[EncodedSource]):
         dataset = (
             webdataset.WebDataset(self._shards, shardshuffle=False, workersplitter=None)
             .slice(num_samples)
+            .compose(WithViews(partial(views_of, self.source, options, num_samples), self._epoch))
             .listed(options.batch_size)
             .compose(BatchesOfWorker(self._closed))
             .map(BatchInForm(self.source, options.pixels))
