@@ -21,7 +21,7 @@ from keras_loader_bench.bench.parent.sigterm import (
     end_in_order_on_sigterm,
     sigterm_came,
 )
-from keras_loader_bench.bench.plan.case import BENCHES, IMAGES, Case
+from keras_loader_bench.bench.plan.case import MODULES, Case
 from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders.sources.image_source import SourceError
 
@@ -84,7 +84,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test per case of the module's benchmark."""
     bench = getattr(metafunc.module, "BENCH", None)
-    if bench not in (*BENCHES, IMAGES):
+    if bench not in MODULES:
         return
     settings = metafunc.config.stash[SETTINGS]
     if "case" in metafunc.fixturenames:
@@ -118,7 +118,7 @@ def _is_search(item: pytest.Item) -> bool:
 
 def _is_asked(item: pytest.Item, settings: Settings) -> bool:
     bench = getattr(getattr(item, "module", None), "BENCH", None)
-    if bench not in (*BENCHES, IMAGES):
+    if bench not in MODULES:
         return True  # a test from another folder
     if _is_search(item):
         return settings.protocol.memory_budget_bytes is not None

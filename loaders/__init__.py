@@ -10,6 +10,7 @@ from typing import Any
 from keras_loader_bench.loaders.contract import Batch, Loader, LoaderOptions
 from keras_loader_bench.loaders.order import sample_order
 from keras_loader_bench.loaders.registry import LOADERS, class_of
+from keras_loader_bench.loaders.shards import shard_rows
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "bridge",
     "make_loader",
     "sample_order",
+    "shard_rows",
 ]
 
 

@@ -65,6 +65,9 @@ def part_of(name):
     return rest.partition(".")[0] if top == "bench" else top
 
 
+BENCHMARKS = {path.stem for path in PROJECT.glob("bench/bench_*.py")}
+
+
 @cache
 def tree_of(path):
     return ast.parse(path.read_text())
@@ -116,10 +119,7 @@ def test_arrows_between_the_parts_of_bench_go_down(path):
     if not path.is_relative_to(PROJECT / "bench"):
         return
     part = part_of(name_of(path))
-    if part in {"", "bench_emulated", "bench_feed", "bench_images", "bench_memory", "bench_train"}:
-        allowed = set()
-    else:
-        allowed = MAY_IMPORT[part] | {part}
+    allowed = set() if part in {"", *BENCHMARKS} else MAY_IMPORT[part] | {part}
     ours = {name for name in imports(path, lazy=True) if name.split(".")[0] in {"bench", "loaders"}}
     assert {part_of(name) for name in ours} - {""} <= allowed
 

@@ -335,7 +335,7 @@ def test_what_cannot_be_loaded_is_named(audited, name, steps, said):
 
 
 def test_a_generator_without_an_end_is_given_up(audited, monkeypatch):
-    monkeypatch.setattr("keras_loader_bench.loaders.audit.passes.MAX_BATCHES", 50)
+    monkeypatch.setattr("keras_loader_bench.loaders.audit.subject.MAX_BATCHES", 50)
     text, status = audited("inputs:endless_generator")
     assert status == 2
     text = " ".join(text.split())

@@ -57,9 +57,9 @@ def numbers(records) -> list[int]:
     return [int(batch["x"][0, 0]) for batch in records]
 
 
-def fitted(dataset, epochs=3) -> list[list[int]]:
+def fitted(dataset, epochs=3, **options) -> list[list[int]]:
     records: list[list] = [[] for _ in range(epochs)]
-    record_fit({"x": dataset}, [record.append for record in records])
+    record_fit({"x": dataset}, [record.append for record in records], **options)
     return [numbers(record) for record in records]
 
 

@@ -160,6 +160,30 @@ def test_the_orders_are_those_of_the_seed_and_the_same_in_every_run(folder):
 
 
 @pytest.mark.each_backend
+@pytest.mark.parametrize("batch_size", [7, 16])
+def test_ranks_share_out_every_epoch(folder, batch_size):
+    """With batches of 7 a step of 2 ranks is left over that has 2 samples, of 16 one of 4."""
+    epochs = []
+    for rank in range(2):
+        sequence = CIFAR10Sequence(batch_size, shard=(rank, 2))
+        assert len(sequence) == -(-TRAIN_ROWS // (2 * batch_size))
+        passes = Passes(sequence)
+        passes.model.fit(bridge(sequence), epochs=3, shuffle=False, verbose=0)
+        epochs.append(passes.split(TRAIN_ROWS // 2))
+    together = [one + other for one, other in zip(*epochs, strict=True)]
+    assert_whole_and_different(together)
+    assert len({frozenset(one) for one in epochs[0]}) == 3  # a rank has others in each
+
+
+@pytest.mark.each_backend
+def test_a_share_is_pickled_without_its_rows(folder):
+    sequence = CIFAR10Sequence(8, shard=(1, 2), last_batch="drop")
+    assert len(sequence) == 6
+    again = pickle.loads(pickle.dumps(sequence))
+    assert np.array_equal(again.rows, sequence.rows)
+
+
+@pytest.mark.each_backend
 @shuffle_or_not
 @number_of_workers
 def test_steps_per_epoch_cuts_passes_but_not_their_order(folder, workers, shuffle_in_fit):
@@ -290,6 +314,8 @@ def test_a_missing_folder_is_named_with_a_remedy(tmp_path, monkeypatch):
         ({"pixels": "float16"}, "`pixels` must be one of"),
         ({"workers": -1}, "`workers` must be an integer of at least 0, or None, got -1"),
         ({"prefetch_batches": 0}, "`prefetch_batches` must be an integer of at least 1, got 0"),
+        ({"shard": (2, 2)}, "`shard` must be"),
+        ({"last_batch": "longer"}, "`last_batch` must be one of .*, got 'longer'"),
     ],
 )
 def test_bad_options_are_refused_before_files_are_read(arguments, message):

@@ -24,6 +24,7 @@ from keras_loader_bench.bench.report.encoded_figures import decodings
 from keras_loader_bench.bench.report.encoded_plot import encoded_figure
 from keras_loader_bench.bench.report.encoded_section import encoded_tables
 from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
 from keras_loader_bench.loaders.encoded.known_images import count_images, prepare_images
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS
@@ -281,6 +282,27 @@ def test_the_report_says_what_cold_rounds_read():
     )
     assert len(warm[0]) == len(warm[1]) == 5
     assert "page cache cold" in encoded_tables(run)[0].text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"image_size": 64}, {"image_quality": 50}, {"image_order": "shuffled"}, {"augment": "loader"}],
+)
+def test_batches_of_other_images_may_have_another_digest(options):
+    def audited(digest, **options):
+        case = feed("image_sequence", 500.0, **options)
+        passed = {"name": "fit, epoch 1", "verdict": "identical", "batches": 2}
+        passed |= {"expected_batches": 2, "samples": 100, "expected_samples": 100}
+        audit = {"verdict": "identical", "identical": True, "passes": [passed], "digest": digest}
+        return case | {"id": digest, "audit": audit}
+
+    def identical(*cases):
+        rows = rows_from_run(parse_run(raw_run(list(cases), schema=9)))
+        return [row.identical for row in rows]
+
+    assert identical(audited("a"), audited("b", **options)) == [True, True]
+    same = audited("b") | {"case": audited("b")["case"] | {"num_workers": 2}}
+    assert identical(audited("a"), same) == [False, False]
 
 
 def test_the_report_says_in_which_order_images_come():

@@ -248,11 +248,11 @@ def test_the_summary_tells_workers_verdicts_and_known_failures(whole_run, writte
     key = "backend,loader,num_workers,batch_size,pixels,"
     options = (
         "device,precision,jit_compile,steps_per_execution,page_cache,model,image_size,"
-        "image_quality,image_order,augment,steps,remedy,samples,"
+        "image_quality,image_order,augment,ranks,steps,remedy,samples,"
     )
     assert header.startswith(f"{key}{options}identical,verdict,known_failure,")
     failed = "jax,stock_sequence,2,64,float32,auto,float32,auto,1,warm,cnn,"
-    failed += "0,0,stored,none,0,none,50000,False,"
+    failed += "0,0,stored,none,1,0,none,50000,False,"
     assert [line for line in lines if line.startswith(f"{failed}missing_or_repeated,True,")]
 
 

@@ -44,6 +44,9 @@ class FakeChild:
         self.calls[method] += 1
         return getattr(self, method, lambda **_: 0.0)(**arguments)
 
+    def records(self):
+        return []
+
     def import_framework(self):
         return {"device": "cpu"}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.child.case_process import CaseProcess
+from keras_loader_bench.bench.child.case_rows import CaseRows
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
 from keras_loader_bench.bench.child.disk_reads import disk_bytes_read
 
@@ -20,10 +21,11 @@ class Worker(CaseProcess):
     Args:
         source: folder of the `ImageSource`, or of the `EncodedSource` if it has an image size.
         samples: how many of its rows exist for this case.
+        rank: which of the case's ranks this process is, from 0.
         common: see `CaseProcess`.
     """
 
-    def __init__(self, *, source: str, samples: int, **common: Any) -> None:
+    def __init__(self, *, source: str, samples: int, rank: int = 0, **common: Any) -> None:
         from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -32,6 +34,7 @@ class Worker(CaseProcess):
         self._source: Any = (
             EncodedSource.open(source, image_size=size) if size else ImageSource.open(source)
         ).head(samples)
+        self._case_rows = CaseRows(self._case, self._source.num_samples, seed=self._seed, rank=rank)
         self._loader: Any = None
         self._round_rows: Any = None
         self._round_epochs = 1
@@ -62,7 +65,7 @@ class Worker(CaseProcess):
         from keras_loader_bench.bench.child.ceiling import CeilingLoader
 
         self._ceiling = CeilingLoader(self._source, self._options())
-        self._fit_once("ceiling", self._whole_batches(2 * self._case.steps_per_execution))
+        self._fit_once("ceiling", self._case_rows.whole_batches(2 * self._case.steps_per_execution))
         # TensorFlow alone is 350,000 objects: without them the collection before each round takes
         # a millisecond and not a fifth of a second.
         gc.collect()
@@ -152,21 +155,29 @@ class Worker(CaseProcess):
         On an accelerator, unless steps are emulated, a round is whole epochs of at least
         `accelerator_seconds`; otherwise it lasts about `seconds`, one epoch at most.
         """
-        from keras_loader_bench.bench.child.calibration import batches_of_round, epochs_of_round
+        from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
 
-        def fit(batches: int) -> float:
-            return self._fit_once("loader", self._whole_batches(batches))
-
-        every = math.ceil(self._source.num_samples / self._case.batch_size)
-        least = min(2 * self._case.steps_per_execution, every)
-        fit(least)  # traces: its time says nothing
-        if self._on_accelerator and self._case.step_ms is None:
-            batches, epochs = every, epochs_of_round(lambda: fit(every), accelerator_seconds)
-        else:
-            batches, epochs = batches_of_round(fit, seconds, least=least, most=every), 1
-        samples = self._whole_batches(batches)
+        limits = RoundLimits(**self.round_limits())
+        lengths = {"seconds": seconds, "accelerator_seconds": accelerator_seconds}
+        batches, epochs = calibrated(lambda n: self.fit_batches(batches=n), limits, **lengths)
+        samples = self.samples_of(batches=batches)
         self._fit_once("ceiling", samples)
         return {"samples": samples, "epochs": epochs}
+
+    def samples_of(self, *, batches: int) -> int:
+        """Return how many samples so many batches have, in an epoch of this process at most."""
+        return self._case_rows.whole_batches(batches)
+
+    def round_limits(self) -> dict[str, Any]:
+        """Return the fields of `bench.plan.calibration.RoundLimits`."""
+        most = math.ceil(self._case_rows.samples / self._case.batch_size)
+        least = min(2 * self._case.steps_per_execution, most)
+        whole_epochs = self._on_accelerator and self._case.step_ms is None
+        return {"least": least, "most": most, "whole_epochs": whole_epochs}
+
+    def fit_batches(self, *, batches: int) -> float:
+        """Fit so many batches of the loader; return the seconds that it took."""
+        return self._fit_once("loader", self._case_rows.whole_batches(batches))
 
     def warm_up(self, *, samples: int) -> None:
         """Fit an epoch of a round, whose size is known, with loader and ceiling."""
@@ -196,7 +207,7 @@ class Worker(CaseProcess):
         from keras_loader_bench.bench.child.epoch_timing import Boundaries
         from keras_loader_bench.bench.child.models import fit
 
-        rows = self._rows(0)[: self._whole_batches(batches)]
+        rows = self._rows(0)[: self._case_rows.whole_batches(batches)]
         gc.collect()
         times = Boundaries()
         fit(self._model, self._loader, rows, [*self._callbacks, times], epochs=epochs)
@@ -243,16 +254,4 @@ class Worker(CaseProcess):
         return ImageOptions(**options, augment_seed=seed)
 
     def _rows(self, epoch: int) -> Any:
-        from keras_loader_bench.loaders.order import sample_order
-
-        encoded = self._case.image_size > 0
-        if encoded and (only := getattr(self._loader, "only_rows", None)) is not None:
-            return only
-        # Some containers are only read from the front: no loader of images shuffles unasked.
-        shuffle = not encoded or self._case.image_order == "shuffled"
-        rows = self._source.num_samples
-        return sample_order(rows, seed=self._seed, epoch=epoch, shuffle=shuffle)
-
-    def _whole_batches(self, count: int) -> int:
-        """Return the samples of that many batches, at least one; a whole epoch at most."""
-        return min(max(1, count) * self._case.batch_size, int(self._source.num_samples))
+        return self._case_rows.of_epoch(epoch, self._loader)

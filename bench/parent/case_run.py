@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.case_processes import case_processes
 from keras_loader_bench.bench.parent.child_settings import (
     child_settings,
     known_input,
@@ -21,7 +22,7 @@ from keras_loader_bench.bench.parent.child_settings import (
 )
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.memory_case import sample_memory
-from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.parent.process import Asked
 from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
@@ -39,7 +40,6 @@ from keras_loader_bench.bench.record.schema import (
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
 from keras_loader_bench.bench.sensors.nvml import CardError
-from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
 from keras_loader_bench.bench.statistics import ratios
 from keras_loader_bench.loaders.audit.verdict import PassResult
 from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
@@ -126,7 +126,7 @@ class CaseRun(Measurement):
             if self.record.audit is None and self.case.loader != CEILING:
                 self._audit(child)
 
-    def _audit(self, child: Child) -> None:
+    def _audit(self, child: Asked) -> None:
         self.record.audit = audit = self._known_audit() or self._new_audit(child)
         if not audit.identical:
             raise CaseError("audit_failed", "AuditFailed", audit.first_difference or "")
@@ -137,7 +137,7 @@ class CaseRun(Measurement):
         same = (each.audit for each in others if each.case.audited == self.case.audited)
         return next(same, None)
 
-    def _new_audit(self, child: Child) -> AuditRecord:
+    def _new_audit(self, child: Asked) -> AuditRecord:
         self.progress.step("audit")
         # A probe for a breaking point has the same batches as the planned sizes.
         known: dict[str, Any] = {"whole_epoch": self.planned}
@@ -223,7 +223,7 @@ class CaseRun(Measurement):
             card.close()
 
     @contextmanager
-    def _child(self) -> Iterator[Child]:
+    def _child(self) -> Iterator[Asked]:
         """Start the process of the case; its log is kept only if the case fails."""
         log = self._log_file()
         if self.case.is_input and self.record.input is None:
@@ -231,15 +231,8 @@ class CaseRun(Measurement):
         settings = child_settings(self.record, self._source, seed=self.protocol.seed)
         keep = True
         try:
-            with Child(
-                settings,
-                backend=self.case.backend,
-                log=log,
-                timeout_s=self.protocol.case_timeout_s,
-                # Keras tells of executions, not of steps.
-                silence_s=self.protocol.silence_timeout_s * self.case.steps_per_execution,
-                start=self._start,
-                environment=environment_of_case(self.case.device, os.environ),
+            with case_processes(
+                self.case, self.protocol, settings, log=log, start=self._start
             ) as child:
                 try:
                     yield child
@@ -250,7 +243,8 @@ class CaseRun(Measurement):
                     raise
         finally:
             if not keep:
-                log.unlink()
+                for each in log.parent.glob(f"{log.name}*"):  # of other ranks too
+                    each.unlink()
                 with suppress(OSError):  # another case has left its log there
                     log.parent.rmdir()
 

@@ -40,7 +40,7 @@ class Guardians:
         """Fork a process of a case; see `bench.parent.start.Start`."""
         backend = environment["KERAS_BACKEND"]
         packages = sorted({*settings.get("imports", ())} - {backend})
-        key = (FORK_SERVER, *packages)
+        key = (FORK_SERVER, _rank(settings), *packages)
 
         def make() -> Guardian | None:
             names = (backend, *packages)
@@ -56,7 +56,7 @@ class Guardians:
     ) -> Started:
         """Start a new interpreter for a case; see `bench.parent.start.Start`."""
         request = {"arguments": interpreter_arguments(settings)}
-        key = _relevant(environment)
+        key = _rank(settings), *_relevant(environment)
         started = self._start(
             key, lambda: Guardian.make(environment=environment), request, descriptors
         )
@@ -91,6 +91,11 @@ class Guardians:
             if guardian is not None:
                 guardian.close()
         self._guardians.clear()
+
+
+def _rank(settings: Mapping[str, Any]) -> int:
+    """Return which rank a process is: a guardian has one process at a time."""
+    return int(settings.get("rank", 0))
 
 
 def _relevant(environment: Mapping[str, str]) -> tuple[object, ...]:

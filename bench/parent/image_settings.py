@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keras_loader_bench.bench.plan.case import IMAGE_BENCHES, IMAGES, Case
+from keras_loader_bench.bench.parent.named_modules import is_named
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.loaders.encoded.known_images import count_images, is_encoded, is_made
@@ -30,19 +29,13 @@ IMAGE_SIZE = 224
 """Pixels a side."""
 
 
-def _is_named(config: pytest.Config) -> bool:
-    """Return whether `bench_images.py` is asked for by name."""
-    paths = (str(each).partition("::")[0] for each in config.invocation_params.args)
-    return any(Path(path).name == "bench_images.py" for path in paths)
-
-
 def choose_source(config: pytest.Config) -> None:
     """Let photographs be the source of `bench_images.py`, unless another one is given.
 
     Raises:
         ValueError: one without encoded images, or a user's input, is asked for as well.
     """
-    if not _is_named(config):
+    if not is_named(config, "bench_images.py"):
         return
     source = config.getoption("source")
     if config.getoption("input"):
@@ -54,13 +47,6 @@ def choose_source(config: pytest.Config) -> None:
             f"`bench_images.py` measures encoded images, and `--source {source}` has none; use "
             "`photographs`, `camera-photographs` or `folder:PATH`."
         )
-
-
-def of_modules(config: pytest.Config, cases: dict[str, list[Case]]) -> dict[str, list[Case]]:
-    """Return the cases of each benchmark by the module that measures them."""
-    if not _is_named(config):
-        return cases
-    return {IMAGES: [case for bench in IMAGE_BENCHES for case in cases[bench]]}
 
 
 def images_of(config: pytest.Config) -> tuple[str, str]:

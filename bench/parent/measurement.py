@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_loader_bench.bench.parent.case_error import CaseError
-from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.parent.process import Asked
 from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.start import Start, start_interpreter
 from keras_loader_bench.bench.plan.case import Case
@@ -63,7 +63,7 @@ class Measurement:
         self.progress = progress
         self.planned = planned
 
-    def import_framework(self, child: Child) -> None:
+    def import_framework(self, child: Asked) -> None:
         """Let the child import the framework, and record what it is.
 
         Raises:
@@ -96,7 +96,7 @@ class Measurement:
             )
         return self.record.input
 
-    def know_input(self, child: Child) -> None:
+    def know_input(self, child: Asked) -> None:
         """Let the child look at a user's input, unless another case of the run has done so."""
         if not self.case.is_input:
             return

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.measurement import Measurement
-from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.parent.process import Asked
 from keras_loader_bench.bench.record.process_record import MemoryLimit, MemoryRecord
 from keras_loader_bench.bench.sensors.budget import RLIMIT_DATA, enforcement, says_refused
 from keras_loader_bench.bench.sensors.memory_sampler import MemorySampler
@@ -19,7 +19,7 @@ _INPUT_SECONDS = 1.5
 """A longer epoch of a user's input is read in part."""
 
 
-def sample_memory(run: Measurement, child: Child) -> None:
+def sample_memory(run: Measurement, child: Asked) -> None:
     """Sample the child's process tree while it makes its loader and trains.
 
     Args:
@@ -56,7 +56,7 @@ def sample_memory(run: Measurement, child: Child) -> None:
 
 
 def _until_baseline(
-    run: Measurement, child: Child, sampler: MemorySampler, memory: MemoryRecord
+    run: Measurement, child: Asked, sampler: MemorySampler, memory: MemoryRecord
 ) -> None:
     run.progress.step("start")
     sampler.phase("import")
@@ -77,7 +77,7 @@ def _until_baseline(
 
 def _enforce(
     run: Measurement,
-    child: Child,
+    child: Asked,
     sampler: MemorySampler,
     memory: MemoryRecord,
     budget_bytes: int,
@@ -95,7 +95,7 @@ def _enforce(
     return Watchdog(sampler, child.pid, baseline=baseline, budget_bytes=budget_bytes)
 
 
-def _with_loader(run: Measurement, child: Child, sampler: MemorySampler) -> None:
+def _with_loader(run: Measurement, child: Asked, sampler: MemorySampler) -> None:
     sampler.phase("loader")
     child.call("make_loader")
     sampler.read()
@@ -144,7 +144,7 @@ def _input_plan(run: Measurement, rounds: int | None = None) -> list[dict[str, i
 
 
 def _explained(
-    error: CaseError, memory: MemoryRecord, excess: int | None, child: Child
+    error: CaseError, memory: MemoryRecord, excess: int | None, child: Asked
 ) -> CaseError:
     """Return an error as one of the budget if that is proven, else unchanged."""
     if excess is not None:

@@ -14,13 +14,14 @@ import selectors
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import psutil
 
 from keras_loader_bench.bench.parent.case_error import CaseError, child_death, stray_output
 from keras_loader_bench.bench.parent.silence import Silence
 from keras_loader_bench.bench.parent.start import Start, start_interpreter
+from keras_loader_bench.bench.record.process_record import RankRecord
 from keras_loader_bench.bench.sensors.machine import memory_kills
 from keras_loader_bench.loaders.system.bounded_log import BoundedLog
 from keras_loader_bench.loaders.system.process_tree import kill_tree
@@ -31,6 +32,27 @@ MAX_ANSWER_BYTES = 2**24
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 CLOSING_S = 2.0
 """How long a child that has closed its pipe may take to end."""
+
+
+class Asked(Protocol):
+    """What answers the requests of a case: a `Child`, or several; see `bench.parent.ranks`."""
+
+    @property
+    def pid(self) -> int:
+        """A process id; of several, that of the first."""
+
+    def call(self, method: str, **args: Any) -> Any:
+        """See `Child.call`."""
+
+    def log(self, max_bytes: int | None = None) -> str:
+        """See `Child.log`."""
+
+    def records(self) -> list[RankRecord]:
+        """Return what each of several ranks measured; of one process nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
 
 
 class Child:
@@ -118,6 +140,10 @@ class Child:
     def log(self, max_bytes: int | None = None) -> str:
         """Return what the child has printed, or the end of it; see `BoundedLog`."""
         return self._log.text(max_bytes)
+
+    def records(self) -> list[RankRecord]:
+        """Return nothing: it is one process."""
+        return []
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from keras_loader_bench.bench.parent import image_settings as of_images
+from keras_loader_bench.bench.parent.named_modules import choose_ranks, of_modules
 from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
 from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
 from keras_loader_bench.bench.plan.command_line import ALL_SAMPLES, DEFAULT_LOADERS
@@ -88,6 +89,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         WriteError: nobody can see into the results folder.
     """
     of_images.choose_source(config)
+    choose_ranks(config)
     if config.getoption("resume"):
         return _resumed(config, names)
     get = config.getoption
@@ -122,7 +124,7 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         for bench in ("feed", "train"):
             cases[bench] += _ceilings(cases[bench])
     return Settings(
-        cases=of_images.of_modules(config, cases),
+        cases=of_modules(config, cases),
         searched=cases["memory"],
         source=get("source"),
         data_dir=_data_dir(config),
@@ -196,7 +198,7 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
     left = unfinished_cases(run)
     cases = {bench: [case for case in left if case.bench == bench] for bench in BENCHES}
     return Settings(
-        cases=of_images.of_modules(config, cases),
+        cases=of_modules(config, cases),
         searched=[case for case in run.plan if case.bench == "memory"],
         source=config.getoption("source"),
         data_dir=_data_dir(config),

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.measurement import Measurement
-from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.parent.process import Asked
 from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.process_record import DeviceMemory, DirectRead, Round
@@ -29,7 +29,7 @@ BOUNDARY_BATCHES = 32
 """Epochs, and batches per epoch, of the `fit` that measures the pause between epochs."""
 
 
-def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> None:
+def time_rounds(run: Measurement, child: Asked, card: CardMonitor | None) -> None:
     """Measure the rounds of one process of a case, and then the time to the first batch.
 
     Args:
@@ -47,6 +47,7 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> Non
     _make(child)
     size = _size_of_round(run, child)
     size = _rounds(run, child, card if run.on_accelerator else None, size)
+    run.process.ranks = child.records()
     if run.case.is_input and run.case.remedy == NONE:
         if run.case.bench == "feed":
             found = child.call("read_alone", batches=size["batches"])
@@ -62,9 +63,10 @@ def time_rounds(run: Measurement, child: Child, card: CardMonitor | None) -> Non
     # On a CPU the CNN's first step would hide the batch.
     if run.case.bench == "feed" or (run.case.bench == "train" and run.on_accelerator):
         _edges(run, child, size)
+        run.process.ranks = child.records()
 
 
-def _make(child: Child) -> None:
+def _make(child: Asked) -> None:
     try:
         child.call("make_model")
     except CaseError as error:
@@ -75,7 +77,7 @@ def _make(child: Child) -> None:
         child.call(request)
 
 
-def _edges(run: Measurement, child: Child, size: dict[str, int]) -> None:
+def _edges(run: Measurement, child: Asked, size: dict[str, int]) -> None:
     """Measure the time to the first batch, and the pause between epochs."""
     first = _first_epoch(run) + run.protocol.rounds
     one = {name: count for name, count in size.items() if name != "epochs"}
@@ -98,7 +100,7 @@ def _first_epoch(run: Measurement) -> int:
     return 1 + (run.process.number - 1) * (run.protocol.rounds + FIRST_BATCH_REPEATS)
 
 
-def _size_of_round(run: Measurement, child: Child) -> dict[str, int]:
+def _size_of_round(run: Measurement, child: Asked) -> dict[str, int]:
     """Warm up, and return the samples per epoch of a round and its epochs.
 
     The first process finds them; the others repeat the rounds of the last one.
@@ -108,13 +110,14 @@ def _size_of_round(run: Measurement, child: Child) -> dict[str, int]:
             child.call("warm_up", batches=each.batches)
             return {"batches": each.batches, "epochs": each.epochs}
         if each.samples and each.epochs:
-            size = {"samples": each.samples // each.epochs, "epochs": each.epochs}
+            of_rank = each.samples // each.epochs // run.case.ranks
+            size = {"samples": of_rank, "epochs": each.epochs}
             child.call("warm_up", samples=size["samples"])
             return size
     return _calibrated(run, child)
 
 
-def _calibrated(run: Measurement, child: Child) -> dict[str, int]:
+def _calibrated(run: Measurement, child: Asked) -> dict[str, int]:
     run.progress.step("calibrate")
     found: dict[str, int] = child.call(
         "calibrate",
@@ -125,7 +128,7 @@ def _calibrated(run: Measurement, child: Child) -> dict[str, int]:
 
 
 def _rounds(
-    run: Measurement, child: Child, card: CardMonitor | None, size: dict[str, int]
+    run: Measurement, child: Asked, card: CardMonitor | None, size: dict[str, int]
 ) -> dict[str, int]:
     """Measure the rounds, and return their size.
 
@@ -148,7 +151,7 @@ def _rounds(
 def _is_too_short(run: Measurement, size: dict[str, int], seconds: float) -> bool:
     """Return whether a round took less than it should, and may be longer."""
     whole_epochs = run.on_accelerator and run.case.step_ms is None
-    if size.get("samples") == run.case.samples and not whole_epochs:
+    if size.get("samples") == run.case.samples // run.case.ranks and not whole_epochs:
         return False  # an epoch is the most
     protocol = run.protocol
     wanted = protocol.accelerator_round_seconds if whole_epochs else protocol.round_seconds
@@ -156,7 +159,7 @@ def _is_too_short(run: Measurement, size: dict[str, int], seconds: float) -> boo
 
 
 def _pair(
-    child: Child, card: CardMonitor | None, epoch: int, size: dict[str, int]
+    child: Asked, card: CardMonitor | None, epoch: int, size: dict[str, int]
 ) -> dict[str, Any]:
     measured: dict[str, Any] = {"epoch": epoch}
     # Whoever comes first finds another state of caches and clocks.
@@ -166,7 +169,7 @@ def _pair(
 
 
 def _ceiling(
-    child: Child, card: CardMonitor | None, epoch: int, size: dict[str, int]
+    child: Asked, card: CardMonitor | None, epoch: int, size: dict[str, int]
 ) -> dict[str, Any]:
     start = card.read().t if card is not None else None
     child.call("prepare_round", loader="ceiling", epoch=epoch, **size)
@@ -183,7 +186,7 @@ def _ceiling(
 
 
 def _loader(
-    child: Child, card: CardMonitor | None, epoch: int, size: dict[str, int]
+    child: Asked, card: CardMonitor | None, epoch: int, size: dict[str, int]
 ) -> dict[str, Any]:
     child.call("prepare_round", loader="loader", epoch=epoch, **size)
     before = card.read() if card is not None else None

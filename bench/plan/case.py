@@ -24,6 +24,15 @@ IMAGES = "images"
 IMAGE_BENCHES = ("feed", "train", "memory")
 """The benchmarks of encoded images."""
 
+RANKS = "ranks"
+"""What `bench_ranks.py` measures: the cases of `RANK_BENCHES`."""
+
+RANK_BENCHES = ("feed", "emulated")
+"""The benchmarks of several ranks."""
+
+MODULES = (*BENCHES, IMAGES, RANKS)
+"""The names of the modules with benchmarks."""
+
 CEILING = "ceiling"
 """In place of a loader's name: the ceiling, measured as if it were a loader."""
 
@@ -88,6 +97,13 @@ class Case(CaseOptions):
             )
         if self.image_order == "shuffled" and (only := self._only_order):
             return f"{only}; leave out `--image-order shuffled`"
+        if self.ranks > 1 and self._only_order:
+            return f"{self._only_order}, so no rank can read its share alone; leave out `--ranks`"
+        if self.ranks > 1 and self.page_cache == "cold":
+            return (
+                "its ranks map the same files, which then cannot be dropped; leave out "
+                "`--page-cache cold` or `--ranks`"
+            )
         if self.augment == "loader" and not getattr(self.entry, "draws_views", True):
             return f"{DRAWS_NOTHING} (`--augment model`)"
         # Those of encoded images open a file for each image.

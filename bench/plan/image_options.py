@@ -23,6 +23,7 @@ class OfImages:
         least=0,
         in_id="{}px",
         phrase="{0} x {0} pixels",
+        changes_batches=True,
     )
     """Of encoded images, see `EncodedSource.image_size`; 0 for images of one size."""
 
@@ -37,6 +38,7 @@ class OfImages:
         least=0,
         in_id="q{}",
         phrase="JPEG quality {}",
+        changes_batches=True,
     )
     """Of synthetic photographs; 0: that of the source, 90 of photographs."""
 
@@ -50,6 +52,7 @@ class OfImages:
         choices=get_args(RowOrder),
         in_id="{}",
         phrase="{} rows",
+        changes_batches=True,
     )
     """Of encoded images: as they are stored, or another order in each round."""
 
@@ -63,6 +66,7 @@ class OfImages:
         choices=get_args(Augment),
         in_id="augment_{}",
         phrase="augmented in the {}",
+        changes_batches=True,
     )
     """What draws a part of each encoded image and flips every second one: the loader, or layers of
     the model."""

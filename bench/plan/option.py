@@ -62,6 +62,9 @@ class Option:
     audited: bool = True
     """Whether an audit may depend on it: it does not where the models of audits have none of it."""
 
+    changes_batches: bool = False
+    """Whether batches depend on it: rows that differ in none of these must have the same ones."""
+
     own: Any = None
     """The value in the cases of a user's input, which brings its own; ids and reports leave it out.
     `None`: it is chosen for an input too, or has its default."""

@@ -1,8 +1,9 @@
 """The table of the options of a case, from the command line to `run.json` and the reports.
 
-A new option is one field here, or in `OfImages`, plus the code that uses it. The field gives it a
-flag, a place in the ids of cases, in `run.json` and in every CSV file, and words in reports. Rows
-that differ in an option are not compared, unless it is the loader or its workers.
+A new option is one field here, or in a class that `Options` is made of, plus the code that uses it.
+The field gives it a flag, a place in the ids of cases, in `run.json` and in every CSV file, and
+words in reports. Rows that differ in an option are not compared, unless it is the loader or its
+workers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from keras_loader_bench.bench.plan.option import (
     option,
     options_of,
 )
+from keras_loader_bench.bench.plan.rank_options import OfRanks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ class OfEveryCase:
         in_id="b{}",
         phrase="batch size {}",
         own=0,
+        changes_batches=True,
     )
     """0 for a user's input, which makes its own batches."""
 
@@ -82,6 +85,7 @@ class OfEveryCase:
         in_id="{}",
         phrase="{}",
         own="own",
+        changes_batches=True,
     )
     device: Device = option(
         "auto",
@@ -174,7 +178,7 @@ class OfEveryCase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(OfImages, OfEveryCase):
+class Options(OfRanks, OfImages, OfEveryCase):
     """The options that identify a row of a report, in the order in which reports name them."""
 
     steps: int = option(
@@ -210,6 +214,7 @@ class Options(OfImages, OfEveryCase):
         in_id="n{}",
         phrase="{:,} samples",
         own=0,
+        changes_batches=True,
     )
     """Number of samples in the source; 0 for a user's input."""
 

@@ -199,6 +199,17 @@ class CardRecord:
     """Figure -> why it is not available."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RankRecord:
+    """What one rank of a case measured."""
+
+    rank: int
+    """Its number, from 0."""
+
+    rounds: list[Round] = field(default_factory=list)
+    time_to_first_batch_s: list[float] = field(default_factory=list)
+
+
 @dataclass(kw_only=True)
 class ProcessRecord:
     """What one process of a case measured."""
@@ -219,6 +230,10 @@ class ProcessRecord:
     direct_reads: list[DirectRead] = field(default_factory=list)
     parts: dict[str, float] = field(default_factory=dict)
     """Seconds per batch of a user's input by what takes them; see `bench.child.input_parts`."""
+
+    ranks: list[RankRecord] = field(default_factory=list)
+    """Of a case of several ranks, each; the rounds of the process are then those of all together,
+    with the samples of all and the seconds of the slowest."""
 
     time_to_first_batch_s: list[float] = field(default_factory=list)
     epoch_boundary_s: list[float] = field(default_factory=list)

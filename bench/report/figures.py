@@ -136,10 +136,8 @@ def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]
         # in an epoch.
         seconds = _column(rounds, "steady_seconds")
         ceiling_seconds = _column(rounds, "ceiling_steady_seconds")
-        delivered = [
-            count - case.batch_size if count and count > case.batch_size else None
-            for count in samples
-        ]
+        first = case.batch_size * case.ranks
+        delivered = [count - first if count and count > first else None for count in samples]
     whole = [each.round_samples or each.samples or None for each in rounds]
     cpu_seconds = _column(rounds, "cpu_seconds")
     ceiling_cpu_seconds = _column(rounds, "ceiling_cpu_seconds")

@@ -37,6 +37,7 @@ from keras_loader_bench.bench.report.machine_load import BUSY
 from keras_loader_bench.bench.report.memory_section import memory_tables
 from keras_loader_bench.bench.report.own_data import own_data
 from keras_loader_bench.bench.report.plots import CAPTIONS
+from keras_loader_bench.bench.report.ranks_section import ranks_tables
 from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.recommendation_section import (
     recommendation_text,
@@ -98,6 +99,7 @@ def report_markdown(
             device=device_tables(shown),
             device_notes=device_notes(shown),
             encoded=[*encoded_tables(run), *augmentation_tables(run)],
+            ranks=ranks_tables(run),
             emulation=emulation_tables(emulations(shown)),
             audit=audit_summary(shown),
             fingerprints=by_fingerprint(shown),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keras_loader_bench.bench.plan.options import COMPARED, Options
+from keras_loader_bench.bench.plan.options import COMPARED, ROW_OPTIONS, Options
 from keras_loader_bench.bench.record.schema import (
     DIFFERENT,
     IDENTICAL,
@@ -26,8 +26,8 @@ from keras_loader_bench.bench.report.figures import EmulatedFigures, Throughput,
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.report.resolution import resolutions
 
-BATCHES = ("batch_size", "pixels", "samples")
-"""Fields that decide what the batches are."""
+BATCHES = tuple(name for name, each in ROW_OPTIONS.items() if each.changes_batches)
+"""Options that decide what the batches are."""
 
 _DIGESTS_DIFFER = "audited as identical, but audits of the same batches have different digests"
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import AuditRun, run
 from keras_loader_bench.loaders.audit.progress import Progress
+from keras_loader_bench.loaders.audit.ranks import run_alone, run_ranks, succeeded
+from keras_loader_bench.loaders.audit.ranks_report import render_ranks
 from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.terminal import clean, render
 from keras_loader_bench.loaders.registry import missing_package
@@ -90,9 +93,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "`predict`), longer where the direct readings were slow; an input that does not say how "
         f"long it is counts as endless after 1/{PATIENCE} of it; default: %(default)g",
     )
+    parser.add_argument(
+        "--ranks",
+        type=_positive_int,
+        metavar="N",
+        help="train on the input in N processes at once, which have RANK and WORLD_SIZE as from "
+        "torchrun, and check that together they train on every sample once: for an input that "
+        "each rank reads its own share of",
+    )
     options = parser.parse_args(arguments)
     if options.batches and options.steps_per_epoch:
         parser.error("--batches looks at the start of each pass, so --steps-per-epoch is not used.")
+    if options.ranks == 1:
+        parser.error("--ranks must be at least 2, got 1; leave it out for one process.")
     if "" not in sys.path:  # as with `python -m`: import inputs from the current folder
         sys.path.insert(0, "")
     try:
@@ -121,6 +134,11 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
     environment = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     if options.keras_backend:
         environment["KERAS_BACKEND"] = options.keras_backend
+    if options.ranks:
+        how: dict[str, Any] = {"environment": environment, "timeout_s": options.timeout}
+        alone = run_alone(settings, **how)
+        ranks = run_ranks(settings, options.ranks, **how) if succeeded(alone) else []
+        return render_ranks(options.target, alone, ranks, options.timeout)
     runs: list[AuditRun] = []
     for number in (1, 2):
         with Progress(f"run {number} of 2") as progress:

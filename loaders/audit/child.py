@@ -10,12 +10,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.loaders.audit.identify import load_identify
 from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
+from keras_loader_bench.loaders.audit.records import BatchRecord
 from keras_loader_bench.loaders.audit.seeds import SEED, seed_before_keras
 from keras_loader_bench.loaders.audit.target import TargetError, check_backend, load_target
 from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
@@ -28,12 +30,18 @@ from keras_loader_bench.loaders.system.text import (
 
 HERE = Path(__file__).parent
 
+SENT_BYTES = 8
+"""Of the digest of a sample that is reported."""
 
-def _environment() -> dict[str, str]:
+SENT_SAMPLES = 20_000
+"""About how many samples one event has."""
+
+
+def _environment(seed: int) -> dict[str, str]:
     """Import Keras and its backend, seed all generators, and return what is running."""
     import keras
 
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(seed)
     backend = keras.backend.backend()
     version = getattr(sys.modules.get(backend), "__version__", "")
     return {"keras": keras.__version__, "backend": backend, "version": version}
@@ -71,16 +79,18 @@ def run(settings: dict[str, Any], report: Report) -> None:
             return False
         return True
 
-    asked = settings["backend"]
+    asked, seed = settings["backend"], settings.get("seed", SEED)
 
     def import_keras() -> None:
-        report("environment", **_environment())
+        report("environment", **_environment(seed))
 
     def load() -> None:
         nonlocal subject
         target = load_target(settings["target"])
-        names = ("steps", "batches", "shuffle", "patience_s", "samples")
-        options = {name: settings[name] for name in names}
+        names = ("steps", "batches", "shuffle", "patience_s", "samples", "ordered")
+        options = {name: settings[name] for name in names if name in settings}
+        if settings.get("send_samples"):
+            options["seen"] = partial(send_samples, report)
         identify = load_identify(settings["identify"]) if settings["identify"] else None
         subject = AuditedInput(target, report, identify=identify, **options)
         if asked:
@@ -89,12 +99,26 @@ def run(settings: dict[str, Any], report: Report) -> None:
     stages = [("keras", import_keras), ("load", load)]
     if not asked:
         stages.reverse()
-    seed_before_keras()
+    seed_before_keras(seed)
     stages.append(("by hand", lambda: subject.read_by_hand()))
     if all(succeeds(stage, do) for stage, do in stages):
-        for stage in ("fit", "evaluate", "predict"):
+        for stage in settings.get("passes", ("fit", "evaluate", "predict")):
             succeeds(stage, getattr(subject, stage))
         report("end")
+
+
+def send_samples(report: Report, name: str, batches: Sequence[BatchRecord]) -> None:
+    """Report the samples of every batch of a pass, some batches at a time.
+
+    Each is the beginning of its digest, in hexadecimal digits: two of a million different samples
+    share one in one of 10 million inputs.
+    """
+    part: list[list[str]] = []
+    for number, batch in enumerate(batches, start=1):
+        part.append([sample[:SENT_BYTES].hex() for sample in batch.samples])
+        if number == len(batches) or sum(map(len, part)) >= SENT_SAMPLES:
+            report("samples", name=name, last=number == len(batches), batches=part)
+            part = []
 
 
 def _one_line(message: str) -> str:

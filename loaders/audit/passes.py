@@ -6,7 +6,7 @@ Keras must have been imported.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -30,10 +30,6 @@ from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Record
 from keras_loader_bench.loaders.audit.subject import Subject
 from keras_loader_bench.loaders.audit.target import Target, TargetError
 
-MAX_BATCHES = 100_000
-MAX_SAMPLES = 10_000_000
-"""Limits of a direct reading if the input has no length; `patience_s` is another."""
-
 TIMES_BY_HAND = 10
 """How many times as long as both direct readings a pass may take before it counts as hanging."""
 
@@ -54,6 +50,7 @@ class AuditedInput:
         samples: how many an epoch should have; `None`: it is not asked.
         ordered: whether two readings are known to have the same batches in the same order; one is
             enough then.
+        seen: called with the name of each pass and of the first reading, and its batches.
     """
 
     def __init__(
@@ -68,10 +65,12 @@ class AuditedInput:
         identify: Identify | None = None,
         samples: int | None = None,
         ordered: bool = False,
+        seen: Callable[[str, Sequence[BatchRecord]], None] = lambda name, batches: None,
     ) -> None:
         self.target = target
         self.identify = identify
         self.report = report
+        self._seen = seen
         self.subject = Subject(target)
         self._fed = self.subject.fit_arguments
         self._asked = {"steps": steps, "shuffle": shuffle}
@@ -130,6 +129,9 @@ class AuditedInput:
             self.epochs = self._plan(None)
             self._report_input()
         self.promises = [promise(one[part], other[part]) for part in self.epochs.parts]
+        for converted in {False, bool(self.readings[0].converted)}:
+            batches = self.readings[0].batches(converted=converted)
+            self._seen("direct read", batches[self.epochs.parts[0]])
         self.report(
             "reading",
             batches=len(one),
@@ -170,22 +172,13 @@ class AuditedInput:
             if number == wanted:
                 return
             if wanted is None and self.subject.length == "unknown":
-                self._check_end(number, samples, time.monotonic() - began)
+                seconds = time.monotonic() - began
+                self.subject.check_end(number, samples, seconds, most_s=self._patience_s)
         if wanted is not None and not self.epochs.first:
             raise TargetError(
                 f"--steps-per-epoch {self.epochs.steps} takes {wanted} batches for two epochs, and "
                 f"`{self.target.name}` ended after {number}; leave the option out to audit all of "
                 "it."
-            )
-
-    def _check_end(self, batches: int, samples: int, seconds: float) -> None:
-        """Refuse an input without a length that has gone on for too long."""
-        if batches >= MAX_BATCHES or samples >= MAX_SAMPLES or seconds > self._patience_s:
-            raise TargetError(
-                f"`{self.target.name}` does not say how long it is, and did not end within "
-                f"{batches:,} batches ({seconds:.0f} s); if it is endless, give the number of "
-                "batches per epoch with --steps-per-epoch N; if it is long, look at the first "
-                "batches with --batches N, or use a larger --timeout."
             )
 
     def fit(self) -> None:
@@ -258,3 +251,4 @@ class AuditedInput:
     def _report(self, judged: Judged, got: list[BatchRecord], **more: Any) -> None:
         digests = {"digests": digests_of(got), "content": content_of(got)}
         self.report("pass", **judged.to_dict(), **digests, **more)
+        self._seen(judged.result.name, got)

@@ -16,30 +16,29 @@ import numpy as np
 SEED = 0
 
 
-def seed_before_keras() -> None:
+def seed_before_keras(seed: int) -> None:
     """Seed Python, NumPy, torch and, when it is imported, TensorFlow, whose import imports Keras.
 
     Imports torch: a process that needs both must import it before TensorFlow.
     """
-    random.seed(SEED)
-    np.random.seed(SEED)  # noqa: NPY002  # what inputs draw from without a generator of their own
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # what inputs draw from without a generator of their own
     with contextlib.suppress(Exception):  # not installed, or it does not load
         import torch
 
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
     if "tensorflow" in sys.modules:
         if (loaded := sys.modules["tensorflow"]) is not None:  # `None`: its import is refused
-            _seed_tensorflow(loaded)
+            loaded.random.set_seed(seed)
     else:
-        sys.meta_path.insert(0, _SeedsTensorFlow())
-
-
-def _seed_tensorflow(module: Any) -> None:
-    module.random.set_seed(SEED)
+        sys.meta_path.insert(0, _SeedsTensorFlow(seed))
 
 
 class _SeedsTensorFlow(MetaPathFinder):
     """Finds TensorFlow as Python does, once, and seeds it when it has been loaded."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -53,9 +52,9 @@ class _SeedsTensorFlow(MetaPathFinder):
             return None
         load = spec.loader.exec_module
 
-        def load_and_seed(module: ModuleType) -> None:
+        def load_and_seed(module: Any) -> None:
             load(module)
-            _seed_tensorflow(module)
+            module.random.set_seed(self._seed)
 
         spec.loader.exec_module = load_and_seed  # type: ignore[method-assign]
         return spec

@@ -14,6 +14,10 @@ from keras_loader_bench.loaders.audit.kinds import (
 )
 from keras_loader_bench.loaders.audit.target import Target, TargetError
 
+MAX_BATCHES = 100_000
+MAX_SAMPLES = 10_000_000
+"""Limits of a direct reading if the input has no length; its time is another."""
+
 
 class Subject:
     """An input that is read and passed to `fit` several times.
@@ -51,6 +55,26 @@ class Subject:
         if self.kind == "arrays":  # told, because Keras else makes larger batches of few steps
             return {**(fit_arguments(self._value) or {}), "batch_size": BATCH_SIZE}
         return {"x": self.value()}
+
+    def check_end(self, batches: int, samples: int, seconds: float, *, most_s: float) -> None:
+        """Refuse an input without a length whose reading has gone on for too long.
+
+        Args:
+            batches: that came so far.
+            samples: in them.
+            seconds: since the first one.
+            most_s: after which it counts as endless.
+
+        Raises:
+            TargetError: it has.
+        """
+        if batches >= MAX_BATCHES or samples >= MAX_SAMPLES or seconds > most_s:
+            raise TargetError(
+                f"`{self._target.name}` does not say how long it is, and did not end within "
+                f"{batches:,} batches ({seconds:.0f} s); if it is endless, give the number of "
+                "batches per epoch with --steps-per-epoch N; if it is long, look at the first "
+                "batches with --batches N, or use a larger --timeout."
+            )
 
     def about(self) -> dict[str, Any]:
         """Return what a report says of it."""

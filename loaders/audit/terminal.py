@@ -167,13 +167,17 @@ def _table(runs: Sequence[AuditRun]) -> str:
         rows.append((_pass(stage["name"]), "", "", "", how))
     if len(runs) > 1:
         rows.append(("second run", "", "", "", _second(runs)))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        f"{row[0]:<{widths[0]}}"
-        + "".join(f"  {row[column]:>{widths[column]}}" for column in (1, 2, 3))
-        + f"  {row[4]}"
-        for row in rows
-    )
+    return laid_out(rows)
+
+
+def laid_out(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a table: names on the left, numbers on the right, a verdict behind them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *numbers, verdict in rows:
+        right = [f"  {n:>{width}}" for n, width in zip(numbers, widths[1:-1], strict=True)]
+        lines.append(f"{name:<{widths[0]}}{''.join(right)}  {verdict}")
+    return "\n".join(lines)
 
 
 def _pass(stage: str) -> str:

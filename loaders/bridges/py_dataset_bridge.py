@@ -11,10 +11,18 @@ import keras
 from keras_loader_bench.loaders.bridges.passes import ENDLESS, foreseen_order, order_of
 from keras_loader_bench.loaders.bridges.read_ahead import ReadAhead
 from keras_loader_bench.loaders.bridges.returned import checked_batch, num_batches_of
+from keras_loader_bench.loaders.bridges.sharded_batches import ShardedBatches
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
+from keras_loader_bench.loaders.shards import RankOf
 
 
-def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> Any:
+def bridge(
+    dataset: keras.utils.PyDataset,
+    *,
+    output_signature: Any = None,
+    shard: RankOf | None = None,
+    seed: int | None = 0,
+) -> Any:
     """Return what `fit`, `evaluate` and `predict` read faster than the dataset itself.
 
     ```python
@@ -43,9 +51,15 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
         output_signature: TensorFlow only: the `tf.TensorSpec` of a batch, in the batch's structure.
             By default that of the first two batches and of the last one, with `None` where they
             differ, and for the number of samples.
+        shard: the number of this rank and how many there are, where several processes train
+            together: every rank gets other batches of the dataset, and as many; see
+            `ShardedBatches`. A `CIFAR10Sequence` takes a `shard` itself.
+        seed: of which batches a rank gets in which epoch, the same on all ranks; `None`: the same
+            batches in every epoch.
 
     Raises:
-        ValueError: the dataset has no batches, or none that `fit` takes, or uses processes.
+        ValueError: the dataset has no batches, or none that `fit` takes, or uses processes; or
+            `shard` does not go with it.
     """
     if not isinstance(dataset, keras.utils.PyDataset):
         raise ValueError(f"`dataset` must be a `keras.utils.PyDataset`, got {type(dataset)}.")
@@ -56,6 +70,13 @@ def bridge(dataset: keras.utils.PyDataset, *, output_signature: Any = None) -> A
         )
     if num_batches_of(dataset) == 0:
         raise ValueError("`dataset` must have at least one batch, got none.")
+    if shard is not None:
+        if isinstance(dataset, LazySequence):
+            raise ValueError(
+                f"`shard` must be given to the `{type(dataset).__name__}`, which then divides "
+                "samples, and not to `bridge`, which divides whole batches."
+            )
+        dataset = ShardedBatches(dataset, shard, seed=seed)
     backend = keras.backend.backend()
     if backend == "tensorflow":
         if isinstance(dataset, LazySequence):

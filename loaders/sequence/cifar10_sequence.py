@@ -11,6 +11,13 @@ import numpy.typing as npt
 from keras_loader_bench.loaders.contract import LoaderOptions, Pixels, Rows
 from keras_loader_bench.loaders.order import sample_order
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence, check_workers
+from keras_loader_bench.loaders.shards import (
+    LastBatch,
+    RankOf,
+    check_last_batch,
+    check_shard,
+    shard_rows,
+)
 from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -45,6 +52,11 @@ class CIFAR10Sequence(LazySequence):
         seed: of the orders.
         pixels: `float32` in [0, 1], or `uint8` as stored.
         workers, prefetch_batches: see `ReadAhead`.
+        shard: the number of this rank and how many there are, where several processes train
+            together: it then delivers this rank's share of every global batch, of
+            `ranks * batch_size` samples. See `shard_rows`.
+        last_batch: what becomes of samples that fill no global batch: `short`, `drop` or `pad`; see
+            `loaders.shards.LastBatch`. Without a `shard` the last batch is smaller.
 
     Raises:
         ValueError: an option is out of range, or the files are not CIFAR-10's.
@@ -61,14 +73,19 @@ class CIFAR10Sequence(LazySequence):
         pixels: Pixels = "float32",
         workers: int | None = None,
         prefetch_batches: int = 4,
+        shard: RankOf | None = None,
+        last_batch: LastBatch = "short",
     ) -> None:
         if not isinstance(train, bool):
             raise ValueError(f"`train` must be True or False, got {train!r}.")
         check_workers(workers)
         LoaderOptions(batch_size=batch_size, pixels=pixels, prefetch_batches=prefetch_batches)
+        check_last_batch(last_batch)
+        share = None if shard is None else (check_shard(shard), batch_size, last_batch)
         source = prepare_cifar10(data_dir, "train" if train else "test")
         self.shuffle = train if shuffle is None else shuffle
         self.seed = seed
+        self._share = share
         self._epoch = 0
         self._new_order_wanted = False
         super().__init__(
@@ -108,9 +125,10 @@ class CIFAR10Sequence(LazySequence):
         super().on_epoch_end()
 
     def _order(self, source: ImageSource) -> npt.NDArray[np.integer[Any]]:
-        return sample_order(
+        rows = sample_order(
             source.num_samples, seed=self.seed, epoch=self._epoch, shuffle=self.shuffle
         )
+        return rows if self._share is None else shard_rows(rows, *self._share)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the order too, which is made again."""

@@ -1,11 +1,47 @@
-"""Finds the number of batches or epochs per round by fitting a few."""
+"""Finds the number of batches and epochs per round by fitting a few. Pure functions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 MOST_TRIES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundLimits:
+    """What bounds the rounds of a case."""
+
+    least: int
+    """Batches to begin with."""
+
+    most: int
+    """Batches of an epoch."""
+
+    whole_epochs: bool
+    """Whether a round is one or more whole epochs, as on an accelerator."""
+
+
+def calibrated(
+    fit: Callable[[int], float],
+    limits: RoundLimits,
+    *,
+    seconds: float,
+    accelerator_seconds: float,
+) -> tuple[int, int]:
+    """Warm up; return how many batches an epoch of a round has, and how many epochs it has.
+
+    Args:
+        fit: fits so many batches and returns the seconds that it took.
+        limits: of the case.
+        seconds: about the length of a round that is a part of an epoch.
+        accelerator_seconds: the shortest length of a round of whole epochs.
+    """
+    fit(limits.least)  # traces: its time says nothing
+    if limits.whole_epochs:
+        return limits.most, epochs_of_round(lambda: fit(limits.most), accelerator_seconds)
+    return batches_of_round(fit, seconds, least=limits.least, most=limits.most), 1
 
 
 def batches_of_round(fit: Callable[[int], float], seconds: float, *, least: int, most: int) -> int:

@@ -1,0 +1,11 @@
+"""Benchmark of several ranks: feed rate, and AU of emulated steps, of processes side by side."""
+
+from collections.abc import Callable
+from typing import Any
+
+BENCH = "ranks"
+
+
+def test_ranks(measure: Callable[[Any], None], benchmark: Any) -> None:
+    """Measure a case of one rank or of several; only if this file is named."""
+    measure(benchmark)

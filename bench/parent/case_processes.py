@@ -1,0 +1,40 @@
+"""Begins what answers the requests of a case: its process, or those of its ranks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_loader_bench.bench.parent.process import Asked, Child
+from keras_loader_bench.bench.parent.ranks import Ranks
+from keras_loader_bench.bench.parent.start import Start
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.protocol import Protocol
+from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
+
+
+def case_processes(
+    case: Case, protocol: Protocol, settings: dict[str, Any], *, log: Path, start: Start
+) -> Asked:
+    """Return what answers requests, which has begun; leaving its block ends it.
+
+    Args:
+        case: the case.
+        protocol: of the run.
+        settings: see `bench.parent.child_settings`.
+        log: file for what is printed; the logs of other ranks have names that begin with its own.
+        start: how processes begin.
+    """
+    options: dict[str, Any] = {
+        "backend": case.backend,
+        "log": log,
+        "timeout_s": protocol.case_timeout_s,
+        # Keras tells of executions, not of steps.
+        "silence_s": protocol.silence_timeout_s * case.steps_per_execution,
+        "start": start,
+        "environment": environment_of_case(case.device, os.environ),
+    }
+    if case.ranks > 1:
+        return Ranks(settings, case.ranks, **options)
+    return Child(settings, **options)

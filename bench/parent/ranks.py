@@ -1,0 +1,196 @@
+"""Asks the processes of all ranks of a case at once, and makes one answer of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
+from keras_loader_bench.bench.record.process_record import RankRecord, Round
+from keras_loader_bench.loaders.system.process_tree import kill_tree
+
+CAUSE_S = 2.0
+"""How long the other ranks may take to fail as well: who waits for a dead one fails first."""
+
+_GRAVEST = ("crashed", "timeout")
+"""Outcomes of the rank that others wait for, before what they raise."""
+
+
+class Ranks:
+    """A `Child` that is several: `call` asks all of them and returns one answer.
+
+    That of a round has the samples of all ranks and the seconds of the slowest. Leaving the block
+    ends all processes; the first that fails ends the others.
+
+    Args:
+        settings: the keyword arguments of `bench.child.worker.Worker`, without its `rank`.
+        ranks: how many.
+        log: of rank 0; that of rank 1 is beside it, and so on.
+        **options: what else `Child` is given.
+    """
+
+    def __init__(self, settings: dict[str, Any], ranks: int, *, log: Path, **options: Any) -> None:
+        self._rounds: list[dict[int, dict[str, Any]]] = [{} for _ in range(ranks)]
+        self._first_batches: list[list[float]] = [[] for _ in range(ranks)]
+        self._about = 0, ""
+        """Epoch and half of the round that is prepared."""
+        self._failed = 0
+        with ExitStack() as stack:
+            self._children = [
+                stack.enter_context(
+                    Child({**settings, "rank": rank}, log=_log_of(log, rank), **options)
+                )
+                for rank in range(ranks)
+            ]
+            self._pool = stack.enter_context(ThreadPoolExecutor(ranks))
+            self._stack = stack.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """Process id of rank 0."""
+        return self._children[0].pid
+
+    def call(self, method: str, **args: Any) -> Any:
+        """Send a request to all ranks, and wait for their answers; see `Child.call`.
+
+        Raises:
+            CaseError: one failed; the message names it.
+        """
+        if method == "calibrate":
+            return self._calibrate(**args)
+        answers = self._ask(method, args)
+        if method == "prepare_round":
+            self._about = args["epoch"], args["loader"]
+        elif method == "round":
+            self._keep(answers)
+        elif method == "time_to_first_batch":
+            for rank, seconds in enumerate(answers):
+                self._first_batches[rank].append(seconds)
+        return MERGED.get(method, _first)(answers)
+
+    def records(self) -> list[RankRecord]:
+        """Return what each rank measured so far."""
+        return [
+            RankRecord(
+                rank=rank,
+                rounds=[Round(epoch=epoch, **found) for epoch, found in sorted(rounds.items())],
+                time_to_first_batch_s=self._first_batches[rank],
+            )
+            for rank, rounds in enumerate(self._rounds)
+        ]
+
+    def log(self, max_bytes: int | None = None) -> str:
+        """Return what the rank has printed that failed, or rank 0; see `BoundedLog`."""
+        return self._children[self._failed].log(max_bytes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for child in self._children:
+            kill_tree(child.pid)  # first, or a thread of the pool would wait for an answer
+        self._stack.close()
+
+    def _calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
+        """Calibrate all ranks in step: they need rounds of one size."""
+        limits = RoundLimits(**self._ask("round_limits", {})[0])
+        batches, epochs = calibrated(
+            lambda count: max(self._ask("fit_batches", {"batches": count})),
+            limits,
+            seconds=seconds,
+            accelerator_seconds=accelerator_seconds,
+        )
+        samples = self._ask("samples_of", {"batches": batches})[0]
+        self._ask("warm_up", {"samples": samples})
+        return {"samples": samples, "epochs": epochs}
+
+    def _ask(self, method: str, args: Mapping[str, Any]) -> list[Any]:
+        waiting = [self._pool.submit(child.call, method, **args) for child in self._children]
+        done, rest = wait(waiting, return_when=FIRST_EXCEPTION)
+        if any(each.exception() for each in done):
+            done, _ = wait(rest | done, timeout=CAUSE_S)
+            raise self._cause(waiting, done)
+        return [each.result() for each in waiting]
+
+    def _cause(self, asked: Sequence[Future[Any]], done: set[Future[Any]]) -> BaseException:
+        """Return the error of the rank that the others have failed for, naming it."""
+        failed = [
+            (rank, error)
+            for rank, each in enumerate(asked)
+            if each in done and (error := each.exception()) is not None
+        ]
+
+        def gravity(found: tuple[int, BaseException]) -> int:
+            outcome = getattr(found[1], "outcome", "")
+            return _GRAVEST.index(outcome) if outcome in _GRAVEST else len(_GRAVEST)
+
+        self._failed, error = min(failed, key=gravity)
+        if not isinstance(error, CaseError):
+            return error
+        named = CaseError(
+            error.outcome,
+            error.kind,
+            f"rank {self._failed} of {len(asked)}: {error.message}",
+            traceback=error.traceback,
+            signal_name=error.signal_name,
+        )
+        named.__cause__ = error
+        return named
+
+    def _keep(self, answers: Sequence[dict[str, Any]]) -> None:
+        epoch, half = self._about
+        for rounds, answer in zip(self._rounds, answers, strict=True):
+            found = rounds.setdefault(epoch, {})
+            if half == "ceiling":
+                found["ceiling_seconds"] = answer["seconds"]
+            else:
+                names = ("samples", "epochs", "seconds", "read_bytes", "steady_seconds")
+                found |= {name: answer[name] for name in names if name in answer}
+
+
+def _log_of(log: Path, rank: int) -> Path:
+    return log.with_name(f"{log.name}.rank{rank}") if rank else log
+
+
+def _first(answers: Sequence[Any]) -> Any:
+    return answers[0]
+
+
+def _round(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    merged = dict(answers[0])
+    for name, together in _OF_ROUNDS.items():
+        values = [each[name] for each in answers if each.get(name) is not None]
+        if values:
+            merged[name] = together(values)
+    return merged
+
+
+def _audit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the audit of the first rank whose batches are wrong, or that of rank 0."""
+    for rank, answer in enumerate(answers):
+        if not answer["identical"]:
+            return {**answer, "first_difference": f"rank {rank}: {answer['first_difference']}"}
+    return answers[0]
+
+
+_OF_ROUNDS: Mapping[str, Callable[[Sequence[Any]], Any]] = {
+    "samples": sum,
+    "seconds": max,
+    "steady_seconds": max,
+    "read_bytes": sum,
+    "resident_before": min,
+}
+
+MERGED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
+    "round": _round,
+    "cpu_of_round": sum,
+    "time_to_first_batch": max,
+    "epoch_boundaries": lambda answers: [max(each) for each in zip(*answers, strict=True)],
+    "audit": _audit,
+}
+"""Request -> what is made of the answers of all ranks; of others, that of rank 0."""

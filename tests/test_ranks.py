@@ -1,0 +1,210 @@
+"""Several ranks of a case: asked at once, merged into one answer, and ended together."""
+
+import json
+import os
+import sys
+import time
+
+import pytest
+import suite
+from made_runs import raw_run
+
+from keras_loader_bench.bench.child.case_rows import CaseRows
+from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.ranks import Ranks
+from keras_loader_bench.bench.plan.case import Case
+from keras_loader_bench.bench.plan.matrix import cases_of
+from keras_loader_bench.bench.record.reader import parse_run
+from keras_loader_bench.bench.report.ranks_section import ranks_tables
+from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
+from keras_loader_bench.loaders.registry import LOADERS
+from keras_loader_bench.loaders.system.guarded import start_unguarded
+
+OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 1000}
+
+CHILD = """
+import json, os, sys, time
+settings = json.loads(sys.argv[1])
+rank = settings["rank"]
+for line in sys.stdin:
+    request = json.loads(line)
+    method, args = request["call"], request["args"]
+    answer = {"id": request["id"], "ok": None}
+    if method == "round":
+        answer["ok"] = {"samples": 100, "epochs": 1, "seconds": 1.0 + rank, "read_bytes": 10 * rank}
+    elif method == "cpu_of_round":
+        answer["ok"] = 0.5
+    elif method == "time_to_first_batch":
+        answer["ok"] = 0.1 * (rank + 1)
+    elif method == "epoch_boundaries":
+        answer["ok"] = [0.1, 0.2 - 0.1 * rank]
+    elif method == "round_limits":
+        answer["ok"] = {"least": 2, "most": 40, "whole_epochs": False}
+    elif method == "fit_batches":
+        answer["ok"] = args["batches"] * 0.01 * (1 + rank)
+    elif method == "samples_of":
+        answer["ok"] = 32 * args["batches"]
+    elif method == "rank":
+        answer["ok"] = rank
+    elif method == "audit":
+        answer["ok"] = {"identical": rank == 0, "first_difference": rank and "batch 3: never came"}
+    elif method == "die" and rank == 1:
+        os._exit(7)
+    elif method == "raise" and rank == 1:
+        answer = {"id": request["id"], "error": {"type": "OSError", "message": "gone",
+                  "traceback": "", "refused": False}}
+    elif method in ("die", "raise"):
+        time.sleep(600)
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def start_fake(settings, descriptors, environment):
+    arguments = [sys.executable, "-c", CHILD, json.dumps(settings)]
+    return start_unguarded(arguments, descriptors, environment)
+
+
+@pytest.fixture
+def ranks(tmp_path):
+    settings = {"case": {"batch_size": 32}}
+    with Ranks(
+        settings, 2, log=tmp_path / "case.log", backend="jax", timeout_s=60, start=start_fake
+    ) as asked:
+        yield asked
+
+
+def test_a_round_has_the_samples_of_all_and_the_seconds_of_the_slowest(ranks):
+    ranks.call("prepare_round", loader="loader", epoch=3, samples=100, epochs=1)
+    assert ranks.call("round") == {"samples": 200, "epochs": 1, "seconds": 2.0, "read_bytes": 10}
+    assert ranks.call("cpu_of_round") == 1.0
+    assert ranks.call("time_to_first_batch", epoch=4, samples=100) == 0.2
+    assert ranks.call("epoch_boundaries", epochs=3, batches=2) == [0.1, 0.2]
+
+
+def test_what_each_rank_measured_is_kept_by_epoch(ranks):
+    for _ in range(2):  # a pair that is measured again counts once
+        for epoch in (2, 1):
+            for loader in ("loader", "ceiling"):
+                ranks.call("prepare_round", loader=loader, epoch=epoch, samples=100, epochs=1)
+                ranks.call("round")
+    ranks.call("time_to_first_batch", epoch=4, samples=100)
+    first, second = ranks.records()
+    assert [each.epoch for each in first.rounds] == [1, 2]
+    assert (second.rank, second.time_to_first_batch_s) == (1, [0.2])
+    (round_, _) = second.rounds
+    assert (round_.samples, round_.seconds, round_.ceiling_seconds) == (100, 2.0, 2.0)
+
+
+def test_all_ranks_calibrate_in_step_by_the_slowest(ranks):
+    found = ranks.call("calibrate", seconds=0.4, accelerator_seconds=2.0)
+    assert found == {"samples": 32 * 16, "epochs": 1}  # of 20 ms on rank 1; by rank 0 all 40
+
+
+def test_an_audit_names_the_rank_whose_batches_are_wrong(ranks):
+    found = ranks.call("audit", whole_epoch=True)
+    assert (found["identical"], found["first_difference"]) == (False, "rank 1: batch 3: never came")
+
+
+@pytest.mark.parametrize(
+    ("how", "outcome", "message"),
+    [
+        ("die", "crashed", "rank 1 of 3: the child exited with 7 during `die`"),
+        ("raise", "failed", "rank 1 of 3: gone"),
+    ],
+)
+def test_a_rank_that_fails_is_named_at_once_and_ends_the_others(tmp_path, how, outcome, message):
+    began = time.monotonic()
+    options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
+    with Ranks({"case": {}}, 3, **options) as asked:
+        pids = [child.pid for child in asked._children]
+        with pytest.raises(CaseError, match=message) as raised:
+            asked.call(how)
+    assert raised.value.outcome == outcome
+    assert time.monotonic() - began < 30
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_the_rows_of_ranks_are_shares_of_those_of_the_case():
+    alone = CaseRows(Case(bench="feed", loader="numpy", **OPTIONS), 1000, seed=0)
+    case = Case(bench="feed", loader="numpy", ranks=2, **OPTIONS)
+    first, second = (CaseRows(case, 1000, seed=0, rank=rank) for rank in range(2))
+    rows = alone.of_epoch(1)
+    assert sorted([*first.of_epoch(1), *second.of_epoch(1)]) == sorted(rows)
+    assert [*first.of_epoch(1)[:32], *second.of_epoch(1)[:32]] == rows[:64].tolist()
+    assert (first.samples, first.whole_batches(3), first.whole_batches(99)) == (500, 96, 500)
+
+
+def test_loaders_of_one_order_have_no_ranks_and_memory_is_measured_of_one():
+    images = OPTIONS | {"image_size": 64, "ranks": 2}
+    refused = {
+        name for name in IMAGE_LOADERS if Case(bench="feed", loader=name, **images).unsupported
+    }
+    assert refused == {name for name, entry in IMAGE_LOADERS.items() if entry.order != "any"}
+    for name in LOADERS:
+        assert Case(bench="feed", loader=name, ranks=2, **OPTIONS).unsupported is None
+    values = {name: [value] for name, value in OPTIONS.items()} | {"loader": ["numpy"]}
+    for bench, ranks in (("feed", {1, 2}), ("memory", {1}), ("train", {1})):
+        assert {case.ranks for case in cases_of(bench, values | {"ranks": [1, 2]})} == ranks
+
+
+def case_of(loader, ranks, rates):
+    """A feed case; the rates are those of each rank."""
+    rounds = [
+        {"samples": 100, "seconds": 100 / rate, "ceiling_seconds": 0.05, "epoch": 1}
+        for rate in rates
+    ]
+    slowest = max(each["seconds"] for each in rounds)
+    together = rounds[0] | {"samples": 100 * ranks, "seconds": slowest}
+    processes = [
+        {
+            "number": number,
+            "outcome": "ok",
+            "rounds": [together],
+            "ranks": [{"rank": r, "rounds": [each]} for r, each in enumerate(rounds)] * (ranks > 1),
+        }
+        for number in (1, 2, 3)
+    ]
+    options = OPTIONS | {"bench": "feed", "loader": loader, "ranks": ranks}
+    return {"id": f"{loader}-{ranks}", "case": options, "outcome": "ok", "processes": processes}
+
+
+def test_the_report_sets_ranks_beside_one():
+    run = parse_run(
+        raw_run([case_of("numpy", 1, [1000]), case_of("numpy", 2, [1000, 800])], schema=9)
+    )
+    (table,) = ranks_tables(run)
+    one, two = table.lines[1:]
+    assert one[:5] == ["`numpy`", "1", "1.00k (1.00k - 1.00k)", "-", "-"]
+    assert [text.partition(" ")[0] for text in two[:6]] == [
+        "`numpy`",
+        "2",
+        "1.60k",
+        "0.80",
+        "1.25",
+        "0.40",
+    ]
+    assert ranks_tables(parse_run(raw_run([case_of("numpy", 1, [1000])], schema=9))) == []
+
+
+finished = suite.Job(
+    __name__,
+    *("--ranks", "1,2", "--loaders", "sequence,stock_tf_data", "-k", "feed", "--samples", "640"),
+    *("--keras-backends", "tensorflow"),
+).fixture()
+
+
+@pytest.mark.long
+def test_a_run_of_two_ranks_is_audited_and_reported(finished):
+    found = {(each.case.loader, each.case.ranks): each for each in finished.run.cases}
+    for loader in ("sequence", "stock_tf_data"):
+        for ranks in (1, 2):
+            case = found[loader, ranks]
+            assert (case.outcome, case.audit.identical) == ("ok", True), case.error
+        (process,) = found[loader, 2].processes
+        assert [each.rank for each in process.ranks] == [0, 1]
+        assert len(process.ranks[0].rounds) == len(process.rounds)
+        assert process.rounds[0].samples == 2 * process.ranks[0].rounds[0].samples
+    assert "## Several ranks" in finished.report
+    assert not finished.left
