@@ -93,6 +93,8 @@ def test_the_pages_take_their_numbers_from_the_reports():
         ("first-batch", "cold"),
         ("shortest-steps", "emulated"),
         ("images", "images-jax"),
+        ("images", "images-torch"),
+        ("containers", "images-torch"),
         ("plot", "images-jax"),
         ("training", "train-jax"),
     } <= used
@@ -125,8 +127,9 @@ def test_every_round_of_the_cold_reference_was_cold():
     assert {row.page_cache for row in rows_from_run(read_run(COLD))} == {"cold"}
 
 
-def test_every_loader_of_images_is_in_their_reference_and_right_pixels_are_identical():
-    rows = not_skipped(rows_from_run(read_run(TABLE.with_name("images-jax"))))
+@pytest.mark.parametrize("reference", ["images-jax", "images-torch"])
+def test_every_loader_of_images_is_in_their_reference_and_right_pixels_are_identical(reference):
+    rows = not_skipped(rows_from_run(read_run(TABLE.with_name(reference))))
     assert {row.loader for row in rows} == set(IMAGE_LOADERS)
     other = {name for name, entry in IMAGE_LOADERS.items() if entry.other_pixels}
     assert {row.loader for row in rows if not row.identical} == other

@@ -14,9 +14,8 @@ from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
 from keras_loader_bench.bench.report.backend_excerpts import first_batch, shortest_steps
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
-from keras_loader_bench.bench.report.encoded_figures import decodings
-from keras_loader_bench.bench.report.encoded_section import decoding_rate, loader_lines
 from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.image_excerpts import containers, images
 from keras_loader_bench.bench.report.memory_section import scaling_findings
 from keras_loader_bench.bench.report.plots import CAPTIONS
 from keras_loader_bench.bench.report.ranking import apart, best_loaders, by_config, feed_case
@@ -188,15 +187,6 @@ def sizes(run: Run, address: str, *loaders: str) -> str:
     return " ".join(scaling_findings(chosen, run.environment.memory_bytes))
 
 
-def images(run: Run, address: str) -> str:
-    """The loaders of encoded images beside decoding alone, for each set of options."""
-    parts = []
-    for found in decodings(run):
-        table = cells.table(loader_lines(found), left=["loader", "reads", "pixels"])
-        parts += [decoding_rate(found).strip(), table]
-    return "\n\n".join(parts)
-
-
 EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
     {
         "answer": answer,
@@ -213,6 +203,7 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "first-batch": first_batch,
         "shortest-steps": shortest_steps,
         "images": images,
+        "containers": containers,
     }
 )
 """The functions by the name of their excerpt."""
