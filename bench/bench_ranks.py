@@ -1,4 +1,4 @@
-"""Benchmark of several ranks: feed rate, and AU of emulated steps, of processes side by side."""
+"""Benchmark of several ranks: feed and training rates, and AU of emulated steps."""
 
 from collections.abc import Callable
 from typing import Any

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -16,8 +17,9 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report.ranks_section import ranks_tables
+from keras_loader_bench.loaders.audit.ranks import free_port
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
-from keras_loader_bench.loaders.registry import LOADERS
+from keras_loader_bench.loaders.registry import LOADERS, missing_package
 from keras_loader_bench.loaders.system.guarded import start_unguarded
 
 OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 1000}
@@ -44,8 +46,8 @@ for line in sys.stdin:
         answer["ok"] = args["batches"] * 0.01 * (1 + rank)
     elif method == "samples_of":
         answer["ok"] = 32 * args["batches"]
-    elif method == "rank":
-        answer["ok"] = rank
+    elif method == "weights":
+        answer["ok"] = "ab" if args["alike"] else f"{rank}"
     elif method == "audit":
         answer["ok"] = {"identical": rank == 0, "first_difference": rank and "batch 3: never came"}
     elif method == "die" and rank == 1:
@@ -100,6 +102,11 @@ def test_all_ranks_calibrate_in_step_by_the_slowest(ranks):
     assert found == {"samples": 32 * 16, "epochs": 1}  # of 20 ms on rank 1; by rank 0 all 40
 
 
+def test_weights_are_the_same_where_all_ranks_have_them(ranks):
+    assert ranks.call("weights", alike=True) is True
+    assert ranks.call("weights", alike=False) is False
+
+
 def test_an_audit_names_the_rank_whose_batches_are_wrong(ranks):
     found = ranks.call("audit", whole_epoch=True)
     assert (found["identical"], found["first_difference"]) == (False, "rank 1: batch 3: never came")
@@ -145,8 +152,21 @@ def test_loaders_of_one_order_have_no_ranks_and_memory_is_measured_of_one():
     for name in LOADERS:
         assert Case(bench="feed", loader=name, ranks=2, **OPTIONS).unsupported is None
     values = {name: [value] for name, value in OPTIONS.items()} | {"loader": ["numpy"]}
-    for bench, ranks in (("feed", {1, 2}), ("memory", {1}), ("train", {1})):
+    for bench, ranks in (("feed", {1, 2}), ("memory", {1}), ("train", {1, 2})):
         assert {case.ranks for case in cases_of(bench, values | {"ranks": [1, 2]})} == ranks
+
+
+def test_ranks_train_together_where_keras_can():
+    def reason(backend, **options):
+        options = OPTIONS | {"backend": backend, "loader": "numpy"} | options
+        return Case(**options).unsupported
+
+    for backend in ("jax", "torch"):
+        assert reason(backend, bench="train", ranks=2) is None
+    assert "PerReplica" in reason("tensorflow", bench="train", ranks=2)
+    assert (
+        reason("tensorflow", bench="train") is reason("tensorflow", bench="feed", ranks=2) is None
+    )
 
 
 def case_of(loader, ranks, rates):
@@ -186,6 +206,61 @@ def test_the_report_sets_ranks_beside_one():
         "0.40",
     ]
     assert ranks_tables(parse_run(raw_run([case_of("numpy", 1, [1000])], schema=9))) == []
+
+
+ON_TENSORFLOW = """
+import json, os, sys
+rank, port = int(sys.argv[1]), int(sys.argv[2])
+cluster = {"worker": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]}
+os.environ["TF_CONFIG"] = json.dumps(
+    {"cluster": cluster, "task": {"type": "worker", "index": rank}}
+)
+import tensorflow as tf
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+import keras
+with strategy.scope():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+    model.compile(loss="mse")
+data = tf.data.Dataset.from_tensor_slices((tf.zeros((64, 8)), tf.zeros((64, 1)))).batch(16)
+model.fit(data, verbose=0)
+"""
+
+
+@pytest.mark.long
+def test_on_tensorflow_keras_still_refuses():
+    """When this fails, ranks can train together there too: see `TRAINS_ALONE`."""
+    if reason := missing_package(("tensorflow",)):
+        pytest.skip(reason)
+    port, environment = free_port(), os.environ | {"KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-c", ON_TENSORFLOW]
+    started = [
+        subprocess.Popen(
+            [*command, str(rank), str(port)], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [each.communicate(timeout=120)[1] for each in started]
+    finally:
+        for each in started:
+            each.kill()
+    assert any("PerReplica" in text and "to a Tensor" in text for text in errors), errors
+
+
+trained = suite.Job(
+    __name__,
+    *("--ranks", "2", "--loaders", "sequence", "-k", "train", "--samples", "320"),
+    *("--keras-backends", "jax,torch"),
+    needs=("jax", "torch"),
+).fixture()
+
+
+@pytest.mark.long
+def test_ranks_that_train_together_have_the_same_weights(trained):
+    for case in trained.run.cases:
+        assert (case.outcome, case.audit.identical) == ("ok", True), case.error
+        assert [each.same_weights for each in case.processes] == [True]
+    assert "same weights" in trained.report
 
 
 finished = suite.Job(

@@ -19,6 +19,8 @@ class CaseProcess:
         case: fields of the `Case`.
         imports: packages that its loader needs.
         seed: of orders and models.
+        rank: which of the case's ranks this process is, from 0.
+        port: at which rank 0 listens, on this machine.
         on_batch: called for each batch of a model.
     """
 
@@ -28,11 +30,14 @@ class CaseProcess:
         case: dict[str, Any],
         imports: Sequence[str] = (),
         seed: int,
+        rank: int = 0,
+        port: int = 0,
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self._case = Case(**case)
         self._imports = imports
         self._seed = seed
+        self._rank, self._port = rank, port
         self._on_batch = on_batch
         self._on_accelerator = False
         self._cpu_before = 0.0
@@ -41,9 +46,18 @@ class CaseProcess:
         """Import Keras, its backend and what the loader needs; see `bench.child.framework`."""
         from keras_loader_bench.bench.child.framework import import_framework
 
-        description = import_framework(backend=self._case.backend, packages=self._imports)
+        description = import_framework(
+            backend=self._case.backend,
+            packages=self._imports,
+            join=self._join if self._case.trains_together else None,
+        )
         self._on_accelerator = description["device"] != "cpu"
         return description
+
+    def _join(self) -> None:
+        from keras_loader_bench.bench.child.backends import current
+
+        current().join(self._rank, self._case.ranks, f"127.0.0.1:{self._port}")
 
     def limit_memory(self, *, budget_bytes: int | None) -> dict[str, int] | None:
         """Refuse this process more memory from now on; `None`: no longer."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.loaders.encoded.containers.container import prepare_container
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.sources.image_source import IMAGES_FILE, LABELS_FILE, ImageSource
@@ -33,6 +34,19 @@ def files_of(source: ImageSource | EncodedSource, container: str | None = None) 
         return [source.folder / IMAGES_FILE, source.folder / LABELS_FILE]
     folders = [source.folder, *([prepare_container(source, container).data] if container else [])]
     return sorted(path for each in folders for path in each.rglob("*") if path.is_file())
+
+
+def pages_of_case(case: Case, source: ImageSource | EncodedSource) -> float | None:
+    """Drop the pages of what a case's rounds read, where it asks for it; see `prepare_pages`.
+
+    Args:
+        case: the case.
+        source: its images.
+    """
+    if case.image_size and case.page_cache == "warm":
+        return None  # a folder has thousands of files to ask for
+    files = files_of(source, getattr(case.entry, "container", None))
+    return prepare_pages(files, case.page_cache)
 
 
 def prepare_pages(files: Sequence[Path], state: str) -> float | None:

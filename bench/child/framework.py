@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -47,8 +47,15 @@ def set_seed(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002  # the global generator, for code that uses it
 
 
-def import_framework(*, backend: str, packages: Sequence[str]) -> dict[str, str]:
+def import_framework(
+    *, backend: str, packages: Sequence[str], join: Callable[[], None] | None = None
+) -> dict[str, str]:
     """Import what `import_modules` does, and find the device.
+
+    Args:
+        backend: see `import_modules`.
+        packages: the same.
+        join: called before any device is touched.
 
     Returns:
         See `bench.child.device.describe_backend`.
@@ -57,6 +64,8 @@ def import_framework(*, backend: str, packages: Sequence[str]) -> dict[str, str]
         RuntimeError: Keras runs on another backend.
     """
     import_modules(backend=backend, packages=packages)
+    if join is not None:
+        join()
     from keras_loader_bench.bench.child.device import (
         describe_backend,
         hide_accelerators_from_tensorflow,

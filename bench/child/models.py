@@ -5,11 +5,13 @@ A new model is one function here, one line in `MODELS`, and its name in `bench.p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import keras
+import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.loaders import ScalePixels
@@ -31,15 +33,18 @@ class Samples:
     pixels: Pixels
     """The form in which images come."""
 
+    together: bool = False
+    """Whether the model averages its gradients with those of other ranks."""
+
     part: int | None = None
     """Height and width of what the model's first layers cut from images, after they may have
     flipped them, in pixels; `None`: it has no such layers."""
 
     @classmethod
-    def of(cls, source: Source, pixels: Pixels, part: int | None = None) -> Self:
+    def of(cls, source: Source, pixels: Pixels, **more: Any) -> Self:
         """Return what the samples of a source are."""
         classes = source.num_classes
-        return cls(shape=source.sample_shape, num_classes=classes, pixels=pixels, part=part)
+        return cls(shape=source.sample_shape, num_classes=classes, pixels=pixels, **more)
 
 
 class SampleCounter(keras.metrics.Metric):
@@ -60,12 +65,26 @@ class SampleCounter(keras.metrics.Metric):
 
 
 def fit(
-    model: Any, loader: Loader[Any], rows: Rows, callbacks: Sequence[Any] = (), *, epochs: int = 1
+    model: Any,
+    loader: Loader[Any],
+    rows: Rows,
+    callbacks: Sequence[Any] = (),
+    *,
+    epochs: int = 1,
+    ranks: int = 1,
 ) -> int:
     """Train on the given rows, in each epoch the same: the only training call of this suite.
 
+    Args:
+        model: counts its samples, see `SampleCounter`.
+        loader: delivers the rows.
+        rows: those of this process.
+        callbacks: of `fit`.
+        epochs: of `fit`.
+        ranks: of how many processes with as many rows the model counts the samples.
+
     Returns:
-        How many samples the model saw in all epochs.
+        How many samples of these rows the model saw in all epochs.
 
     Raises:
         RuntimeError: that is not how many the rows are.
@@ -73,10 +92,18 @@ def fit(
     history = model.fit(
         **loader.fit_args(rows), shuffle=False, epochs=epochs, verbose=0, callbacks=list(callbacks)
     )
-    seen, expected = int(sum(history.history["samples"])), epochs * len(rows)
+    seen, expected = int(sum(history.history["samples"])), epochs * len(rows) * ranks
     if seen != expected and not model.stop_training:  # a callback may end it early
         raise RuntimeError(f"The model saw {seen} samples; the loader was to deliver {expected}.")
-    return seen
+    return seen // ranks
+
+
+def weights_digest(model: Any) -> str:
+    """Return the SHA-256 of all weights of a model, without those of its optimizer."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
 
 
 class NullModel(keras.Model):
@@ -174,6 +201,8 @@ def _classifier(layers: Sequence[Any], samples: Samples, compile_options: Mappin
         model.add(layer)
     # A softmax in half precision would not add up to 1.
     model.add(keras.layers.Dense(samples.num_classes, activation="softmax", dtype="float32"))
+    if samples.together:
+        model = current().together(model)
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss="categorical_crossentropy",

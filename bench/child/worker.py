@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import math
 import time
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.case_rows import CaseRows
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
 from keras_loader_bench.bench.child.disk_reads import disk_bytes_read
+from keras_loader_bench.bench.child.loader_options import loader_options
 
 
 class Worker(CaseProcess):
@@ -21,11 +20,10 @@ class Worker(CaseProcess):
     Args:
         source: folder of the `ImageSource`, or of the `EncodedSource` if it has an image size.
         samples: how many of its rows exist for this case.
-        rank: which of the case's ranks this process is, from 0.
         common: see `CaseProcess`.
     """
 
-    def __init__(self, *, source: str, samples: int, rank: int = 0, **common: Any) -> None:
+    def __init__(self, *, source: str, samples: int, **common: Any) -> None:
         from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -34,7 +32,9 @@ class Worker(CaseProcess):
         self._source: Any = (
             EncodedSource.open(source, image_size=size) if size else ImageSource.open(source)
         ).head(samples)
-        self._case_rows = CaseRows(self._case, self._source.num_samples, seed=self._seed, rank=rank)
+        self._case_rows = CaseRows(
+            self._case, self._source.num_samples, seed=self._seed, rank=self._rank
+        )
         self._loader: Any = None
         self._round_rows: Any = None
         self._round_epochs = 1
@@ -52,7 +52,9 @@ class Worker(CaseProcess):
         set_seed(self._seed)
         case = self._case
         part = case.image_size if case.augment == "model" else None
-        samples = Samples.of(self._source, self._options().pixels, part)
+        pixels = loader_options(case, seed=self._seed).pixels
+        together = case.trains_together
+        samples = Samples.of(self._source, pixels, part=part, together=together)
         names = ("precision", "jit_compile", "steps_per_execution")
         options = {name: getattr(case, name) for name in names}
         self._model = make_model(case.fitted_model, samples, **options)
@@ -64,7 +66,7 @@ class Worker(CaseProcess):
         """Make the ceiling and fit two of its batches, which builds and traces the model."""
         from keras_loader_bench.bench.child.ceiling import CeilingLoader
 
-        self._ceiling = CeilingLoader(self._source, self._options())
+        self._ceiling = CeilingLoader(self._source, loader_options(self._case, seed=self._seed))
         self._fit_once("ceiling", self._case_rows.whole_batches(2 * self._case.steps_per_execution))
         # TensorFlow alone is 350,000 objects: without them the collection before each round takes
         # a millisecond and not a fifth of a second.
@@ -82,7 +84,7 @@ class Worker(CaseProcess):
         self._loader = self._ceiling
         make: Any = make_image_loader if self._case.image_size else make_loader
         if (name := self._case.loader) != CEILING:
-            self._loader = make(name, self._source, self._options())
+            self._loader = make(name, self._source, loader_options(self._case, seed=self._seed))
 
     def prepare_round(self, *, loader: str, epoch: int, samples: int, epochs: int = 1) -> None:
         """Do what a round needs and what its clock and its caller's must not see.
@@ -120,7 +122,7 @@ class Worker(CaseProcess):
 
         arguments = self._model, self._round_loader, self._round_rows, self._callbacks
         start = time.perf_counter()
-        seen = fit(*arguments, epochs=self._round_epochs)
+        seen = fit(*arguments, epochs=self._round_epochs, ranks=self._counted_ranks)
         current().synchronize(self._model)
         seconds = time.perf_counter() - start
         reply: dict[str, Any] = {"samples": seen, "epochs": self._round_epochs}
@@ -132,17 +134,9 @@ class Worker(CaseProcess):
         return reply
 
     def _prepare_pages(self) -> None:
-        from keras_loader_bench.bench.child.cold_pages import prepare_pages
+        from keras_loader_bench.bench.child.cold_pages import pages_of_case
 
-        if self._case.image_size and self._case.page_cache == "warm":
-            return  # a folder has thousands of files to ask for
-        self._resident = prepare_pages(self._files, self._case.page_cache)
-
-    @cached_property
-    def _files(self) -> list[Path]:
-        from keras_loader_bench.bench.child.cold_pages import files_of
-
-        return files_of(self._source, getattr(self._case.entry, "container", None))
+        self._resident = pages_of_case(self._case, self._source)
 
     def settle(self) -> None:
         """Let go of the round's rows too."""
@@ -198,7 +192,7 @@ class Worker(CaseProcess):
         gc.collect()
         self._prepare_pages()
         step, start = FirstStep(), time.perf_counter()
-        fit(self._model, self._loader, rows, [*self._callbacks, step])
+        fit(self._model, self._loader, rows, [*self._callbacks, step], ranks=self._counted_ranks)
         assert step.end is not None, "a round has at least one batch"
         return step.end - start
 
@@ -210,16 +204,20 @@ class Worker(CaseProcess):
         rows = self._rows(0)[: self._case_rows.whole_batches(batches)]
         gc.collect()
         times = Boundaries()
-        fit(self._model, self._loader, rows, [*self._callbacks, times], epochs=epochs)
+        callbacks = [*self._callbacks, times]
+        fit(self._model, self._loader, rows, callbacks, epochs=epochs, ranks=self._counted_ranks)
         return times.seconds
 
     def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
         """Let fresh models record what the loader gives them; see `bench.child.audit`."""
         from keras_loader_bench.bench.child.audit import audit_loader, audit_rows
+        from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import JIT_COMPILE
 
         if self._loader is None:
             self.make_loader()
+        if self._case.trains_together:
+            current().leave()  # what is recorded is this rank's own
         rows = [audit_rows(self._rows(epoch), self._case.batch_size) for epoch in (0, 1)]
         return audit_loader(
             self._loader,
@@ -229,6 +227,20 @@ class Worker(CaseProcess):
             jit_compile=JIT_COMPILE[self._case.jit_compile],
             on_batch=self._on_batch,
         )
+
+    def weights(self) -> str:
+        """Return a digest of the model's weights."""
+        from keras_loader_bench.bench.child.models import weights_digest
+
+        return weights_digest(self._model)
+
+    @property
+    def _counted_ranks(self) -> int:
+        """Of how many ranks the model counts the samples."""
+        from keras_loader_bench.bench.child.backends import current
+
+        case = self._case
+        return case.ranks if case.trains_together and current().COUNTS_ALL_RANKS else 1
 
     def decode(self, *, seconds: float) -> dict[str, Any]:
         """Decode images on all cores for some time; see `bench.child.decoding_rate`."""
@@ -241,17 +253,6 @@ class Worker(CaseProcess):
         self._loader.close()
         self._loader = None
         self.settle()
-
-    def _options(self) -> Any:
-        from keras_loader_bench.loaders.contract import LoaderOptions
-        from keras_loader_bench.loaders.encoded.contract import ImageOptions
-
-        case, names = self._case, ("batch_size", "pixels", "num_workers")
-        options = {name: getattr(case, name) for name in names}
-        if not case.image_size:
-            return LoaderOptions(**options)
-        seed = self._seed if case.augment == "loader" else None
-        return ImageOptions(**options, augment_seed=seed)
 
     def _rows(self, epoch: int) -> Any:
         return self._case_rows.of_epoch(epoch, self._loader)

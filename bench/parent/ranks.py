@@ -12,6 +12,7 @@ from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
 from keras_loader_bench.bench.record.process_record import RankRecord, Round
+from keras_loader_bench.loaders.audit.ranks import free_port
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 
 CAUSE_S = 2.0
@@ -40,10 +41,15 @@ class Ranks:
         self._about = 0, ""
         """Epoch and half of the round that is prepared."""
         self._failed = 0
+        port = free_port()
         with ExitStack() as stack:
             self._children = [
                 stack.enter_context(
-                    Child({**settings, "rank": rank}, log=_log_of(log, rank), **options)
+                    Child(
+                        {**settings, "rank": rank, "port": port},
+                        log=_log_of(log, rank),
+                        **options,
+                    )
                 )
                 for rank in range(ranks)
             ]
@@ -192,5 +198,6 @@ MERGED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "time_to_first_batch": max,
     "epoch_boundaries": lambda answers: [max(each) for each in zip(*answers, strict=True)],
     "audit": _audit,
+    "weights": lambda answers: len(set(answers)) == 1,
 }
 """Request -> what is made of the answers of all ranks; of others, that of rank 0."""

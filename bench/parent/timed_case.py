@@ -48,6 +48,8 @@ def time_rounds(run: Measurement, child: Asked, card: CardMonitor | None) -> Non
     size = _size_of_round(run, child)
     size = _rounds(run, child, card if run.on_accelerator else None, size)
     run.process.ranks = child.records()
+    if run.case.trains_together:
+        run.process.same_weights = child.call("weights")
     if run.case.is_input and run.case.remedy == NONE:
         if run.case.bench == "feed":
             found = child.call("read_alone", batches=size["batches"])

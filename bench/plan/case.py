@@ -27,8 +27,17 @@ IMAGE_BENCHES = ("feed", "train", "memory")
 RANKS = "ranks"
 """What `bench_ranks.py` measures: the cases of `RANK_BENCHES`."""
 
-RANK_BENCHES = ("feed", "emulated")
+RANK_BENCHES = ("feed", "train", "emulated")
 """The benchmarks of several ranks."""
+
+TRAINS_ALONE = {
+    "tensorflow": (
+        "Keras 3.15.1 does not train within `tf.distribute.MultiWorkerMirroredStrategy`: `fit` "
+        "raises `Attempt to convert a value (PerReplica...) ... to a Tensor`; leave out `--ranks`, "
+        "or training"
+    )
+}
+"""Backend -> why ranks cannot train together on it."""
 
 MODULES = (*BENCHES, IMAGES, RANKS)
 """The names of the modules with benchmarks."""
@@ -99,6 +108,8 @@ class Case(CaseOptions):
             return f"{only}; leave out `--image-order shuffled`"
         if self.ranks > 1 and self._only_order:
             return f"{self._only_order}, so no rank can read its share alone; leave out `--ranks`"
+        if self.trains_together and (reason := TRAINS_ALONE.get(self.backend)):
+            return reason
         if self.ranks > 1 and self.page_cache == "cold":
             return (
                 "its ranks map the same files, which then cannot be dropped; leave out "
@@ -114,6 +125,11 @@ class Case(CaseOptions):
                 "leave out `--page-cache cold` or --num-workers"
             )
         return None
+
+    @property
+    def trains_together(self) -> bool:
+        """Whether its ranks average their gradients in every step."""
+        return self.ranks > 1 and self.bench == "train"
 
     @property
     def delivered_size(self) -> int:

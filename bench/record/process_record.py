@@ -235,6 +235,9 @@ class ProcessRecord:
     """Of a case of several ranks, each; the rounds of the process are then those of all together,
     with the samples of all and the seconds of the slowest."""
 
+    same_weights: bool | None = None
+    """Whether ranks that train together had the same weights after their rounds."""
+
     time_to_first_batch_s: list[float] = field(default_factory=list)
     epoch_boundary_s: list[float] = field(default_factory=list)
     memory: MemoryRecord | None = None

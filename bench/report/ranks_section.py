@@ -17,12 +17,14 @@ from keras_loader_bench.bench.statistics import Estimate
 
 WHAT = (
     "Each rank is a process with a loader of its own, which delivers its share of every global "
-    "batch; no gradients are exchanged. All ranks: samples of all of them / seconds of the "
-    "slowest. Efficiency: that rate / (ranks x the rate of one rank), from the same pass over the "
-    "run. Slowest / fastest: seconds of a round on the slowest rank / on the fastest. AU: the "
-    "slowest ceiling's round / the slowest loader's. First batch: of the rank that waits longest. "
-    "All ranks share this machine's {cores} cores."
+    "batch. All ranks: samples of all of them / seconds of the slowest. Efficiency: that rate / "
+    "(ranks x the rate of one rank), from the same pass over the run. Slowest / fastest: seconds "
+    "of a round on the slowest rank / on the fastest. AU: the slowest ceiling's round / the "
+    "slowest loader's. First batch: of the rank that waits longest. All ranks share this machine's "
+    "{cores} cores. In training, the gradients of all ranks are averaged in every step: on JAX by "
+    "`keras.distribution`, on torch by `DistributedDataParallel`. Elsewhere nothing is exchanged."
 )
+"""Stands above the first table."""
 
 _BENCHES = {"feed": "feed rates", "emulated": "emulated steps", "train": "training"}
 
@@ -36,17 +38,23 @@ def ranks_tables(run: Run) -> list[Table]:
             step = f", steps of {case.step_ms:g} ms" if case.step_ms is not None else ""
             options = describe(case, without=["ranks", "samples"])
             groups.setdefault(f"{_BENCHES[case.bench]} with {options}{step}", []).append(result)
-    text = WHAT.format(cores=run.environment.cores or "")
-    return [
-        Table(text=f"{options[:1].upper()}{options[1:]}. {text}", lines=_lines(results))
+    shown = {
+        options: results
         for options, results in groups.items()
         if any(result.case.ranks > 1 for result in results)
+    }
+    what = WHAT.format(cores=run.environment.cores or "")
+    return [
+        Table(text=f"{options[:1].upper()}{options[1:]}. {what * (not i)}".strip(), lines=_lines(r))
+        for i, (options, r) in enumerate(shown.items())
     ]
 
 
 def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
     headings = ["loader", "ranks", "all ranks (samples/s)", "efficiency", "slowest / fastest"]
     headings += ["AU", "first batch (ms)", "batches identical"]
+    weights = any(result.case.trains_together for result in results)
+    headings += ["same weights"] * weights
     alone = {_name(each): each for each in results if each.case.ranks == 1}
     lines = [headings]
     for result in sorted(results, key=lambda each: (_name(each), each.case.ranks)):
@@ -63,6 +71,7 @@ def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
                 cells.interval(figures.utilization if figures else None, cells.fraction),
                 cells.median(first, cells.milliseconds),
                 _identical(result),
+                *[_weights(result)] * weights,
             ]
         )
     return lines
@@ -76,6 +85,12 @@ def _identical(result: CaseRecord) -> str:
     if result.audit is None:
         return cells.NOT_RUN if result.case.loader != CEILING else "-"
     return "yes" if result.audit.identical else "**no**"
+
+
+def _weights(result: CaseRecord) -> str:
+    """Say whether all ranks had the same weights after the rounds, in every process."""
+    found = {p.same_weights for p in result.processes if p.same_weights is not None}
+    return "-" if not found else "yes" if found == {True} else "**no**"
 
 
 def efficiency(one: CaseRecord, several: CaseRecord) -> Estimate | None:

@@ -19,6 +19,28 @@ class Backend(Protocol):
     FETCHES_BEFORE_STEP: bool
     """Whether Keras has fetched the first batch before it calls `on_train_batch_begin`."""
 
+    COUNTS_ALL_RANKS: bool
+    """Whether the step of a rank that trains with others sees the samples of all."""
+
+    def join(self, rank: int, ranks: int, address: str) -> None:
+        """Let this process train together with others, before any device is used.
+
+        Args:
+            rank: its number, from 0.
+            ranks: how many there are.
+            address: host and port at which rank 0 listens.
+        """
+
+    def leave(self) -> None:
+        """Let models that are made from now on train alone."""
+
+    def together(self, model: Any) -> Any:
+        """Return a model that averages its gradients with those of other ranks.
+
+        Args:
+            model: one that is built and not yet compiled, made after `join`.
+        """
+
     def version(self) -> str:
         """Return the version of the framework."""
 

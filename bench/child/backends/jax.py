@@ -12,6 +12,27 @@ FETCHES_BEFORE_STEP = False
 """Batches come from a generator that is asked within the step."""
 
 
+COUNTS_ALL_RANKS = True
+"""Keras makes one array of what the ranks bring."""
+
+
+def join(rank: int, ranks: int, address: str) -> None:
+    """Use `keras.distribution.DataParallel` over all ranks; each brings its share of a batch."""
+    keras.distribution.initialize(address, ranks, rank)
+    whole = keras.distribution.DataParallel(auto_shard_dataset=False)
+    keras.distribution.set_distribution(whole)
+
+
+def leave() -> None:
+    """Use no distribution any more."""
+    keras.distribution.set_distribution(None)
+
+
+def together(model: Any) -> Any:
+    """Return the model: what its weights are made of is distributed already."""
+    return model
+
+
 def version() -> str:
     """Return the version of JAX."""
     return str(jax.__version__)

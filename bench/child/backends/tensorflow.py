@@ -12,6 +12,23 @@ FETCHES_BEFORE_STEP = False
 """The compiled function takes its batch from the iterator."""
 
 
+COUNTS_ALL_RANKS = False
+
+
+def join(rank: int, ranks: int, address: str) -> None:
+    """Refuse: see `bench.plan.case.TRAINS_ALONE`."""
+    raise NotImplementedError("Ranks cannot train together on TensorFlow.")
+
+
+def leave() -> None:
+    """Do nothing: nobody can join."""
+
+
+def together(model: Any) -> Any:
+    """Refuse, as `join` does."""
+    raise NotImplementedError("Ranks cannot train together on TensorFlow.")
+
+
 def version() -> str:
     """Return the version of TensorFlow, by whatever name it was installed."""
     return str(tf.__version__)

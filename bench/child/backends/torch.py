@@ -8,10 +8,53 @@ from typing import Any
 
 import keras
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
 FETCHES_BEFORE_STEP = True
 """The trainer's loop takes a batch and then begins a step."""
+
+
+COUNTS_ALL_RANKS = False
+"""Each rank has its own part of a batch."""
+
+
+class Together(keras.Model):
+    """A model whose gradients are averaged over all ranks while they are computed.
+
+    By torch's own `DistributedDataParallel`, which
+    https://keras.io/guides/distributed_training_with_torch/ puts around a Keras model. Here `fit`
+    trains, and not a loop of its own: so the model that it trains calls the wrapped one.
+
+    Args:
+        model: the model, built.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.wrapped = model
+        # Past Keras, which would track it as a second layer with the same weights.
+        object.__setattr__(self, "_parallel", (DistributedDataParallel(model),))
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Return the model's outputs."""
+        return self._parallel[0](x) if training else self.wrapped(x)
+
+
+def join(rank: int, ranks: int, address: str) -> None:
+    """Make a process group: NCCL where Keras uses CUDA, else Gloo."""
+    kind = "nccl" if _device().type == "cuda" else "gloo"
+    where = f"tcp://{address}"
+    torch.distributed.init_process_group(kind, init_method=where, rank=rank, world_size=ranks)
+
+
+def leave() -> None:
+    """Do nothing: only `together` makes use of the group."""
+
+
+def together(model: Any) -> Any:
+    """Return a model of a model; see `Together`."""
+    return Together(model)
 
 
 def version() -> str:
