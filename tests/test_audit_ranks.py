@@ -28,6 +28,7 @@ def test_an_input_that_is_shared_out_is_right():
     assert lines[-1].startswith("every sample once: in both epochs the 2 ranks together")
 
 
+@pytest.mark.long
 def test_that_every_rank_trains_on_everything_is_found_with_the_remedy():
     status, text, _ = audit("everything")
     assert status == 1

@@ -26,12 +26,13 @@ def case_processes(
         log: file for what is printed; the logs of other ranks have names that begin with its own.
         start: how processes begin.
     """
+    silence_s = protocol.silence_timeout_s * case.steps_per_execution  # Keras tells of executions
     options: dict[str, Any] = {
         "backend": case.backend,
         "log": log,
         "timeout_s": protocol.case_timeout_s,
-        # Keras tells of executions, not of steps.
-        "silence_s": protocol.silence_timeout_s * case.steps_per_execution,
+        # Others wait for a rank that hangs.
+        "silence_s": silence_s / 2 if case.ranks > 1 else silence_s,
         "start": start,
         "environment": environment_of_case(case.device, os.environ),
     }
