@@ -25,7 +25,8 @@ from keras_loader_bench.loaders.system.guarded import start_unguarded
 OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 1000}
 
 CHILD = """
-import json, os, sys, time
+import faulthandler, json, os, signal, sys, time
+faulthandler.register(signal.SIGUSR1, file=2)
 settings = json.loads(sys.argv[1])
 rank = settings["rank"]
 for line in sys.stdin:
@@ -55,7 +56,7 @@ for line in sys.stdin:
     elif method == "raise" and rank == 1:
         answer = {"id": request["id"], "error": {"type": "OSError", "message": "gone",
                   "traceback": "", "refused": False}}
-    elif method in ("die", "raise"):
+    elif method in ("die", "raise") or (method == "hang" and rank == 1):
         time.sleep(600)
     print(json.dumps(answer), flush=True)
 """
@@ -117,11 +118,13 @@ def test_an_audit_names_the_rank_whose_batches_are_wrong(ranks):
     [
         ("die", "crashed", "rank 1 of 3: the child exited with 7 during `die`"),
         ("raise", "failed", "rank 1 of 3: gone"),
+        ("hang", "timeout", "rank 1 of 3: no batch and no answer to `hang` for 2 s"),
     ],
 )
 def test_a_rank_that_fails_is_named_at_once_and_ends_the_others(tmp_path, how, outcome, message):
     began = time.monotonic()
     options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
+    options |= {"silence_s": 2.0 if how == "hang" else 60.0}
     with Ranks({"case": {}}, 3, **options) as asked:
         pids = [child.pid for child in asked._children]
         with pytest.raises(CaseError, match=message) as raised:
