@@ -47,6 +47,19 @@ def test_shares_of_unseeded_shuffles_overlap():
 
 
 @pytest.mark.long
+def test_an_input_without_an_end_is_compared_with_as_many_batches_of_one_rank():
+    status, text, errors = audit("endless", "--steps-per-epoch", "10")
+    assert status == 0, text + errors
+    assert text.count("every sample once") == 3
+
+
+@pytest.mark.long
+def test_what_the_input_seeds_itself_is_the_same_on_all_ranks():
+    status, text, errors = audit("shuffled_by_tensorflow", backend="tensorflow")
+    assert status == 0, text + errors
+
+
+@pytest.mark.long
 def test_unequal_steps_are_found():
     status, text, _ = audit("unequal")
     assert status == 1

@@ -136,7 +136,7 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
         environment["KERAS_BACKEND"] = options.keras_backend
     if options.ranks:
         how: dict[str, Any] = {"environment": environment, "timeout_s": options.timeout}
-        alone = run_alone(settings, **how)
+        alone = run_alone(settings, options.ranks, **how)
         ranks = run_ranks(settings, options.ranks, **how) if succeeded(alone) else []
         return render_ranks(options.target, alone, ranks, options.timeout)
     runs: list[AuditRun] = []

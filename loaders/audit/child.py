@@ -37,11 +37,12 @@ SENT_SAMPLES = 20_000
 """About how many samples one event has."""
 
 
-def _environment(seed: int) -> dict[str, str]:
+def _environment(seed: int | None) -> dict[str, str]:
     """Import Keras and its backend, seed all generators, and return what is running."""
     import keras
 
-    keras.utils.set_random_seed(seed)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
     backend = keras.backend.backend()
     version = getattr(sys.modules.get(backend), "__version__", "")
     return {"keras": keras.__version__, "backend": backend, "version": version}

@@ -131,7 +131,8 @@ class AuditedInput:
         self.promises = [promise(one[part], other[part]) for part in self.epochs.parts]
         for converted in {False, bool(self.readings[0].converted)}:
             batches = self.readings[0].batches(converted=converted)
-            self._seen("direct read", batches[self.epochs.parts[0]])
+            for epoch, part in enumerate(self.epochs.parts, start=1):
+                self._seen(f"direct read, epoch {epoch}", batches[part])
         self.report(
             "reading",
             batches=len(one),

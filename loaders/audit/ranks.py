@@ -57,10 +57,11 @@ def free_port() -> int:
 
 
 def run_alone(
-    settings: Mapping[str, Any], *, environment: Mapping[str, str], timeout_s: float
+    settings: Mapping[str, Any], ranks: int, *, environment: Mapping[str, str], timeout_s: float
 ) -> AuditRun:
-    """Read the input as the only rank, not by `fit`: all that ranks should train on."""
-    alone = {**settings, "passes": [], "ordered": True, "send_samples": True}
+    """Read the input as the only rank, not by `fit`: all that so many ranks should train on."""
+    steps = settings["steps"] and settings["steps"] * ranks
+    alone = {**settings, "steps": steps, "passes": [], "ordered": True, "send_samples": True}
     variables = {**environment, **environment_of_rank(0, 1, free_port())}
     with Progress("as the only rank") as progress:
         return run(CHILD, alone, environment=variables, timeout_s=timeout_s, watch=progress.watch)
@@ -82,7 +83,7 @@ def run_ranks(
     """
     port = free_port()
     # What draws without a seed of its own draws differently on each rank, as in a real run.
-    settings = {**settings, "passes": ["fit"], "send_samples": True}
+    settings = {**settings, "passes": ["fit"], "send_samples": True, "seed": None}
     end_at: list[float] = []  # once one has failed, or all are to end
 
     with Progress(f"{ranks} ranks") as progress, ThreadPoolExecutor(ranks) as pool:
@@ -98,7 +99,7 @@ def run_ranks(
             try:
                 found = run(
                     CHILD,
-                    {**settings, "seed": rank},
+                    settings,
                     environment=variables,
                     timeout_s=timeout_s,
                     watch=watch,

@@ -18,7 +18,7 @@ from keras_loader_bench.loaders.audit.shares import (
 from keras_loader_bench.loaders.audit.terminal import clean, laid_out, wrap
 from keras_loader_bench.loaders.audit.words import NAMES, Finding
 
-READING = "direct read"
+READINGS = ("direct read, epoch 1", "direct read, epoch 2")
 EPOCHS = ("fit, epoch 1", "fit, epoch 2")
 
 _SHARD = {
@@ -45,7 +45,7 @@ def render_ranks(
         not, 2 if the input could not be loaded.
     """
     whole = _passes(alone)
-    if not succeeded(alone) or READING not in whole:
+    if not succeeded(alone) or READINGS[0] not in whole:
         refused = alone.event("refused")
         problems = [Finding(text=str(refused["message"]))] if refused else []
         problems += findings([alone], timeout_s)
@@ -57,11 +57,11 @@ def render_ranks(
     given = [_passes(each) for each in runs if each]
     epochs = [[each.get(name, [[]])[0] for each in given] for name in EPOCHS]
     shares = [
-        shares_of(name, _alike(whole[READING], ranks), ranks)
-        for name, ranks in zip(EPOCHS, epochs, strict=True)
+        shares_of(name, _alike(whole[reading], ranks), ranks)
+        for reading, name, ranks in zip(READINGS, EPOCHS, epochs, strict=True)
     ]
     problems = [*_problems(alone, shares), *_within(runs, timeout_s)]
-    notes = _notes(whole[READING][0], epochs, shares)
+    notes = _notes(whole[READINGS[0]][0], epochs, shares)
     blocks = [_heading(target, alone, len(runs)), _table(shares), *map(_text, problems)]
     blocks += [wrap(f"Note: {note}") for note in notes]
     blocks.append(_count(len(problems)) if problems else _faultless(len(runs)))
@@ -139,8 +139,8 @@ def _of_pass(each: Shares) -> Iterator[str]:
             )
         else:
             yield (
-                f"{came}. Each rank had another seed here: let all draw one order from a seed of "
-                "the input's own, and cut that."
+                f"{came}. Nothing was seeded here: let all draw one order from a seed of the "
+                "input's own, and cut that."
             )
     if each.repeated:
         yield f"{_samples(each.repeated)} came again on one rank."
@@ -195,7 +195,7 @@ def _heading(target: str, alone: AuditRun, ranks: int) -> str:
     return (
         f"{target} on {ranks} ranks; as the only rank it has {batches:,} batches, {samples:,} "
         f"samples\nKeras {environment.get('keras')} on {backend} {environment.get('version')}; "
-        "each rank: fit(x, epochs=2), with a seed of its own"
+        "each rank: fit(x, epochs=2), nothing seeded"
     )
 
 

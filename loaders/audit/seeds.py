@@ -16,17 +16,23 @@ import numpy as np
 SEED = 0
 
 
-def seed_before_keras(seed: int) -> None:
+def seed_before_keras(seed: int | None) -> None:
     """Seed Python, NumPy, torch and, when it is imported, TensorFlow, whose import imports Keras.
 
     Imports torch: a process that needs both must import it before TensorFlow.
+
+    Args:
+        seed: `None` leaves all generators as they are.
     """
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  # what inputs draw from without a generator of their own
     with contextlib.suppress(Exception):  # not installed, or it does not load
         import torch
 
-        torch.manual_seed(seed)
+        if seed is not None:
+            torch.manual_seed(seed)
+    if seed is None:
+        return
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # what inputs draw from without a generator of their own
     if "tensorflow" in sys.modules:
         if (loaded := sys.modules["tensorflow"]) is not None:  # `None`: its import is refused
             loaded.random.set_seed(seed)

@@ -53,6 +53,22 @@ def fails_on_rank_1():
     return Numbers(range(RANK, 160, RANKS))
 
 
+def endless():
+    """Without an end, in turn."""
+    row = RANK
+    while True:
+        yield np.full((8, 1), row, "float32"), np.full(8, row, "int32")
+        row += RANKS
+
+
+def shuffled_by_tensorflow():
+    """The seed of the operation alone decides, where nobody sets that of the process."""
+    import tensorflow as tf
+
+    rows = tf.data.Dataset.range(160).shuffle(160, seed=1).shard(RANKS, RANK)
+    return rows.map(lambda row: (tf.cast([row], tf.float32), row)).batch(8)
+
+
 def padded():
     import torch
     from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
