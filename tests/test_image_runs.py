@@ -314,6 +314,14 @@ def test_the_report_says_in_which_order_images_come():
     assert "in the order in which they are stored" in stored
 
 
+def test_ranks_have_a_table_of_their_own_beside_decoding():
+    cases = [feed("image_sequence", 500.0), feed("image_sequence", 800.0, ranks=2)]
+    one, two = encoded_tables(parse_run(raw_run(cases, schema=9)))
+    assert "2 ranks" in two.text
+    assert "ranks" not in one.text
+    assert [len(table.lines) for table in (one, two)] == [2, 2]
+
+
 def test_the_report_sets_places_to_augment_beside_each_other():
     cases = [
         feed("image_sequence", 500.0),

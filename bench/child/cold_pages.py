@@ -7,6 +7,7 @@ import mmap
 import os
 import time
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,17 +37,27 @@ def files_of(source: ImageSource | EncodedSource, container: str | None = None) 
     return sorted(path for each in folders for path in each.rglob("*") if path.is_file())
 
 
-def pages_of_case(case: Case, source: ImageSource | EncodedSource) -> float | None:
-    """Drop the pages of what a case's rounds read, where it asks for it; see `prepare_pages`.
+class CasePages:
+    """The pages of what a case's rounds read.
 
     Args:
         case: the case.
         source: its images.
     """
-    if case.image_size and case.page_cache == "warm":
-        return None  # a folder has thousands of files to ask for
-    files = files_of(source, getattr(case.entry, "container", None))
-    return prepare_pages(files, case.page_cache)
+
+    def __init__(self, case: Case, source: ImageSource | EncodedSource) -> None:
+        self._case = case
+        self._source = source
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        return files_of(self._source, getattr(self._case.entry, "container", None))
+
+    def prepare(self) -> float | None:
+        """Drop them where the case asks for it; see `prepare_pages`."""
+        if self._case.image_size and self._case.page_cache == "warm":
+            return None  # a folder has thousands of files to ask for
+        return prepare_pages(self._files, self._case.page_cache)
 
 
 def prepare_pages(files: Sequence[Path], state: str) -> float | None:

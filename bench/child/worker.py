@@ -24,6 +24,7 @@ class Worker(CaseProcess):
     """
 
     def __init__(self, *, source: str, samples: int, **common: Any) -> None:
+        from keras_loader_bench.bench.child.cold_pages import CasePages
         from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
         from keras_loader_bench.loaders.sources.image_source import ImageSource
 
@@ -35,6 +36,7 @@ class Worker(CaseProcess):
         self._case_rows = CaseRows(
             self._case, self._source.num_samples, seed=self._seed, rank=self._rank
         )
+        self._pages = CasePages(self._case, self._source)
         self._loader: Any = None
         self._round_rows: Any = None
         self._round_epochs = 1
@@ -103,7 +105,7 @@ class Worker(CaseProcess):
         gc.collect()  # a round pays for its own garbage only
         self._read_before = None
         if loader == "loader":
-            self._prepare_pages()
+            self._resident = self._pages.prepare()
             self._read_before = disk_bytes_read()
         self._cpu_before = own_cpu_seconds()
 
@@ -132,11 +134,6 @@ class Worker(CaseProcess):
         if self._emulated is not None:
             reply["steady_seconds"] = self._emulated.steady_seconds
         return reply
-
-    def _prepare_pages(self) -> None:
-        from keras_loader_bench.bench.child.cold_pages import pages_of_case
-
-        self._resident = pages_of_case(self._case, self._source)
 
     def settle(self) -> None:
         """Let go of the round's rows too."""
@@ -190,7 +187,7 @@ class Worker(CaseProcess):
 
         rows = self._rows(epoch)[:samples]
         gc.collect()
-        self._prepare_pages()
+        self._resident = self._pages.prepare()
         step, start = FirstStep(), time.perf_counter()
         fit(self._model, self._loader, rows, [*self._callbacks, step], ranks=self._counted_ranks)
         assert step.end is not None, "a round has at least one batch"

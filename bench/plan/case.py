@@ -132,16 +132,15 @@ class Case(CaseOptions):
         return self.ranks > 1 and self.bench == "train"
 
     @property
-    def delivered_size(self) -> int:
-        """Height and width of what its loader gives: more than a part where the model cuts it."""
-        beside = margin(self.image_size) if self.augment == "model" else 0
-        return self.image_size + 2 * beside
-
-    @property
     def stored_size(self) -> int:
         """Height and width that stored images must have at least."""
         beside = margin(self.image_size) if self.augment != "none" else 0
         return self.image_size + 2 * beside
+
+    @property
+    def delivered_size(self) -> int:
+        """Height and width of what its loader gives: more than a part where the model cuts it."""
+        return self.stored_size if self.augment == "model" else self.image_size
 
     @property
     def _only_order(self) -> str:

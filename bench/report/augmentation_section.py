@@ -20,10 +20,10 @@ _RATES = {
 }
 
 _DRAWN = (
-    "In the *loader*, each image has a part of its own, drawn from the seed and the epoch, and "
+    "In the loader, each image has a part of its own, drawn from the seed and the epoch, and "
     "every second one is mirrored; all loaders draw the same, and the audit compares these parts. "
-    "For the *model*, loaders give larger images, which the audit compares, and training cuts and "
-    "flips them in Keras' layers `RandomFlip` and `RandomCrop`; the latter draws one part for all "
+    "For the model, loaders give larger images, which the audit compares, and training cuts and "
+    "flips them in Keras' layers RandomFlip and RandomCrop; the latter draws one part for all "
     "images of a batch. A feed case has no such layers: its figure is that of the larger images."
 )
 

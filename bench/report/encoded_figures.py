@@ -14,7 +14,7 @@ from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
-_NAMED = ("page_cache", "image_quality", "image_order", "augment")
+_NAMED = ("page_cache", "image_quality", "image_order", "augment", "ranks")
 _DEFAULTS = {name: ROW_OPTIONS[name].default for name in _NAMED}
 """Options that stand above a table only where they are not the default."""
 

@@ -22,7 +22,7 @@ WHAT = (
     "of a round on the slowest rank / on the fastest. AU: the slowest ceiling's round / the "
     "slowest loader's. First batch: of the rank that waits longest. All ranks share this machine's "
     "{cores} cores. In training, the gradients of all ranks are averaged in every step: on JAX by "
-    "`keras.distribution`, on torch by `DistributedDataParallel`. Elsewhere nothing is exchanged."
+    "keras.distribution, on torch by DistributedDataParallel. Elsewhere nothing is exchanged."
 )
 """Stands above the first table."""
 

@@ -46,9 +46,7 @@ def render_ranks(
     """
     whole = _passes(alone)
     if not succeeded(alone) or READINGS[0] not in whole:
-        refused = alone.event("refused")
-        problems = [Finding(text=str(refused["message"]))] if refused else []
-        problems += findings([alone], timeout_s)
+        problems = [*_refusal(alone), *findings([alone], timeout_s)]
         return clean("\n\n".join(f"error: {_text(each)}" for each in problems[:1])), 2
     failed = list(_failures(runs, timeout_s))
     if failed:
@@ -68,17 +66,17 @@ def render_ranks(
     return clean("\n\n".join(blocks)), 1 if problems else 0
 
 
-def _passes(run: AuditRun | None) -> dict[str, list[Batches]]:
+def _passes(run: AuditRun) -> dict[str, list[list[list[str]]]]:
     """Return what was sent of each pass; of a direct reading also as backends without 64 bits."""
     found: dict[str, list[list[list[str]]]] = {}
     begin = True
-    for event in run.all("samples") if run else []:
+    for event in run.all("samples"):
         of_name = found.setdefault(event["name"], [])
         if begin:
             of_name.append([])
         of_name[-1] += event["batches"]
         begin = event["last"]
-    return {name: list(each) for name, each in found.items()}
+    return found
 
 
 def _alike(readings: Sequence[Batches], ranks: Sequence[Batches]) -> Batches:
@@ -91,14 +89,17 @@ def _failures(runs: Sequence[AuditRun | None], timeout_s: float) -> Iterator[Fin
     """Say of each rank that did not get to its end how it ended; the others waited for it."""
     for rank, run in enumerate(runs):
         if run is not None and not succeeded(run):
-            refused = run.event("refused")
-            found = [Finding(text=str(refused["message"]))] if refused else []
-            found += list(ending(run, timeout_s, second=False))
-            for each in found:
+            for each in [*_refusal(run), *ending(run, timeout_s, second=False)]:
                 yield Finding(text=f"Rank {rank}: {each.text}", verbatim=each.verbatim)
     if ended := [str(rank) for rank, run in enumerate(runs) if run is None]:
         which = f"Rank {ended[0]} was" if len(ended) == 1 else f"Ranks {', '.join(ended)} were"
         yield Finding(text=f"{which} ended {OTHERS_MAY_TAKE_S:.0f} s later, without a result.")
+
+
+def _refusal(run: AuditRun) -> list[Finding]:
+    """Say why an input could not be loaded; nothing where it was."""
+    refused = run.event("refused")
+    return [Finding(text=str(refused["message"]))] if refused else []
 
 
 def _within(runs: Sequence[AuditRun | None], timeout_s: float) -> Iterator[Finding]:
