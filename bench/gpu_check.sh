@@ -52,9 +52,12 @@ if [ -n "$pack" ]; then
     for version in 2_28 2_27 2_24 2_17 2014 1; do
         platforms+=(--platform "manylinux${version/#2_/_2_}_x86_64")
     done
-    exec "$python" -m pip download -q --no-deps --only-binary=:all: "${platforms[@]}" \
-        --implementation cp --python-version "${PYTHON_VERSION:-3.12}" -d "$pack" \
-        keras namex optree grain array-record portpicker pytest-benchmark py-cpuinfo2
+    fetch=("$python" -m pip download -q --only-binary=:all: "${platforms[@]}"
+        --implementation cp --python-version "${PYTHON_VERSION:-3.12}" -d "$pack")
+    # Without what they need, which is there or would bring another NumPy; pydantic names the one
+    # release of its core that it works with.
+    "${fetch[@]}" --no-deps keras namex optree grain array-record portpicker pytest-benchmark \
+        py-cpuinfo2 simplejpeg && exec "${fetch[@]}" pydantic
 fi
 
 [ -n "$folder" ] || refuse ""
@@ -77,10 +80,12 @@ device=gpu batch=1024 small=64 samples=51200 rounds=(--processes 3 --rounds 3 --
 peers=sequence,torch contrast=stock_sequence,numpy pixels=float32 workers=0,4
 controls='too_early or compiled_step'
 audited=eager_sequence,grain,numpy,stock_sequence,tuned_tf_data audited_workers=0,2
+photographs=8000 decoders=$(nproc) images=image_sequence,torch_simplejpeg
 if [ -n "$rehearse" ]; then
     device=cpu batch=32 small=16 samples=128 rounds=(--processes 1 --rounds 1 --round-seconds 0.05)
     peers=sequence contrast='' pixels=uint8 workers=0
     controls=too_early audited=stock_sequence audited_workers=0
+    photographs=64 decoders=2 images=image_sequence
 fi
 
 unset PYTHONDONTWRITEBYTECODE
@@ -107,10 +112,11 @@ keep() {
         mv "$folder/.gpu_check.tar.gz" "$folder/gpu_check.tar.gz"
 }
 
-child='' stopped=''
+child='' maker='' stopped=''
 stop() { # Ctrl-C, or a machine that is taken away
     stopped=1
     [ -z "$child" ] || kill -INT "$child" 2>/dev/null
+    [ -z "$maker" ] || kill "$maker" 2>/dev/null
 }
 trap stop INT TERM
 
@@ -182,12 +188,19 @@ first=${backends[0]}
 
 # In the order of their value.
 TAIL=20 part copies 30 "$python" -m keras_loader_bench.bench.child.device_copies
+if [[ images-$first =~ $only ]]; then # made beside parts that time nothing
+    "$python" -c "from keras_loader_bench.loaders.encoded.known_images import prepare_images
+prepare_images('photographs', num_samples=$photographs)" &
+    maker=$!
+fi
 for backend in "${backends[@]}"; do
     # Also the control: a pool of buffers that is broken on purpose must be caught on this card.
     part "control-$backend" 60 env KERAS_BACKEND="$backend" "$python" -W default -m pytest \
         -p no:cacheprovider -W default -q --disable-warnings tests/test_fingerprint.py \
         -m each_backend -k "$controls"
 done
+[ -z "$maker" ] || wait "$maker"
+maker=''
 if [ "$first" = jax ] && [ -z "$rehearse" ]; then
     suite warm-jax 60 bench/bench_train.py --keras-backends jax --quick --rounds 1 \
         --batch-sizes "$batch" --samples "$samples" --loaders sequence --pixels "$pixels"
@@ -196,6 +209,12 @@ for backend in "${backends[@]}"; do
     suite "train-$backend" 240 bench/bench_train.py --keras-backends "$backend" "${rounds[@]}" \
         --batch-sizes "$batch" --samples "$samples" --pixels "$pixels" --num-workers "$workers" \
         --loaders "$peers" -k "sequence-w0 or torch-w4 or ceiling"
+done
+for backend in "${backends[@]}"; do
+    suite "images-$backend" 270 bench/bench_images.py --keras-backends "$backend" "${rounds[@]}" \
+        --source photographs --samples "$photographs" --batch-sizes "$small" \
+        --pixels float32,uint8 --num-workers "0,$decoders" --loaders "$images" \
+        -k "feed and (image_sequence-w0 or torch_simplejpeg-w$decoders or ceiling)"
 done
 # Verdicts alone: figures of --quick mean little.
 for backend in "${backends[@]}"; do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from keras_loader_bench.loaders.contract import Rows, Source
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.views import Views
+from keras_loader_bench.loaders.system.cores import usable_cores
 
 
 def reference_images(
@@ -30,10 +32,12 @@ def reference_images(
     if not isinstance(source, EncodedSource):
         return source.read(rows)
     assert views is not None, "encoded images come with their views"
-    images = [
-        _part(source.encoded(row), source.image_size, *view)
-        for row, view in zip(rows.tolist(), views.tolist(), strict=True)
-    ]
+
+    def image(row: int, view: list[int]) -> npt.NDArray[np.uint8]:
+        return _part(source.encoded(row), source.image_size, *view)
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        images = list(pool.map(image, rows.tolist(), views.tolist()))
     return np.stack(images), source.labels[rows]
 
 

@@ -215,7 +215,8 @@ class Worker(CaseProcess):
             self.make_loader()
         if self._case.trains_together:
             current().leave()  # what is recorded is this rank's own
-        rows = [audit_rows(self._rows(epoch), self._case.batch_size) for epoch in (0, 1)]
+        size, shape = self._case.batch_size, self._source.sample_shape
+        rows = [audit_rows(self._rows(epoch), size, shape) for epoch in (0, 1)]
         return audit_loader(
             self._loader,
             *rows,
