@@ -1,6 +1,8 @@
 """Every loader of encoded images gives `fit` what `EncodedSource.read` does, or says otherwise."""
 
 import contextlib
+import threading
+import time
 from functools import cache, partial
 
 import keras
@@ -12,9 +14,11 @@ from test_nothing_left import left_over
 
 from keras_loader_bench.loaders import sample_order
 from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.encoded import batches
 from keras_loader_bench.loaders.encoded.containers.container import CONTAINERS
-from keras_loader_bench.loaders.encoded.contract import ImageOptions
+from keras_loader_bench.loaders.encoded.contract import ImageOptions, views_of
 from keras_loader_bench.loaders.encoded.decoding import decode_whole
+from keras_loader_bench.loaders.encoded.image_sequence import ImageSequence
 from keras_loader_bench.loaders.encoded.photographs import prepare_photographs
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS, make_image_loader
 from keras_loader_bench.loaders.encoded.views import draw_views
@@ -30,6 +34,7 @@ pytestmark = [
 
 BACKEND = keras.backend.backend()
 BATCH_SIZE = 16  # leaves two of 50 samples for the last batch
+OWN_THREADS = ("image_sequence", "hdf5_batched")  # more than two work at two batches
 
 
 def variant(name, workers):
@@ -46,6 +51,7 @@ def variants(fits=lambda entry: True, *, with_workers=True):
             variant(name, workers)
             for name, entry in IMAGE_LOADERS.items()
             for workers in ((0, 2) if entry.has_workers and with_workers else (0,))
+            + ((6,) if name in OWN_THREADS and with_workers else ())
             if fits(entry) and not entry.expected_failure(BACKEND, workers)
         ],
     )
@@ -95,9 +101,9 @@ def made(photographs, home):
 
 
 def fitted(loader, rows, epochs=1):
-    batches = []
-    record_fit(loader.fit_args(rows), [batches.append] * epochs)
-    return batches
+    seen = []
+    record_fit(loader.fit_args(rows), [seen.append] * epochs)
+    return seen
 
 
 def reference(source, rows, pixels, views=None):
@@ -258,6 +264,30 @@ def test_closing_ends_every_thread_and_process(name, workers, error, photographs
                 record_fit(args, [step])
     del loader, args
     assert not left_over(before)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 6])
+def test_as_many_threads_decode_as_were_asked_for(workers, photographs, monkeypatch):
+    lock, busy, most = threading.Lock(), 0, 0
+
+    def slow(encoded, size, *, out, view):
+        nonlocal busy, most
+        with lock:
+            busy, most = busy + 1, max(most, busy + 1)
+        time.sleep(0.005)
+        with lock:
+            busy -= 1
+
+    monkeypatch.setattr(batches, "decode", slow)
+    rows = np.arange(len(photographs.labels))
+    options = ImageOptions(batch_size=BATCH_SIZE, pixels="uint8", num_workers=workers)
+    views = views_of(photographs, options, len(rows), 0)
+    sequence = ImageSequence(
+        photographs, lambda some: map(photographs.encoded, some.tolist()), rows, views, options
+    )
+    with contextlib.closing(sequence):
+        assert sum(len(sequence[index][0]) for index in range(len(sequence))) == len(rows)
+    assert workers <= most <= workers + 1, "who asks for the first batch decodes it as well"
 
 
 def test_every_container_of_an_entry_exists():

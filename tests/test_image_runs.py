@@ -312,6 +312,17 @@ def test_the_report_says_in_which_order_images_come():
     assert "in each round the images come in another order" in shuffled.lower()
     assert "shuffled" not in stored
     assert "in the order in which they are stored" in stored
+    assert "Decoding alone is timed" in shuffled, "which is said once"
+    assert "Decoding alone is timed" not in stored
+
+
+def test_images_in_other_forms_have_a_table_of_their_own():
+    """What a loader reaches with bytes stood below what it reaches with float32, unnamed."""
+    cases = [feed("image_sequence", 500.0), feed("image_sequence", 800.0, pixels="uint8")]
+    one, two = encoded_tables(parse_run(raw_run(cases, schema=9)))
+    assert "uint8" in two.text
+    assert "uint8" not in one.text
+    assert [len(table.lines) for table in (one, two)] == [2, 2]
 
 
 def test_ranks_have_a_table_of_their_own_beside_decoding():

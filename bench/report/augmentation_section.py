@@ -32,7 +32,7 @@ def augmentation_tables(run: Run) -> list[Table]:
     """Return the tables; none where all images of a run are augmented alike."""
     if len({each.case.augment for each in run.cases}) < 2:
         return []
-    tables = []
+    tables: list[Table] = []
     for bench, text in _RATES.items():
         groups: dict[str, list[CaseRecord]] = {}
         for result in run.cases:
@@ -41,7 +41,8 @@ def augmentation_tables(run: Run) -> list[Table]:
                 groups.setdefault(options, []).append(result)
         for options, results in groups.items():
             lines = _lines(results)
-            tables.append(Table(text=f"{text.format(options)} {_DRAWN}", lines=lines))
+            about = text.format(options)
+            tables.append(Table(text=about if tables else f"{about} {_DRAWN}", lines=lines))
     return tables
 
 

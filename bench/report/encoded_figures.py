@@ -10,7 +10,7 @@ from keras_loader_bench.bench.plan.options import ROW_OPTIONS
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, PixelRecord, Run
 from keras_loader_bench.bench.report.figures import read_throughput, round_figures
-from keras_loader_bench.bench.report.row_options import describe
+from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
@@ -60,11 +60,12 @@ class Decoding:
 def decodings(run: Run) -> list[Decoding]:
     """Return the loaders of encoded images, by options; none where a run has no such images."""
     groups: dict[str, list[CaseRecord]] = {}
-    for result in run.cases:
-        if result.case.image_size and result.case.bench == "feed":
-            given = [name for name in _NAMED if getattr(result.case, name) != _DEFAULTS[name]]
-            options = describe(result.case, ("backend", "image_size", *given))
-            groups.setdefault(options, []).append(result)
+    feeds = [each for each in run.cases if each.case.image_size and each.case.bench == "feed"]
+    several = {*differing(each.case for each in feeds)} - {*_NAMED}
+    for result in feeds:
+        given = [name for name in _NAMED if getattr(result.case, name) != _DEFAULTS[name]]
+        options = describe(result.case, ("backend", "image_size", *given, *several))
+        groups.setdefault(options, []).append(result)
     return [_decoding(options, results) for options, results in groups.items()]
 
 

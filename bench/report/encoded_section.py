@@ -28,13 +28,15 @@ _OTHER_PIXELS = (
 
 def encoded_tables(run: Run) -> list[Table]:
     """Return a table per set of options, and one of the containers; none without such images."""
-    tables = [Table(text=_text(d), lines=loader_lines(d)) for d in decodings(run)]
+    tables: list[Table] = []
+    said: set[str] = set()
+    for found in decodings(run):
+        parts = (_ALONE, _SHUFFLED if found.shuffled else _STORED, _OTHER_PIXELS)
+        about = decoding_rate(found) or f"With {found.options}. "
+        text = about + " ".join(each for each in parts if each not in said)
+        said |= {*parts}
+        tables.append(Table(text=text.strip(), lines=loader_lines(found)))
     return [*tables, *(_containers(source) for source in run.sources if source.containers)]
-
-
-def _text(found: Decoding) -> str:
-    order = _SHUFFLED if found.shuffled else _STORED
-    return f"{decoding_rate(found)}{_ALONE} {order} {_OTHER_PIXELS}"
 
 
 def decoding_rate(found: Decoding) -> str:

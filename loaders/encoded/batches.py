@@ -85,18 +85,18 @@ class DecodedBatches:
 
 
 class Decoders:
-    """Threads that decode the images of one batch together, with the thread that asks for it.
+    """Threads that decode the images of a batch together, with the thread that asks for it.
 
-    Batches in parallel would be as fast where cores are all there is to share. But one batch of 32
+    A batch for each thread would be as fast where cores are all there is to share. But one of 32
     float32 images of 224 x 224 pixels takes 18 MiB, and as many would be there as threads.
 
     Args:
-        num_threads: those that decode one batch, the one that asks among them, at least 1.
+        num_helpers: threads beside those that ask, at least 0.
     """
 
-    def __init__(self, num_threads: int) -> None:
-        self._helpers = num_threads - 1
-        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+    def __init__(self, num_helpers: int) -> None:
+        self._helpers = num_helpers
+        self._pool = ThreadPoolExecutor(max(num_helpers, 1), thread_name_prefix="decode")
 
     def decode(
         self, encoded: Iterable[Encoded], views: Iterable[View], out: npt.NDArray[Any]

@@ -18,7 +18,7 @@ class ImageSequenceLoader(ImageLoader):
     """Decodes from the mapped `encoded.bin`, with simplejpeg, which lets go of Python's lock.
 
     `num_workers` is the number of threads that decode the images of a batch together; without
-    workers, one for each core. One of them reads a batch ahead.
+    workers, one for each core. One of them reads a batch ahead; of more than two, two do.
     """
 
     _sequence: ImageSequence | None = None
