@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import suite
 from conftest import TESTS
+from fake_nvml import FakeCard, FakeNvml
 
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import CaseError
@@ -14,6 +15,8 @@ from keras_loader_bench.bench.parent.timed_case import FIRST_BATCH_REPEATS
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.sensors import card_monitor
+from keras_loader_bench.bench.sensors.nvml import Card
 
 OPTIONS = {
     "backend": ["tensorflow"],
@@ -162,6 +165,29 @@ def test_a_backend_without_an_accelerator_is_a_case_that_is_skipped_where_one_is
     known: dict = {"protocol": None, "source": None, "progress": None}
     with pytest.raises(CaseError, match="tensorflow sees no accelerator") as caught:
         Measurement(case, results=results, **known).import_framework(Child())
+    assert caught.value.outcome == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("bench", "cards", "refused"),
+    [("train", 1, True), ("train", 2, False), ("train", 0, False), ("feed", 1, False)],
+)
+def test_ranks_that_train_together_need_a_gpu_each(bench, cards, refused, monkeypatch):
+    """On one H100, `DistributedDataParallel` and JAX raised NCCL's "Duplicate GPU detected"."""
+    library = FakeNvml(*[FakeCard() for _ in range(cards)])
+    monkeypatch.setattr(card_monitor, "Card", lambda which: Card(which, library))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    child = SimpleNamespace(call=lambda request: {"version": "1.0", "device": "Test 100"})
+    results = SimpleNamespace(add_backend=lambda backend, description: None)
+    (case,) = cases_of(bench, OPTIONS | {"backend": ["torch"], "ranks": [2]})
+    known: dict = {"protocol": None, "source": None, "progress": None}
+    measurement = Measurement(case, results=results, **known)
+    if not refused:
+        return measurement.import_framework(child)
+    with pytest.raises(
+        CaseError, match="2 ranks train together on a GPU each, and 1 can"
+    ) as caught:
+        measurement.import_framework(child)
     assert caught.value.outcome == "skipped"
 
 

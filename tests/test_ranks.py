@@ -70,9 +70,8 @@ def start_fake(settings, descriptors, environment):
 @pytest.fixture
 def ranks(tmp_path):
     settings = {"case": {"batch_size": 32}}
-    with Ranks(
-        settings, 2, log=tmp_path / "case.log", backend="jax", timeout_s=60, start=start_fake
-    ) as asked:
+    options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
+    with Ranks(settings, [os.environ] * 2, **options) as asked:
         yield asked
 
 
@@ -125,7 +124,7 @@ def test_a_rank_that_fails_is_named_at_once_and_ends_the_others(tmp_path, how, o
     began = time.monotonic()
     options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
     options |= {"silence_s": 2.0 if how == "hang" else 60.0}
-    with Ranks({"case": {}}, 3, **options) as asked:
+    with Ranks({"case": {}}, [os.environ] * 3, **options) as asked:
         pids = [child.pid for child in asked._children]
         with pytest.raises(CaseError, match=message) as raised:
             asked.call(how)

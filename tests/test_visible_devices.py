@@ -2,7 +2,12 @@
 
 import pytest
 
-from keras_loader_bench.bench.sensors.visible_devices import environment_of_case, first_card
+from keras_loader_bench.bench.sensors.visible_devices import (
+    environment_of_case,
+    environment_of_rank,
+    first_card,
+    visible_cards,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,29 @@ def test_what_somebody_has_set_stands(device):
     assert environment.items() >= mine.items()
     assert environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("visible", "cards"),
+    [
+        (None, ["0", "1", "2"]),
+        ("2, GPU-8932f937", ["2", "GPU-8932f937"]),
+        ("1,-1,0", ["1"]),
+        ("", []),
+    ],
+)
+def test_the_visible_cards_are_those_before_nonsense(visible, cards):
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert visible_cards(environment, 3) == cards
+
+
+def test_each_rank_has_a_card_of_its_own_where_there_are_as_many():
+    def cards(environment, ranks, count):
+        found = [environment_of_rank(environment, rank, ranks, count) for rank in range(ranks)]
+        return [each.get("CUDA_VISIBLE_DEVICES") for each in found]
+
+    assert cards({}, 2, 2) == ["0", "1"]
+    assert cards({"CUDA_VISIBLE_DEVICES": "3,1,0"}, 2, 4) == ["3", "1"]
+    assert cards({}, 2, 1) == [None, None], "they share it"
+    assert cards({"CUDA_VISIBLE_DEVICES": "-1"}, 2, 4) == ["-1", "-1"]
+    assert cards({}, 2, 0) == [None, None]

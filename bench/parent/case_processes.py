@@ -11,7 +11,11 @@ from keras_loader_bench.bench.parent.ranks import Ranks
 from keras_loader_bench.bench.parent.start import Start
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.sensors.visible_devices import environment_of_case
+from keras_loader_bench.bench.sensors.card_monitor import describe_card
+from keras_loader_bench.bench.sensors.visible_devices import (
+    environment_of_case,
+    environment_of_rank,
+)
 
 
 def case_processes(
@@ -34,8 +38,12 @@ def case_processes(
         # Others wait for a rank that hangs.
         "silence_s": silence_s / 2 if case.ranks > 1 else silence_s,
         "start": start,
-        "environment": environment_of_case(case.device, os.environ),
     }
-    if case.ranks > 1:
-        return Ranks(settings, case.ranks, **options)
-    return Child(settings, **options)
+    environment = environment_of_case(case.device, os.environ)
+    if case.ranks == 1:
+        return Child(settings, environment=environment, **options)
+    count = describe_card(environment).get("count") or 0
+    environments = [
+        environment_of_rank(environment, rank, case.ranks, count) for rank in range(case.ranks)
+    ]
+    return Ranks(settings, environments, **options)

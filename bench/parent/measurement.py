@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.process import Asked
 from keras_loader_bench.bench.parent.progress import Progress
@@ -13,6 +15,8 @@ from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, RecordedFailure
 from keras_loader_bench.bench.record.writer import RunFile
+from keras_loader_bench.bench.sensors.card_monitor import describe_card
+from keras_loader_bench.bench.sensors.visible_devices import visible_cards
 from keras_loader_bench.loaders.encoded.known_images import StoredSource
 
 
@@ -67,7 +71,8 @@ class Measurement:
         """Let the child import the framework, and record what it is.
 
         Raises:
-            CaseError: an accelerator was asked for, and the backend sees none.
+            CaseError: an accelerator was asked for, and the backend sees none; or there are fewer
+                than ranks that train together.
         """
         description = child.call("import_framework")
         backend = BackendRecord(**description)
@@ -79,6 +84,17 @@ class Measurement:
                 "NoAccelerator",
                 f"{self.case.backend} sees no accelerator; install its GPU build and check "
                 "CUDA_VISIBLE_DEVICES, or give `--device auto`",
+            )
+        if not (self.case.trains_together and self.on_accelerator):
+            return
+        cards = len(visible_cards(os.environ, describe_card(os.environ).get("count") or 0))
+        if 0 < cards < self.case.ranks:  # none: no card that NVML and CUDA_VISIBLE_DEVICES know
+            raise CaseError(
+                "skipped",
+                "TooFewAccelerators",
+                f"{self.case.ranks} ranks train together on a GPU each, and {cards} can be seen: "
+                "NCCL refuses two processes on one GPU; ask for fewer `--ranks`, or give "
+                "`--device cpu`",
             )
 
     @property

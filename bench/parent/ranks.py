@@ -30,12 +30,20 @@ class Ranks:
 
     Args:
         settings: the keyword arguments of `bench.child.worker.Worker`, without its `rank`.
-        ranks: how many.
+        environments: the environment variables of each rank.
         log: of rank 0; that of rank 1 is beside it, and so on.
         **options: what else `Child` is given.
     """
 
-    def __init__(self, settings: dict[str, Any], ranks: int, *, log: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        environments: Sequence[Mapping[str, str]],
+        *,
+        log: Path,
+        **options: Any,
+    ) -> None:
+        ranks = len(environments)
         self._rounds: list[dict[int, dict[str, Any]]] = [{} for _ in range(ranks)]
         self._first_batches: list[list[float]] = [[] for _ in range(ranks)]
         self._about = 0, ""
@@ -48,10 +56,11 @@ class Ranks:
                     Child(
                         {**settings, "rank": rank, "port": port},
                         log=_log_of(log, rank),
+                        environment=environment,
                         **options,
                     )
                 )
-                for rank in range(ranks)
+                for rank, environment in enumerate(environments)
             ]
             self._pool = stack.enter_context(ThreadPoolExecutor(ranks))
             self._stack = stack.pop_all()

@@ -1,4 +1,4 @@
-"""Sets which accelerator a case may use, and finds the GPU that this means.
+"""Sets which accelerators a case may use, and finds the GPUs that this means.
 
 Pure functions of an environment.
 """
@@ -6,6 +6,7 @@ Pure functions of an environment.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 CARDS = "CUDA_VISIBLE_DEVICES"
 PCI_BUS_ID = "PCI_BUS_ID"
@@ -33,6 +34,35 @@ def environment_of_case(device: str, environment: Mapping[str, str]) -> dict[str
     return {**_DEFAULTS, **environment}
 
 
+def visible_cards(environment: Mapping[str, str], count: int) -> list[str]:
+    """Return the cards that frameworks may use, in their order, as `CUDA_VISIBLE_DEVICES` has them.
+
+    Args:
+        environment: that of this process, which may restrict them.
+        count: how many cards the machine has.
+    """
+    visible = environment.get(CARDS)
+    if visible is None:
+        return [str(number) for number in range(count)]
+    # CUDA stops at the first entry that names no card: `-1` and nonsense hide all.
+    return list(takewhile(_is_card, map(str.strip, visible.split(","))))
+
+
+def environment_of_rank(
+    environment: Mapping[str, str], rank: int, ranks: int, count: int
+) -> Mapping[str, str]:
+    """Return the environment of a rank's process: a card of its own, if there are as many.
+
+    Args:
+        environment: see `environment_of_case`.
+        rank: which of the case's ranks, from 0.
+        ranks: how many there are.
+        count: how many cards the machine has.
+    """
+    cards = visible_cards(environment, count)
+    return {**environment, CARDS: cards[rank]} if len(cards) >= ranks else environment
+
+
 def first_card(environment: Mapping[str, str]) -> int | str | None:
     """Return the card that frameworks use where they use one: the first that is visible.
 
@@ -43,11 +73,9 @@ def first_card(environment: Mapping[str, str]) -> int | str | None:
         A number on the bus, or a UUID such as `GPU-8932f937` (also its first characters);
         `None` if no card is visible.
     """
-    visible = environment.get(CARDS)
-    if visible is None:
-        return 0
-    first = visible.split(",")[0].strip()
-    if first.isdecimal():
-        return int(first)
-    # CUDA stops at the first entry that names no card: `-1` and nonsense hide all.
-    return first if first.upper().startswith(("GPU-", "MIG-")) else None
+    first = next(iter(visible_cards(environment, 1)), None)
+    return int(first) if first is not None and first.isdecimal() else first
+
+
+def _is_card(name: str) -> bool:
+    return name.isdecimal() or name.upper().startswith(("GPU-", "MIG-"))
