@@ -80,7 +80,7 @@ device=gpu batch=1024 small=64 samples=51200 rounds=(--processes 3 --rounds 3 --
 peers=sequence,torch contrast=stock_sequence,numpy pixels=float32 workers=0,4
 controls='too_early or compiled_step'
 audited=eager_sequence,grain,numpy,stock_sequence,tuned_tf_data audited_workers=0,2
-photographs=8000 decoders=$(nproc) images=image_sequence,torch_simplejpeg
+photographs=4000 decoders=$(nproc) images=image_sequence,torch_simplejpeg
 if [ -n "$rehearse" ]; then
     device=cpu batch=32 small=16 samples=128 rounds=(--processes 1 --rounds 1 --round-seconds 0.05)
     peers=sequence contrast='' pixels=uint8 workers=0
@@ -210,12 +210,6 @@ for backend in "${backends[@]}"; do
         --batch-sizes "$batch" --samples "$samples" --pixels "$pixels" --num-workers "$workers" \
         --loaders "$peers" -k "sequence-w0 or torch-w4 or ceiling"
 done
-for backend in "${backends[@]}"; do
-    suite "images-$backend" 270 bench/bench_images.py --keras-backends "$backend" "${rounds[@]}" \
-        --source photographs --samples "$photographs" --batch-sizes "$small" \
-        --pixels float32,uint8 --num-workers "0,$decoders" --loaders "$images" \
-        -k "feed and (image_sequence-w0 or torch_simplejpeg-w$decoders or ceiling)"
-done
 # Verdicts alone: figures of --quick mean little.
 for backend in "${backends[@]}"; do
     suite "audit-$backend" 80 bench/bench_feed.py --keras-backends "$backend" --quick \
@@ -226,6 +220,12 @@ for backend in "${backends[@]}"; do
     suite "feed-$backend" 150 bench/bench_feed.py --keras-backends "$backend" "${rounds[@]}" \
         --batch-sizes "$batch" --samples "$samples" --num-workers "$workers" \
         --loaders "$peers" -k "sequence or torch-w4 or ceiling"
+done
+for backend in "${backends[@]}"; do
+    suite "images-$backend" 300 bench/bench_images.py --keras-backends "$backend" "${rounds[@]}" \
+        --source photographs --samples "$photographs" --batch-sizes "$small" \
+        --pixels float32,uint8 --num-workers "0,$decoders" --loaders "$images" \
+        -k "feed and (image_sequence-w0 or torch_simplejpeg-w$decoders or ceiling)"
 done
 suite "bfloat16-$first" 60 bench/bench_train.py --keras-backends "$first" "${rounds[@]}" \
     --batch-sizes "$batch" --samples "$samples" --pixels uint8 --loaders sequence \

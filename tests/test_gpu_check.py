@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 SCRIPT = "bench/gpu_check.sh"
 BACKEND = suite.QUICKEST
-PARTS = ("train", "images", "audit", "feed", "bfloat16", "small")
+PARTS = ("train", "audit", "feed", "images", "bfloat16", "small")
 
 
 def start(folder, *options, **environment):

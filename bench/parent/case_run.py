@@ -216,7 +216,7 @@ class CaseRun(Measurement):
             try:
                 yield monitor
             finally:
-                watched = monitor.stop()
+                watched = monitor.stop(self.process.rounds)
                 if self.on_accelerator:
                     self.process.card = watched
         finally:

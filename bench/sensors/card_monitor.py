@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
-from keras_loader_bench.bench.record.process_record import CardReading, CardRecord
+from keras_loader_bench.bench.record.process_record import CardReading, CardRecord, Round
 from keras_loader_bench.bench.sensors.nvml import FIGURES, Card, CardError
 from keras_loader_bench.bench.sensors.visible_devices import PCI_BUS_ID, first_card
 
@@ -109,10 +109,14 @@ class CardMonitor:
         pieces = ((t2 - t1) * (p1 + p2) / 2 for (t1, p1), (t2, p2) in pairwise(known))
         return sum(pieces), "power"
 
-    def stop(self) -> CardRecord:
+    def stop(self, rounds: Sequence[Round] = ()) -> CardRecord:
         """End the thread and return what was read.
 
         Other processes are those that computed on the card before the case or beside its own.
+
+        Args:
+            rounds: of the case. Readings before and after them are left out: nothing is said of
+                them, and a long audit has more of them than its rounds.
         """
         self._stopping.set()
         self._thread.join()
@@ -121,7 +125,7 @@ class CardMonitor:
             others = max(others, self._most_processes - 1)
         return CardRecord(
             idle=self._idle,
-            readings=self._readings,
+            readings=_during(rounds, self._readings) if rounds else self._readings,
             other_processes=others,
             missing=dict(self._card.missing),
         )
@@ -137,3 +141,11 @@ class CardMonitor:
             period = max(PERIOD_S, (time.thread_time() - start) / MAX_SHARE_OF_CORE)
             if all(getattr(reading, figure) is None for figure in FIGURES):
                 return  # the driver is gone; `missing` says how
+
+
+def _during(rounds: Sequence[Round], readings: Sequence[CardReading]) -> list[CardReading]:
+    starts = [t for each in rounds for t in (each.card_start, each.ceiling_start) if t is not None]
+    ends = [t for each in rounds for t in (each.card_end, each.ceiling_end) if t is not None]
+    if not (starts and ends):
+        return list(readings)
+    return [each for each in readings if min(starts) <= each.t <= max(ends)]
