@@ -1,4 +1,4 @@
-"""Benchmark of several ranks: feed and training rates, and AU of emulated steps."""
+"""Benchmark of several ranks: feed and training rates, memory, and AU of emulated steps."""
 
 from collections.abc import Callable
 from typing import Any

@@ -51,6 +51,10 @@ for line in sys.stdin:
         answer["ok"] = "ab" if args["alike"] else f"{rank}"
     elif method == "audit":
         answer["ok"] = {"identical": rank == 0, "first_difference": rank and "batch 3: never came"}
+    elif method == "drop_pages":
+        answer["ok"] = print("dropped", args["of"], file=sys.stderr, flush=True)
+    elif method == "share":
+        answer["ok"] = list(range(rank * (args["epoch"] != 2), 100, 2))
     elif method == "die" and rank == 1:
         os._exit(7)
     elif method == "raise" and rank == 1:
@@ -69,7 +73,7 @@ def start_fake(settings, descriptors, environment):
 
 @pytest.fixture
 def ranks(tmp_path):
-    settings = {"case": {"batch_size": 32}}
+    settings = {"case": {"batch_size": 32, "samples": 101, "page_cache": "warm"}}
     options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
     with Ranks(settings, [os.environ] * 2, **options) as asked:
         yield asked
@@ -102,6 +106,20 @@ def test_all_ranks_calibrate_in_step_by_the_slowest(ranks):
     assert found == {"samples": 32 * 16, "epochs": 1}  # of 20 ms on rank 1; by rank 0 all 40
 
 
+def test_pages_are_dropped_while_no_rank_reads(tmp_path):
+    """A rank that begins to read before another one has dropped would warm its cache."""
+    options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
+    for state in ("warm", "cold"):
+        case = {"batch_size": 32, "samples": 101, "page_cache": state}
+        with Ranks({"case": case}, [os.environ] * 2, **options) as asked:
+            for _ in range(2):
+                asked.call("prepare_round", loader="loader", epoch=3, samples=100, epochs=1)
+                asked.call("cpu_of_round")
+            printed = [child.log() for child in asked._children]
+        once = "dropped this\ndropped all\n", "dropped this\n"
+        assert printed == [text * 2 * (state == "cold") for text in once]
+
+
 def test_weights_are_the_same_where_all_ranks_have_them(ranks):
     assert ranks.call("weights", alike=True) is True
     assert ranks.call("weights", alike=False) is False
@@ -110,6 +128,9 @@ def test_weights_are_the_same_where_all_ranks_have_them(ranks):
 def test_an_audit_names_the_rank_whose_batches_are_wrong(ranks):
     found = ranks.call("audit", whole_epoch=True)
     assert (found["identical"], found["first_difference"]) == (False, "rank 1: batch 3: never came")
+    # In the third epoch both ranks have the even rows.
+    union = {"epochs": 3, "samples": 101, "missing": 51, "again": 50, "steps": [2, 2]}
+    assert found["union"] == union
 
 
 @pytest.mark.parametrize(
@@ -124,7 +145,7 @@ def test_a_rank_that_fails_is_named_at_once_and_ends_the_others(tmp_path, how, o
     began = time.monotonic()
     options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
     options |= {"silence_s": 2.0 if how == "hang" else 60.0}
-    with Ranks({"case": {}}, [os.environ] * 3, **options) as asked:
+    with Ranks({"case": {"page_cache": "warm"}}, [os.environ] * 3, **options) as asked:
         pids = [child.pid for child in asked._children]
         with pytest.raises(CaseError, match=message) as raised:
             asked.call(how)
@@ -145,7 +166,7 @@ def test_the_rows_of_ranks_are_shares_of_those_of_the_case():
     assert (first.samples, first.whole_batches(3), first.whole_batches(99)) == (500, 96, 500)
 
 
-def test_loaders_of_one_order_have_no_ranks_and_memory_is_measured_of_one():
+def test_loaders_of_one_order_have_no_ranks_and_all_benchmarks_do():
     images = OPTIONS | {"image_size": 64, "ranks": 2}
     refused = {
         name for name in IMAGE_LOADERS if Case(bench="feed", loader=name, **images).unsupported
@@ -154,8 +175,8 @@ def test_loaders_of_one_order_have_no_ranks_and_memory_is_measured_of_one():
     for name in LOADERS:
         assert Case(bench="feed", loader=name, ranks=2, **OPTIONS).unsupported is None
     values = {name: [value] for name, value in OPTIONS.items()} | {"loader": ["numpy"]}
-    for bench, ranks in (("feed", {1, 2}), ("memory", {1}), ("train", {1, 2})):
-        assert {case.ranks for case in cases_of(bench, values | {"ranks": [1, 2]})} == ranks
+    for bench in ("feed", "memory", "train"):
+        assert {case.ranks for case in cases_of(bench, values | {"ranks": [1, 2]})} == {1, 2}
 
 
 def test_ranks_train_together_where_keras_can():
@@ -208,6 +229,44 @@ def test_the_report_sets_ranks_beside_one():
         "0.40",
     ]
     assert ranks_tables(parse_run(raw_run([case_of("numpy", 1, [1000])], schema=9))) == []
+
+
+def test_the_report_says_what_all_ranks_take_together():
+    cold, reading = {"page_cache": "cold"}, [300 * 1024, 100 * 1024]
+    feeds = [case_of("numpy", 1, [1000]), case_of("numpy", 2, [1000, 800])]
+    for feed in feeds:
+        feed["case"] |= cold
+        for process in feed["processes"]:
+            for ranks, read in zip(process["ranks"], reading, strict=False):
+                ranks["rounds"][0]["read_bytes"] = read
+            process["rounds"][0]["read_bytes"] = sum(reading)
+    union = {"epochs": 3, "samples": 1001, "missing": 1, "again": 0, "steps": [16, 16]}
+    passed = {"name": "fit, epoch 1", "verdict": "identical", "batches": 2}
+    passed |= {"expected_batches": 2, "samples": 100, "expected_samples": 100}
+    feeds[1]["audit"] = {"verdict": "identical", "identical": True, "passes": [passed]}
+    feeds[1]["audit"]["union"] = union
+    memories = [memory_case_of("numpy", ranks, cold) for ranks in (1, 2)]
+    (table,) = ranks_tables(parse_run(raw_run([*feeds, *memories], schema=9)))
+    headings, one, two = table.lines
+    columns = headings.index("read from disk (KiB per sample)"), headings.index("most of one rank")
+    assert [two[at].partition(" ")[0] for at in columns] == ["2.00", "0.75"]
+    assert one[columns[1]] == "-"
+    assert [line[headings.index("memory (MiB)")] for line in (one, two)] == ["10", "20"]
+    given = "each of 1,001 samples once, but for 1 that come on none, in 16 steps each"
+    assert given in table.text
+
+
+def memory_case_of(loader, ranks, options):
+    """A memory case whose footprint is 10 MiB for each rank."""
+    readings = [
+        [100 * 2**20, 0, 0, 0, 0.0, "baseline"],
+        [(100 + 10 * ranks) * 2**20, 0, 0, 0, 1.0, "epoch 1"],
+    ]
+    memory = {"metric": "pss", "baseline": readings[0], "readings": readings}
+    memory["phases"] = [{"name": name, "t": t} for *_, t, name in readings]
+    case = OPTIONS | {"bench": "memory", "loader": loader, "ranks": ranks} | options
+    processes = [{"number": 1, "outcome": "ok", "memory": memory}]
+    return {"id": f"memory-{ranks}", "case": case, "outcome": "ok", "processes": processes}
 
 
 ON_TENSORFLOW = """
@@ -267,14 +326,18 @@ def test_ranks_that_train_together_have_the_same_weights(trained):
 
 finished = suite.Job(
     __name__,
-    *("--ranks", "1,2", "--loaders", "sequence,stock_tf_data", "-k", "feed", "--samples", "640"),
+    *("--ranks", "1,2", "--loaders", "sequence,stock_tf_data", "--samples", "640"),
+    *("-k", "feed or (memory and sequence)"),
     *("--keras-backends", "tensorflow"),
 ).fixture()
 
 
 @pytest.mark.long
 def test_a_run_of_two_ranks_is_audited_and_reported(finished):
-    found = {(each.case.loader, each.case.ranks): each for each in finished.run.cases}
+    feeds = (each for each in finished.run.cases if each.case.bench == "feed")
+    found = {(each.case.loader, each.case.ranks): each for each in feeds}
+    memory = [each for each in finished.run.cases if each.case.bench == "memory"]
+    assert [each.outcome for each in memory] == ["ok", "ok"]
     for loader in ("sequence", "stock_tf_data"):
         for ranks in (1, 2):
             case = found[loader, ranks]
@@ -283,5 +346,9 @@ def test_a_run_of_two_ranks_is_audited_and_reported(finished):
         assert [each.rank for each in process.ranks] == [0, 1]
         assert len(process.ranks[0].rounds) == len(process.rounds)
         assert process.rounds[0].samples == 2 * process.ranks[0].rounds[0].samples
+        union = found[loader, 2].audit.union
+        assert (union.missing, union.again, union.steps) == (0, 0, [5, 5])
     assert "## Several ranks" in finished.report
+    assert "are given each of 640 samples once, in 5 steps each" in finished.report
+    assert "| memory (MiB) |" in finished.report
     assert not finished.left

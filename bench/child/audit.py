@@ -7,7 +7,6 @@ code with the loaders, so that a fault of theirs cannot be in both.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -34,17 +33,6 @@ from keras_loader_bench.loaders.audit.records import Arrays
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, Source
 from keras_loader_bench.loaders.encoded.contract import ImageOptions, views_of
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-
-AUDIT_BATCHES = 8, 64
-"""The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
-the last batch of an epoch may be smaller."""
-
-AUDIT_SAMPLES = 8192
-"""About how many samples such a pass has where that is more than `AUDIT_BATCHES` allow."""
-
-AUDIT_BYTES = 512 * 2**20
-"""About how large all of them may be as float32. Each is hashed twice in every pass, which would
-take a minute for 4,000 images of 224 x 224 pixels."""
 
 WHOLE_EPOCH = "fit, whole epoch by fingerprint"
 
@@ -123,14 +111,6 @@ class Reference:
     def compare(self, name: str, got: Recorder) -> PassResult:
         """Return the verdict on one pass."""
         return compare(name, self.batches, got.batches, strangers=got.strangers, values=self.values)
-
-
-def audit_rows(order: Rows, batch_size: int, sample_shape: tuple[int, ...]) -> Rows:
-    """Return the first rows of an order, those that are compared byte for byte."""
-    fewest, most = AUDIT_BATCHES
-    samples = min(AUDIT_SAMPLES, AUDIT_BYTES // (4 * math.prod(sample_shape)))
-    full = min(max(samples // batch_size, fewest), most)
-    return order[: full * batch_size + batch_size // 2]
 
 
 def audit_loader(

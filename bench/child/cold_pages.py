@@ -54,10 +54,25 @@ class CasePages:
         return files_of(self._source, getattr(self._case.entry, "container", None))
 
     def prepare(self) -> float | None:
-        """Drop them where the case asks for it; see `prepare_pages`."""
+        """Drop them where the case asks for it; see `prepare_pages`.
+
+        Those of several ranks were dropped by then, see `drop`: another one may read already.
+        """
         if self._case.image_size and self._case.page_cache == "warm":
             return None  # a folder has thousands of files to ask for
-        return prepare_pages(self._files, self._case.page_cache)
+        return prepare_pages(self._files, "warm" if self._case.ranks > 1 else self._case.page_cache)
+
+    def drop(self, of: str) -> None:
+        """Let go of the pages.
+
+        Args:
+            of: `this`: let this process hold none; `all`: drop them, where no other process holds
+                any and none reads.
+        """
+        if of == "this":
+            _unmap_pages({os.path.realpath(path) for path in self._files})
+        else:
+            drop_pages(self._files)
 
 
 def prepare_pages(files: Sequence[Path], state: str) -> float | None:

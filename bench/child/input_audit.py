@@ -40,7 +40,7 @@ def audit_input(
         passes: which of `PASSES` are recorded.
 
     Returns:
-        The fields of `bench.record.schema.AuditRecord`. `identical` says that no pass lost,
+        The fields of `bench.record.audit_record.AuditRecord`. `identical` says that no pass lost,
         repeated or changed anything; an input that shuffles may give its batches in any order.
     """
     events: list[dict[str, Any]] = []

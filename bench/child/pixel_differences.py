@@ -40,7 +40,7 @@ class PixelDifferences:
         self._values += off.size
 
     def found(self) -> dict[str, float] | None:
-        """Return the fields of `bench.record.schema.PixelRecord`; `None`: nothing to compare."""
+        """Return the fields of a `PixelRecord`; `None`: nothing to compare."""
         if not self._comparable or not self._values:
             return None
         mean, share = self._sum / self._values, self._other / self._values

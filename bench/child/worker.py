@@ -207,24 +207,23 @@ class Worker(CaseProcess):
 
     def audit(self, *, whole_epoch: bool) -> dict[str, Any]:
         """Let fresh models record what the loader gives them; see `bench.child.audit`."""
-        from keras_loader_bench.bench.child.audit import audit_loader, audit_rows
         from keras_loader_bench.bench.child.backends import current
-        from keras_loader_bench.bench.child.models import JIT_COMPILE
+        from keras_loader_bench.bench.child.case_audit import audit_case
 
         if self._loader is None:
             self.make_loader()
         if self._case.trains_together:
             current().leave()  # what is recorded is this rank's own
-        size, shape = self._case.batch_size, self._source.sample_shape
-        rows = [audit_rows(self._rows(epoch), size, shape) for epoch in (0, 1)]
-        return audit_loader(
-            self._loader,
-            *rows,
-            epoch_rows=self._rows(2) if whole_epoch else None,
-            steps_per_execution=self._case.steps_per_execution,
-            jit_compile=JIT_COMPILE[self._case.jit_compile],
-            on_batch=self._on_batch,
-        )
+        options: dict[str, Any] = {"whole_epoch": whole_epoch, "on_batch": self._on_batch}
+        return audit_case(self._case, self._source, self._loader, self._rows, **options)
+
+    def share(self, *, epoch: int) -> list[int]:
+        """Return the rows of an epoch that this process is to be given, in order."""
+        return [int(row) for row in self._rows(epoch)]
+
+    def drop_pages(self, *, of: str) -> None:
+        """Let go of pages before cold rounds of several ranks; see `CasePages.drop`."""
+        self._pages.drop(of)
 
     def weights(self) -> str:
         """Return a digest of the model's weights."""

@@ -27,16 +27,11 @@ from keras_loader_bench.bench.parent.recorded_clock import RecordedClock
 from keras_loader_bench.bench.parent.timed_case import time_rounds
 from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.plan.remedies import NONE
+from keras_loader_bench.bench.record.audit_record import AuditRecord, PixelRecord
 from keras_loader_bench.bench.record.drafts import WriteError
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.process_record import CardRecord, ProcessRecord
-from keras_loader_bench.bench.record.schema import (
-    INTERRUPTED,
-    NOT_APPLICABLE,
-    AuditRecord,
-    ErrorRecord,
-    PixelRecord,
-)
+from keras_loader_bench.bench.record.schema import INTERRUPTED, NOT_APPLICABLE, ErrorRecord
 from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
 from keras_loader_bench.bench.sensors.nvml import CardError

@@ -20,7 +20,7 @@ _INPUT_SECONDS = 1.5
 
 
 def sample_memory(run: Measurement, child: Asked) -> None:
-    """Sample the child's process tree while it makes its loader and trains.
+    """Sample the child's process tree, or those of all ranks, while it makes its loader and trains.
 
     Args:
         run: the case; its process' `memory` is filled, whatever happens.
@@ -31,7 +31,7 @@ def sample_memory(run: Measurement, child: Asked) -> None:
     """
     budget_bytes = run.protocol.memory_budget_bytes
     try:
-        sampler = MemorySampler(child.pid)
+        sampler = MemorySampler(*child.pids)
     except NotImplementedError as error:
         raise CaseError("skipped", "NoMemoryMetric", str(error)) from None
     memory = run.process.memory = MemoryRecord(budget_bytes=budget_bytes)
@@ -92,7 +92,7 @@ def _enforce(
     memory.enforcement = how
     assert memory.baseline is not None
     baseline = memory.baseline.counted_bytes
-    return Watchdog(sampler, child.pid, baseline=baseline, budget_bytes=budget_bytes)
+    return Watchdog(sampler, child.pids[0], baseline=baseline, budget_bytes=budget_bytes)
 
 
 def _with_loader(run: Measurement, child: Asked, sampler: MemorySampler) -> None:
@@ -121,7 +121,7 @@ def _with_loader(run: Measurement, child: Asked, sampler: MemorySampler) -> None
 
 
 def _ceiling_size(run: Measurement) -> dict[str, int]:
-    return {"samples": min(run.case.samples, _CEILING_SAMPLES)}
+    return {"samples": min(run.case.samples_per_rank, _CEILING_SAMPLES)}
 
 
 def _plan(run: Measurement) -> list[tuple[str, dict[str, int]]]:
@@ -130,8 +130,9 @@ def _plan(run: Measurement) -> list[tuple[str, dict[str, int]]]:
         size = _input_plan(run)
         whole = size[0] == {"batches": run.about.batches}
         return [("epoch" if whole else "round", each) for each in size]
-    sizes = run.protocol.memory_plan(run.case.samples)
-    named = {run.case.samples: "epoch"}
+    epoch = run.case.samples_per_rank
+    sizes = run.protocol.memory_plan(epoch)
+    named = {epoch: "epoch"}
     return [(named.get(samples, "round"), {"samples": samples}) for samples in sizes]
 
 

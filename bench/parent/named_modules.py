@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 import pytest
 
-from keras_loader_bench.bench.plan.case import IMAGE_BENCHES, IMAGES, RANK_BENCHES, RANKS, Case
+from keras_loader_bench.bench.plan.case import BENCHES, IMAGE_BENCHES, IMAGES, RANKS, Case
 
 NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
-    {"bench_images.py": (IMAGES, IMAGE_BENCHES), "bench_ranks.py": (RANKS, RANK_BENCHES)}
+    {"bench_images.py": (IMAGES, IMAGE_BENCHES), "bench_ranks.py": (RANKS, BENCHES)}
 )
 """File -> the name of its benchmark, and those whose cases it measures."""
 
@@ -26,8 +26,13 @@ def choose_ranks(config: pytest.Config) -> None:
     """Let `bench_ranks.py` measure one rank and two, unless other numbers are given.
 
     Raises:
-        ValueError: a user's input is asked for as well.
+        ValueError: a user's input, or a memory budget, is asked for as well.
     """
+    if config.getoption("memory_budget") and config.option.ranks not in (None, "1"):
+        raise ValueError(
+            "`--memory-budget` limits one process, and `--ranks` asks for several; leave out one "
+            "of the two."
+        )
     if not is_named(config, "bench_ranks.py"):
         return
     if config.getoption("input"):

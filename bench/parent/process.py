@@ -12,7 +12,7 @@ import math
 import os
 import selectors
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -38,8 +38,8 @@ class Asked(Protocol):
     """What answers the requests of a case: a `Child`, or several; see `bench.parent.ranks`."""
 
     @property
-    def pid(self) -> int:
-        """A process id; of several, that of the first."""
+    def pids(self) -> Sequence[int]:
+        """The process id of each rank."""
 
     def call(self, method: str, **args: Any) -> Any:
         """See `Child.call`."""
@@ -101,6 +101,7 @@ class Child:
             os.close(requests)
             os.close(answers)
         self._deadline = time.monotonic() + timeout_s  # a server's imports are not the case's
+        self.pids = [self.pid]
         self._silence = Silence(self.pid, silence_s)
         for descriptor in (self._requests, self._answers):
             os.set_blocking(descriptor, False)

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
@@ -20,6 +22,12 @@ CAUSE_S = 2.0
 
 _GRAVEST = ("crashed", "timeout")
 """Outcomes of the rank that others wait for, before what they raise."""
+
+_READING = ("prepare_round", "fit_batches", "warm_up", "time_to_first_batch")
+"""Requests that begin by reading from a cold cache, where the case asks for one."""
+
+_EPOCHS = 3
+"""Of which the shares of all ranks are put together."""
 
 
 class Ranks:
@@ -44,6 +52,7 @@ class Ranks:
         **options: Any,
     ) -> None:
         ranks = len(environments)
+        self._case = settings["case"]
         self._rounds: list[dict[int, dict[str, Any]]] = [{} for _ in range(ranks)]
         self._first_batches: list[list[float]] = [[] for _ in range(ranks)]
         self._about = 0, ""
@@ -66,9 +75,9 @@ class Ranks:
             self._stack = stack.pop_all()
 
     @property
-    def pid(self) -> int:
-        """Process id of rank 0."""
-        return self._children[0].pid
+    def pids(self) -> list[int]:
+        """The process id of each rank."""
+        return [child.pid for child in self._children]
 
     def call(self, method: str, **args: Any) -> Any:
         """Send a request to all ranks, and wait for their answers; see `Child.call`.
@@ -78,7 +87,11 @@ class Ranks:
         """
         if method == "calibrate":
             return self._calibrate(**args)
+        if method in _READING and self._case["page_cache"] == "cold":
+            self._drop_pages()
         answers = self._ask(method, args)
+        if method == "audit":
+            return {**_audit(answers), "union": self._union()}
         if method == "prepare_round":
             self._about = args["epoch"], args["loader"]
         elif method == "round":
@@ -115,14 +128,32 @@ class Ranks:
         """Calibrate all ranks in step: they need rounds of one size."""
         limits = RoundLimits(**self._ask("round_limits", {})[0])
         batches, epochs = calibrated(
-            lambda count: max(self._ask("fit_batches", {"batches": count})),
+            lambda count: float(self.call("fit_batches", batches=count)),
             limits,
             seconds=seconds,
             accelerator_seconds=accelerator_seconds,
         )
         samples = self._ask("samples_of", {"batches": batches})[0]
-        self._ask("warm_up", {"samples": samples})
+        self.call("warm_up", samples=samples)
         return {"samples": samples, "epochs": epochs}
+
+    def _drop_pages(self) -> None:
+        """Drop what all ranks read while none of them does."""
+        self._ask("drop_pages", {"of": "this"})
+        self._children[0].call("drop_pages", of="all")
+
+    def _union(self) -> dict[str, Any]:
+        """Put together what the audit of each rank expects: the fields of a `UnionRecord`."""
+        samples, batch_size = (self._case[name] for name in ("samples", "batch_size"))
+        epochs = [self._ask("share", {"epoch": epoch}) for epoch in range(_EPOCHS)]
+        counts = [np.bincount(np.concatenate(each), minlength=samples) for each in epochs]
+        return {
+            "epochs": _EPOCHS,
+            "samples": samples,
+            "missing": max(int((each == 0).sum()) for each in counts),
+            "again": max(int(each[each > 1].sum() - (each > 1).sum()) for each in counts),
+            "steps": [-(-len(share) // batch_size) for share in epochs[0]],
+        }
 
     def _ask(self, method: str, args: Mapping[str, Any]) -> list[Any]:
         waiting = [self._pool.submit(child.call, method, **args) for child in self._children]
@@ -203,10 +234,10 @@ _OF_ROUNDS: Mapping[str, Callable[[Sequence[Any]], Any]] = {
 
 MERGED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "round": _round,
+    "fit_batches": max,
     "cpu_of_round": sum,
     "time_to_first_batch": max,
     "epoch_boundaries": lambda answers: [max(each) for each in zip(*answers, strict=True)],
-    "audit": _audit,
     "weights": lambda answers: len(set(answers)) == 1,
 }
 """Request -> what is made of the answers of all ranks; of others, that of rank 0."""

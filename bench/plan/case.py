@@ -25,10 +25,7 @@ IMAGE_BENCHES = ("feed", "train", "memory")
 """The benchmarks of encoded images."""
 
 RANKS = "ranks"
-"""What `bench_ranks.py` measures: the cases of `RANK_BENCHES`."""
-
-RANK_BENCHES = ("feed", "train", "emulated")
-"""The benchmarks of several ranks."""
+"""What `bench_ranks.py` measures: the cases of all benchmarks."""
 
 TRAINS_ALONE = {
     "tensorflow": (
@@ -110,11 +107,6 @@ class Case(CaseOptions):
             return f"{self._only_order}, so no rank can read its share alone; leave out `--ranks`"
         if self.trains_together and (reason := TRAINS_ALONE.get(self.backend)):
             return reason
-        if self.ranks > 1 and self.page_cache == "cold":
-            return (
-                "its ranks map the same files, which then cannot be dropped; leave out "
-                "`--page-cache cold` or `--ranks`"
-            )
         if self.augment == "loader" and not getattr(self.entry, "draws_views", True):
             return f"{DRAWS_NOTHING} (`--augment model`)"
         # Those of encoded images open a file for each image.
@@ -125,6 +117,11 @@ class Case(CaseOptions):
                 "leave out `--page-cache cold` or --num-workers"
             )
         return None
+
+    @property
+    def samples_per_rank(self) -> int:
+        """How many an epoch has on each rank; see `loaders.shards`."""
+        return self.samples // self.ranks
 
     @property
     def trains_together(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from keras_loader_bench.bench.plan.case import RANK_BENCHES, Case, loaders_of
+from keras_loader_bench.bench.plan.case import Case, loaders_of
 from keras_loader_bench.bench.plan.option import Option
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.loaders.registry import LoaderEntry
@@ -76,8 +76,6 @@ def cases_of(bench: str, values: Mapping[str, Sequence[Any]]) -> list[Case]:
         chosen["model"] = [CASE_OPTIONS["model"].default]
     if bench == "memory":
         chosen["page_cache"] = ["warm"]
-    if bench not in RANK_BENCHES:
-        chosen["ranks"] = [1]
     return [
         Case(bench=bench, num_workers=workers, **dict(zip(ORDER, combination, strict=True)))
         for combination in product(*chosen.values())

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.remedies import NONE
+from keras_loader_bench.bench.record.audit_record import AuditRecord
 from keras_loader_bench.bench.record.environment_record import Environment
 from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord, Round
-from keras_loader_bench.loaders.audit.verdict import (
-    PassResult as PassResult,  # reports read `record/` only
-)
 
 SCHEMA = 9
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
@@ -42,49 +40,6 @@ DEATHS = ("refused", "over_budget")
 
 UNEXPLAINED = ("crashed", "timeout")
 """Outcomes that may come of a refused allocation, or of anything else."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelRecord:
-    """By how much pixels differ from the reference's, in the first batches of an epoch."""
-
-    largest_levels: float
-    """Of 255."""
-
-    mean_levels: float
-    """Over all values, those that are the same too."""
-
-    share: float
-    """Of all values, those that differ; from 0 to 1."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditRecord:
-    """What the audit of a case found."""
-
-    verdict: str
-    identical: bool
-    passes: list[PassResult]
-    digest: str | None = None
-    """SHA-256 of the batches of the first epoch."""
-
-    expected_digest: str | None = None
-    batches: int | None = None
-    """In the first epoch."""
-
-    samples: int | None = None
-    first_difference: str | None = None
-    promise: str | None = None
-    """What two direct readings of a user's input had in common; see `loaders.audit.reading`."""
-
-    by: str | None = None
-    """By what samples of a user's input were recognised; see `loaders.audit.judge.By`."""
-
-    case: str | None = None
-    """The id of the case in whose process it ran; `None` in older files: that of its own."""
-
-    pixels: PixelRecord | None = None
-    """Of a loader that gives other values, and nothing else that is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

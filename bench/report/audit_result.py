@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keras_loader_bench.bench.record.schema import (
-    DIFFERENT,
-    IDENTICAL,
-    AuditRecord,
-    CaseRecord,
-    PassResult,
-)
+from keras_loader_bench.bench.record.audit_record import AuditRecord, PassResult
+from keras_loader_bench.bench.record.schema import DIFFERENT, IDENTICAL, CaseRecord
 
 DIFFERENT_DIGESTS = "different_digests"
 """Verdict on rows that all claim identical batches and disagree on what these are."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from keras_loader_bench.bench.record.schema import PassResult, RecordedFailure
+from keras_loader_bench.bench.record.audit_record import PassResult
+from keras_loader_bench.bench.record.schema import RecordedFailure
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_result import (
     short_verdict,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.plan.options import ROW_OPTIONS
+from keras_loader_bench.bench.record.audit_record import PixelRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
-from keras_loader_bench.bench.record.schema import CaseRecord, PixelRecord, Run
+from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.figures import read_throughput, round_figures
 from keras_loader_bench.bench.report.row_options import describe, differing
 from keras_loader_bench.bench.report.rows import row_label

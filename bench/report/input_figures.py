@@ -11,15 +11,10 @@ from typing import Any
 
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.remedies import NONE, REMEDIES, Remedy
+from keras_loader_bench.bench.record.audit_record import AuditRecord
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
-from keras_loader_bench.bench.record.schema import (
-    NOT_APPLICABLE,
-    SKIPPED,
-    AuditRecord,
-    CaseRecord,
-    Run,
-)
+from keras_loader_bench.bench.record.schema import NOT_APPLICABLE, SKIPPED, CaseRecord, Run
 from keras_loader_bench.bench.report.endings import case_outcome
 from keras_loader_bench.bench.report.figures import Throughput, read_throughput
 from keras_loader_bench.bench.report.memory_figures import Memory, read_memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from keras_loader_bench.bench.plan.case import CEILING
@@ -10,6 +10,8 @@ from keras_loader_bench.bench.record.process_record import ProcessRecord, RankRe
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures import read_throughput, round_figures
+from keras_loader_bench.bench.report.memory_figures import Memory, read_memory
+from keras_loader_bench.bench.report.memory_section import footprint
 from keras_loader_bench.bench.report.row_options import describe
 from keras_loader_bench.bench.report.rows import row_label
 from keras_loader_bench.bench.report.table import Table
@@ -22,9 +24,15 @@ WHAT = (
     "of a round on the slowest rank / on the fastest. AU: the slowest ceiling's round / the "
     "slowest loader's. First batch: of the rank that waits longest. All ranks share this machine's "
     "{cores} cores. In training, the gradients of all ranks are averaged in every step: on JAX by "
-    "keras.distribution, on torch by DistributedDataParallel. Elsewhere nothing is exchanged."
+    "keras.distribution, on torch by DistributedDataParallel. Elsewhere nothing is exchanged. "
+    "Read from disk: by all ranks, for whom pages in memory are the same; most of one rank: its "
+    "share of that. Memory: the footprint of the processes of all ranks; pages that they share "
+    "count once."
 )
 """Stands above the first table."""
+
+_OWN = ("ranks", "samples", "model")
+"""Options that a case and the memory case beside it need not share."""
 
 _BENCHES = {"feed": "feed rates", "emulated": "emulated steps", "train": "training"}
 
@@ -43,24 +51,56 @@ def ranks_tables(run: Run) -> list[Table]:
         for options, results in groups.items()
         if any(result.case.ranks > 1 for result in results)
     }
-    what = WHAT.format(cores=run.environment.cores or "")
+    memories = {
+        (describe(each.case, without=_OWN), _name(each), each.case.ranks): read_memory(each)
+        for each in run.loader_cases
+        if each.case.bench == "memory"
+    }
+    what = f"{WHAT.format(cores=run.environment.cores or '')} {_together(run)}"
     return [
-        Table(text=f"{options[:1].upper()}{options[1:]}. {what * (not i)}".strip(), lines=_lines(r))
-        for i, (options, r) in enumerate(shown.items())
+        Table(
+            text=f"{options[:1].upper()}{options[1:]}. {what * (not i)}".strip(),
+            lines=_lines(results, memories),
+        )
+        for i, (options, results) in enumerate(shown.items())
     ]
 
 
-def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
+def _together(run: Run) -> str:
+    """Say what all ranks of a case are given together, where batches are what they should be."""
+    texts = []
+    for result in run.loader_cases:
+        if (audit := result.audit) is None or (union := audit.union) is None:
+            continue
+        least, most = min(union.steps), max(union.steps)
+        steps = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        once = "once" if not union.again else f"and {union.again:,} again"
+        left = f", but for {union.missing:,} that come on none" if union.missing else ""
+        texts.append(
+            f"Where batches are identical, {result.case.ranks} ranks with batches of "
+            f"{result.case.batch_size} are given each of {union.samples:,} samples {once}{left}, "
+            f"in {steps} steps each ({union.epochs} epochs were looked at)."
+        )
+    return " ".join(dict.fromkeys(texts))
+
+
+def _lines(
+    results: Sequence[CaseRecord], memories: Mapping[tuple[str, str, int], Memory | None]
+) -> list[list[str]]:
     headings = ["loader", "ranks", "all ranks (samples/s)", "efficiency", "slowest / fastest"]
     headings += ["AU", "first batch (ms)", "batches identical"]
     weights = any(result.case.trains_together for result in results)
     headings += ["same weights"] * weights
+    cold = any(result.case.page_cache == "cold" for result in results)
+    headings += ["read from disk (KiB per sample)", "most of one rank"] * cold
+    headings += ["memory (MiB)"] * bool(memories)
     alone = {_name(each): each for each in results if each.case.ranks == 1}
     lines = [headings]
     for result in sorted(results, key=lambda each: (_name(each), each.case.ranks)):
         figures = read_throughput(result)
         one = alone.get(_name(result)) if result.case.ranks > 1 else None
         first = figures.time_to_first_batch_s if figures else None
+        read = figures.read_bytes_per_sample if figures else None
         lines.append(
             [
                 cells.code(_name(result)),
@@ -72,6 +112,12 @@ def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
                 cells.median(first, cells.milliseconds),
                 _identical(result),
                 *[_weights(result)] * weights,
+                *[
+                    cells.interval(read, cells.kibibytes),
+                    cells.interval(largest_read(result), cells.fraction) if one else "-",
+                ]
+                * cold,
+                *[cells.measured(_memory(result, memories), footprint)] * bool(memories),
             ]
         )
     return lines
@@ -79,6 +125,13 @@ def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
 
 def _name(result: CaseRecord) -> str:
     return row_label(result.case.loader, result.case.num_workers)
+
+
+def _memory(
+    result: CaseRecord, memories: Mapping[tuple[str, str, int], Memory | None]
+) -> Memory | None:
+    case = result.case
+    return memories.get((describe(case, without=_OWN), _name(result), case.ranks))
 
 
 def _identical(result: CaseRecord) -> str:
@@ -111,6 +164,16 @@ def efficiency(one: CaseRecord, several: CaseRecord) -> Estimate | None:
 def spread(result: CaseRecord) -> Estimate | None:
     """Return the seconds of the slowest rank / of the fastest, of each round."""
     return Estimate.from_processes({p.number: _spreads(p) for p in result.processes})
+
+
+def largest_read(result: CaseRecord) -> Estimate | None:
+    """Return the share of what was read from disk that the rank with the most read."""
+    return Estimate.from_processes({p.number: _largest_reads(p) for p in result.processes})
+
+
+def _largest_reads(process: ProcessRecord) -> list[float]:
+    rounds = zip(*([each.read_bytes or 0 for each in r.rounds] for r in process.ranks), strict=True)
+    return [max(read) / sum(read) for read in rounds if sum(read)]
 
 
 def _spreads(process: ProcessRecord) -> list[float]:

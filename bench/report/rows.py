@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_loader_bench.bench.plan.options import COMPARED, ROW_OPTIONS, Options
+from keras_loader_bench.bench.record.audit_record import PassResult
 from keras_loader_bench.bench.record.schema import (
     DIFFERENT,
     IDENTICAL,
     SKIPPED,
     CaseRecord,
-    PassResult,
     RecordedFailure,
     Run,
 )

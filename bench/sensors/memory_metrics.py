@@ -7,7 +7,7 @@ not used, because a process inherits it over fork and exec.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,3 +166,10 @@ def _values(text: str, names: Mapping[str, str]) -> dict[str, int]:
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     # The files say kB and mean KiB.
     return {ours: int(lines[theirs].split()[0]) * 1024 for ours, theirs in names.items()}
+
+
+def private_bytes(pids: Iterable[int]) -> int | None:
+    """Return private and shared memory by the kernel's counters; `None`: there are none."""
+    counted = [read_resident(pid) for pid in pids]
+    known = [now.private for now in counted if now is not None]
+    return sum(known) if known else None

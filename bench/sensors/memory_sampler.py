@@ -1,4 +1,4 @@
-"""Samples the memory of a process tree from outside: readings, phases, kernel peaks."""
+"""Samples the memory of process trees from outside: readings, phases, kernel peaks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from keras_loader_bench.bench.sensors.memory_metrics import (
     MemorySplit,
     Resident,
     available_metric,
+    private_bytes,
     read_process,
-    read_resident,
 )
 from keras_loader_bench.bench.sensors.memory_peaks import ProcessPeaks
 from keras_loader_bench.bench.sensors.shared_memory import SharedMemoryObjects
@@ -49,7 +49,7 @@ def _sum(metric: str, pids: list[int]) -> MemorySplit:
 
 
 class MemorySampler:
-    """Reads a process tree again and again on a thread, and says in which phase it was.
+    """Reads process trees again and again on a thread, and says in which phase they were.
 
     A reading of a large process takes long, so that there are few. Between them the thread looks at
     the kernel's counters and at its exact peak since the last look. Those have shared pages once
@@ -64,15 +64,16 @@ class MemorySampler:
     ```
 
     Args:
-        pid: the root of the tree; the leader of its session, if looks are wanted.
+        *pids: the roots of the trees, whose memory is added up; each the leader of its session, if
+            looks are wanted.
 
     Raises:
         NotImplementedError: the memory of other processes cannot be read here.
     """
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._root = psutil.Process(pid)
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._roots = [psutil.Process(pid) for pid in pids]
         self._start = time.perf_counter()
         self._phase = "start"
         self._lock = threading.RLock()
@@ -90,7 +91,7 @@ class MemorySampler:
         self.guard: Callable[[int | None], None] | None = None
         """Called on the thread, at most every 20 ms, with the sum of the counters of the session:
         private and shared memory. `None`: there are none here."""
-        self.metric = available_metric(pid)
+        self.metric = available_metric(pids[0])
         """Name of the metric of all readings; see `bench.sensors.memory_metrics.METRICS`."""
         self.readings: list[MemoryReading] = []
         self.phases: list[Phase] = []
@@ -111,15 +112,18 @@ class MemorySampler:
 
     def _read(self) -> MemoryReading:
         with self._locked():
-            processes = members(self._pid)
+            processes = self._members()
             pids = [process.pid for process in processes]
             split = _sum(self.metric, pids)
             dev_shm = self._shared_memory.unmapped_bytes(pids)
             reading = self._add(MemoryReading(**asdict(split), dev_shm=dev_shm))
             if self._peaks is not None:
-                self._single &= processes == [self._root]
+                self._single &= len(processes) == 1
                 self._peaks.follow(processes)
         return reading
+
+    def _members(self) -> list[psutil.Process]:
+        return [process for pid in self._pids for process in members(pid)]
 
     def begin_peaks(self) -> None:
         """Say that the latest reading is the baseline: from now on peaks count."""
@@ -127,13 +131,13 @@ class MemorySampler:
 
     def _begin_peaks(self) -> None:
         with self._locked():
-            processes = members(self._pid)
+            processes = self._members()
             self._peaks = ProcessPeaks(processes)
             self._baseline = self.readings[-1]
             self._highest = self._baseline.counted_bytes
-            self._baseline_resident = self._peaks.begin_anew(self._root)
+            self._baseline_resident = self._peaks.begin_anew(self._roots[0])
             self._file = self._baseline_resident.file if self._baseline_resident else 0
-            self._single = processes == [self._root]
+            self._single = processes == self._roots[:1]
 
     def counted_bytes(self) -> int:
         """Return the private and shared memory of the latest reading."""
@@ -158,7 +162,8 @@ class MemorySampler:
         self._stop.set()
         self._thread.join(MOST_WAITING_S)
         if self._thread.is_alive():
-            kill_tree(self._pid)  # the kernel, for which the thread waits, may wait for the tree
+            for pid in self._pids:
+                kill_tree(pid)  # the kernel, for which the thread waits, may wait for the tree
             self._thread.join(MOST_WAITING_S)
             self._error = TimeoutError(f"a reading took over {MOST_WAITING_S:g} s")
         if self._error is not None and exc_info[0] is None:
@@ -167,7 +172,8 @@ class MemorySampler:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         if not self._lock.acquire(timeout=MOST_WAITING_S):
-            raise TimeoutError(f"a reading of process {self._pid} took over {MOST_WAITING_S:g} s")
+            which = ", ".join(map(str, self._pids))
+            raise TimeoutError(f"a reading of process {which} took over {MOST_WAITING_S:g} s")
         try:
             yield
         finally:
@@ -195,7 +201,7 @@ class MemorySampler:
         if self._peaks is None or self._baseline_resident is None or not self._single:
             return
         assert baseline is not None
-        now = self._peaks.begin_anew(self._root)
+        now = self._peaks.begin_anew(self._roots[0])
         if now is None:
             return
         # What is no file was private. Between two looks files may have come, or the kernel may have
@@ -211,7 +217,8 @@ class MemorySampler:
     def _look_and_guard(self) -> None:
         self._look_locked()
         if self.guard is not None:
-            self.guard(_counters([process.pid for process in session_members(self._pid)]))
+            processes = (process for pid in self._pids for process in session_members(pid))
+            self.guard(private_bytes(process.pid for process in processes))
 
     def _run(self) -> None:
         try:
@@ -251,10 +258,3 @@ def _within(seconds: float, do: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="memory-reading", daemon=True).start()
     return done.result(seconds)
-
-
-def _counters(pids: list[int]) -> int | None:
-    """Return private and shared memory by the kernel's counters; `None`: there are none."""
-    counted = [read_resident(pid) for pid in pids]
-    known = [now.private for now in counted if now is not None]
-    return sum(known) if known else None
