@@ -20,7 +20,8 @@ class CaseProcess:
         imports: packages that its loader needs.
         seed: of orders and models.
         rank: which of the case's ranks this process is, from 0.
-        port: at which rank 0 listens, on this machine.
+        host: of rank 0.
+        port: at which it listens there.
         on_batch: called for each batch of a model.
     """
 
@@ -31,13 +32,14 @@ class CaseProcess:
         imports: Sequence[str] = (),
         seed: int,
         rank: int = 0,
+        host: str = "127.0.0.1",
         port: int = 0,
         on_batch: Callable[[], None] = lambda: None,
     ) -> None:
         self._case = Case(**case)
         self._imports = imports
         self._seed = seed
-        self._rank, self._port = rank, port
+        self._rank, self._address = rank, f"{host}:{port}"
         self._on_batch = on_batch
         self._on_accelerator = False
         self._cpu_before = 0.0
@@ -57,7 +59,7 @@ class CaseProcess:
     def _join(self) -> None:
         from keras_loader_bench.bench.child.backends import current
 
-        current().join(self._rank, self._case.ranks, f"127.0.0.1:{self._port}")
+        current().join(self._rank, self._case.ranks, self._address)
 
     def limit_memory(self, *, budget_bytes: int | None) -> dict[str, int] | None:
         """Refuse this process more memory from now on; `None`: no longer."""

@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from keras_loader_bench.bench.parent.start import (
-    Started,
-    interpreter_arguments,
-    start_interpreter,
-)
-from keras_loader_bench.loaders.system.guarded import SUPPORTED, Guardian
+from keras_loader_bench.bench.parent.start import Started, interpreter_arguments
+from keras_loader_bench.loaders.system.guarded import SUPPORTED, Guardian, start_unguarded
+from keras_loader_bench.loaders.system.launcher import LOCAL, Launcher
 
 IMPORT_TIMEOUT_S = 120.0
 FORK_SERVER = "keras_loader_bench.bench.child.fork_server"
@@ -29,15 +26,21 @@ class Guardians:
 
     A case whose fork server cannot be made gets a new interpreter, which says why it does not
     start. Where there can be no guardian, an interpreter is a child of this process.
+
+    Args:
+        launcher: starts ranks; those that it starts elsewhere are new interpreters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, launcher: Launcher = LOCAL) -> None:
+        self._launcher = launcher
         self._guardians: dict[tuple[object, ...], Guardian | None] = {}
 
     def fork(
         self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
     ) -> Started:
         """Fork a process of a case; see `bench.parent.start.Start`."""
+        if self._launcher.prefix and "rank" in settings:
+            return self.interpreter(settings, descriptors, environment)
         backend = environment["KERAS_BACKEND"]
         packages = sorted({*settings.get("imports", ())} - {backend})
         key = (FORK_SERVER, _rank(settings), *packages)
@@ -55,12 +58,17 @@ class Guardians:
         self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
     ) -> Started:
         """Start a new interpreter for a case; see `bench.parent.start.Start`."""
-        request = {"arguments": interpreter_arguments(settings)}
+        arguments = interpreter_arguments(settings)
+        if "rank" in settings:
+            settings = {**settings, "host": self._launcher.host}
+            arguments = self._launcher.arguments(settings["rank"], interpreter_arguments(settings))
+            environment = {**environment, **self._launcher.environment}
+        request = {"arguments": arguments}
         key = _rank(settings), *_relevant(environment)
         started = self._start(
             key, lambda: Guardian.make(environment=environment), request, descriptors
         )
-        return started or start_interpreter(settings, descriptors, environment)
+        return started or start_unguarded(arguments, descriptors, environment)
 
     def _start(
         self,

@@ -30,6 +30,13 @@ def sample_memory(run: Measurement, child: Asked) -> None:
         CaseError: it failed, or it died of its budget; see `bench.record.schema.DEATHS`.
     """
     budget_bytes = run.protocol.memory_budget_bytes
+    if run.case.ranks > 1 and run.protocol.launcher != "local":
+        raise CaseError(
+            "skipped",
+            "OtherMachines",
+            "the memory of ranks on other machines cannot be read from here; leave out "
+            "`--launcher`, or memory cases",
+        )
     try:
         sampler = MemorySampler(*child.pids)
     except NotImplementedError as error:

@@ -138,9 +138,9 @@ class Ranks:
         return {"samples": samples, "epochs": epochs}
 
     def _drop_pages(self) -> None:
-        """Drop what all ranks read while none of them does."""
-        self._ask("drop_pages", {"of": "this"})
-        self._children[0].call("drop_pages", of="all")
+        """Drop what all ranks read while none of them does, on every machine."""
+        for of in ("this", "all"):
+            self._ask("drop_pages", {"of": of})
 
     def _union(self) -> dict[str, Any]:
         """Put together what the audit of each rank expects: the fields of a `UnionRecord`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -29,6 +30,7 @@ from keras_loader_bench.loaders.encoded.known_images import StoredSource, is_enc
 from keras_loader_bench.loaders.encoded.photographs import QUALITY
 from keras_loader_bench.loaders.encoded.registry import ImageLoaderEntry
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
+from keras_loader_bench.loaders.system.launcher import launcher
 
 
 class Session:
@@ -40,7 +42,8 @@ class Session:
         stream: for the progress.
 
     Raises:
-        ValueError: the run goes on, and machine, software or source are not what they were.
+        ValueError: the run goes on, and machine, software or source are not what they were; or no
+            ranks can be started.
     """
 
     def __init__(self, settings: Settings, cases: list[Case], stream: TextIO) -> None:
@@ -68,13 +71,17 @@ class Session:
                 of_source = [case for case in cases if case.image_quality == quality]
                 containers = self._write_containers(source, of_source)
                 self.file.add_source(source, containers, image_quality=quality)
-        self.guardians = Guardians()
+        self._started = ExitStack()
+        several = any(case.ranks > 1 for case in cases)
+        name = settings.protocol.launcher if several else "local"
+        self.guardians = Guardians(self._started.enter_context(launcher(name)))
         self._runs = {case: self._case_run(case) for case in cases}
         self._measured = False
 
     def close(self, status: str) -> None:
         """End the run: `complete` or `interrupted`."""
         self.guardians.close()
+        self._started.close()
         self.file.finish(status)
 
     def _prepare(self, samples: int, cases: list[Case]) -> dict[int, StoredSource]:

@@ -232,6 +232,7 @@ def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
         base,
         **{name: value for name, value in given.items() if value is not None},
         new_interpreters=get("new_interpreters"),
+        launcher=get("launcher"),
         seed=get("seed"),
         memory_budget_bytes=given_size("--memory-budget", get("memory_budget")),
         case_timeout_s=get("case_timeout"),

@@ -10,6 +10,8 @@ import time
 
 import psutil
 
+from keras_loader_bench.loaders.system.launcher import ON_RAY
+
 WITHOUT_LOADER = frozenset({"import_framework", "make_model", "make_ceiling"})
 """Requests of which no step can be told, as they compile and import; no loader takes part yet."""
 
@@ -77,8 +79,11 @@ class Silence:
 
     def _doing(self, now: float) -> str:
         with contextlib.suppress(psutil.Error):
-            if psutil.Process(self._pid).status() == psutil.STATUS_STOPPED:
+            process = psutil.Process(self._pid)
+            if process.status() == psutil.STATUS_STOPPED:
                 return STOPPED
+            if ON_RAY in process.cmdline():
+                return "runs on a node of the Ray cluster, and what it does there is not known"
         assert self._halfway is not None
         start, cpu_seconds = self._halfway
         if self._cpu_seconds() - cpu_seconds < _BUSY * (now - start):

@@ -10,6 +10,7 @@ from keras_loader_bench.bench.plan.inputs import INPUTS, WITH_INPUT
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.loaders import LOADERS
+from keras_loader_bench.loaders.system.launcher import LAUNCHERS
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
 
@@ -90,6 +91,14 @@ def add_options(group: Any, default: Protocol = Protocol()) -> list[str]:  # noq
         action="store_true",
         help="Start a new Python for every process, instead of forking it from one that has "
         "imported the framework. Slower; figures should be the same.",
+    )
+    group.addoption(
+        "--launcher",
+        choices=LAUNCHERS,
+        default=default.launcher,
+        help="How ranks are started: local, processes of this machine; ray, rank 0 here and the "
+        "others on nodes of the cluster of RAY_ADDRESS, or on one that is started here "
+        f"(default: {default.launcher}).",
     )
     add("--rounds", "N", f"Timed rounds per process (default: {default.rounds}).", type=int)
     add(

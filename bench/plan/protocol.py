@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from keras_loader_bench.loaders.system.launcher import LauncherName
+
 METHOD = 3
 """Raised whenever ceiling, models, protocol or audit change so that figures before and after must
 not be compared. Runs that do not record it have 0."""
@@ -20,6 +22,9 @@ class Protocol:
     new_interpreters: bool = False
     """Whether a process of a timed case is a new Python, even where it could be forked from one
     that has imported the framework."""
+
+    launcher: LauncherName = "local"
+    """How the processes of several ranks are started; see `loaders.system.launcher`."""
 
     rounds: int = 4
     """Timed rounds per process, each paired with a ceiling round."""

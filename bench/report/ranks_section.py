@@ -22,14 +22,19 @@ WHAT = (
     "batch. All ranks: samples of all of them / seconds of the slowest. Efficiency: that rate / "
     "(ranks x the rate of one rank), from the same pass over the run. Slowest / fastest: seconds "
     "of a round on the slowest rank / on the fastest. AU: the slowest ceiling's round / the "
-    "slowest loader's. First batch: of the rank that waits longest. All ranks share this machine's "
-    "{cores} cores. In training, the gradients of all ranks are averaged in every step: on JAX by "
-    "keras.distribution, on torch by DistributedDataParallel. Elsewhere nothing is exchanged. "
-    "Read from disk: by all ranks, for whom pages in memory are the same; most of one rank: its "
-    "share of that. Memory: the footprint of the processes of all ranks; pages that they share "
-    "count once."
+    "slowest loader's. First batch: of the rank that waits longest. {where} In training, the "
+    "gradients of all ranks are averaged in every step: on JAX by keras.distribution, on torch by "
+    "DistributedDataParallel. Elsewhere nothing is exchanged. Read from disk: by all ranks, for "
+    "whom pages in memory are the same; most of one rank: its share of that. Memory: the footprint "
+    "of the processes of all ranks; pages that they share count once."
 )
 """Stands above the first table."""
+
+_WHERE = {
+    "local": "All ranks share this machine's {cores} cores.",
+    "ray": "Ray started the ranks: rank 0 on this machine, which has {cores} cores, the others on "
+    "other nodes of its cluster as far as there are any.",
+}
 
 _OWN = ("ranks", "samples", "model")
 """Options that a case and the memory case beside it need not share."""
@@ -56,7 +61,8 @@ def ranks_tables(run: Run) -> list[Table]:
         for each in run.loader_cases
         if each.case.bench == "memory"
     }
-    what = f"{WHAT.format(cores=run.environment.cores or '')} {_together(run)}"
+    where = _WHERE[run.protocol.launcher].format(cores=run.environment.cores or "")
+    what = f"{WHAT.format(where=where)} {_together(run)}"
     return [
         Table(
             text=f"{options[:1].upper()}{options[1:]}. {what * (not i)}".strip(),

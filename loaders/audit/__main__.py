@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.audit.own_rank import RankError, run_own_rank
 from keras_loader_bench.loaders.audit.parent import AuditRun, run
 from keras_loader_bench.loaders.audit.progress import Progress
 from keras_loader_bench.loaders.audit.ranks import run_alone, run_ranks, succeeded
@@ -17,6 +19,7 @@ from keras_loader_bench.loaders.audit.ranks_report import render_ranks
 from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.terminal import clean, render
 from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.system.launcher import LAUNCHERS, LauncherError, launcher
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -101,7 +104,29 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "torchrun, and check that together they train on every sample once: for an input that "
         "each rank reads its own share of",
     )
+    parser.add_argument(
+        "--launcher",
+        choices=(*LAUNCHERS, "env"),
+        default="local",
+        help="how ranks are started: local, processes of this machine; ray, on the nodes of the "
+        "cluster of RAY_ADDRESS, or of one that is started here; env, by torchrun, srun or mpirun: "
+        "this process is the one that RANK and WORLD_SIZE name (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--gather",
+        type=Path,
+        metavar="FOLDER",
+        help="with `--launcher env`: a folder that all ranks see, for what comes out on each",
+    )
     options = parser.parse_args(arguments)
+    if (options.launcher == "env") != (options.gather is not None):
+        parser.error("--launcher env needs --gather FOLDER, and nothing else does.")
+    if options.launcher == "env" and options.ranks:
+        parser.error("--launcher env has as many ranks as WORLD_SIZE says; leave out --ranks.")
+    if options.launcher == "ray" and not options.ranks:
+        parser.error("--launcher ray starts ranks; add --ranks N.")
+    if options.launcher == "ray" and (missing := missing_package(("ray",))):
+        parser.error(missing)
     if options.batches and options.steps_per_epoch:
         parser.error("--batches looks at the start of each pass, so --steps-per-epoch is not used.")
     if options.ranks == 1:
@@ -134,10 +159,19 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
     environment = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
     if options.keras_backend:
         environment["KERAS_BACKEND"] = options.keras_backend
+    how: dict[str, Any] = {"environment": environment, "timeout_s": options.timeout}
+    if options.launcher == "env":
+        found = run_own_rank(settings, folder=options.gather, **how)
+        if isinstance(found, bool):
+            how_it_went = "got to its end" if found else "did not get to its end"
+            return f"this rank {how_it_went}; rank 0 reports", 0 if found else 1
+        alone = run_alone(settings, len(found), **how)
+        return render_ranks(options.target, alone, found, options.timeout)
     if options.ranks:
-        how: dict[str, Any] = {"environment": environment, "timeout_s": options.timeout}
-        alone = run_alone(settings, options.ranks, **how)
-        ranks = run_ranks(settings, options.ranks, **how) if succeeded(alone) else []
+        with launcher(options.launcher) as started:
+            alone = run_alone(settings, options.ranks, **how)
+            good = succeeded(alone)
+            ranks = run_ranks(settings, options.ranks, **how, launcher=started) if good else []
         return render_ranks(options.target, alone, ranks, options.timeout)
     runs: list[AuditRun] = []
     for number in (1, 2):
@@ -181,6 +215,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except (RankError, LauncherError) as error:
+        print(f"error: {clean(str(error))}", file=sys.stderr)
+        return 2
     print(text, file=sys.stderr if exit_status == 2 else sys.stdout)
     return exit_status
 

@@ -57,6 +57,7 @@ def run(
     environment: Mapping[str, str],
     timeout_s: float,
     watch: Callable[[Event | None], None] = lambda event: None,
+    command: Callable[[list[str]], list[str]] = list,
 ) -> AuditRun:
     """Start a module in a process of its own, and return when that has ended.
 
@@ -67,8 +68,9 @@ def run(
         timeout_s: seconds after which it is ended, counted anew when a stage begins; the event of
             a stage may ask for more, in `may_take_s`.
         watch: called with each event when it is read, and with `None` several times a second.
+        command: given the program and its arguments, returns what is started in their place.
     """
-    arguments = [sys.executable, "-m", module, json.dumps(settings)]
+    arguments = command([sys.executable, "-m", module, json.dumps(settings)])
     with (
         tempfile.TemporaryFile() as events_file,
         tempfile.TemporaryFile() as log_file,

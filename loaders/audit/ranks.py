@@ -9,10 +9,12 @@ import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
 from keras_loader_bench.loaders.audit.progress import Progress
+from keras_loader_bench.loaders.system.launcher import LOCAL, Launcher
 
 CHILD = "keras_loader_bench.loaders.audit.child"
 
@@ -24,18 +26,26 @@ class _EndedError(Exception):
     """Ends the process of a rank."""
 
 
-def environment_of_rank(rank: int, ranks: int, port: int) -> dict[str, str]:
+def of_ranks(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a rank's `loaders.audit.child`."""
+    # What draws without a seed of its own draws differently on each rank, as in a real run.
+    return {**settings, "passes": ["fit"], "send_samples": True, "seed": None}
+
+
+def environment_of_rank(
+    rank: int, ranks: int, port: int, address: str = "127.0.0.1"
+) -> dict[str, str]:
     """Return the environment variables by which a process learns which rank it is.
 
     Those of torchrun (https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables),
-    and those of `keras.distribution.initialize`; all ranks are on this machine.
+    and those of `keras.distribution.initialize`.
 
     Args:
         rank: its number, from 0.
         ranks: how many there are.
         port: where rank 0 listens, if anything of the input does.
+        address: the machine of rank 0.
     """
-    address = "127.0.0.1"
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -68,7 +78,12 @@ def run_alone(
 
 
 def run_ranks(
-    settings: Mapping[str, Any], ranks: int, *, environment: Mapping[str, str], timeout_s: float
+    settings: Mapping[str, Any],
+    ranks: int,
+    *,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    launcher: Launcher = LOCAL,
 ) -> list[AuditRun | None]:
     """Let `fit` train on the input on all ranks at once.
 
@@ -77,13 +92,13 @@ def run_ranks(
         ranks: how many.
         environment: variables that all have.
         timeout_s: see `loaders.audit.parent.run`.
+        launcher: starts them.
 
     Returns:
         What came out on each; `None`: it was ended because another one had failed.
     """
     port = free_port()
-    # What draws without a seed of its own draws differently on each rank, as in a real run.
-    settings = {**settings, "passes": ["fit"], "send_samples": True, "seed": None}
+    settings = of_ranks(settings)
     end_at: list[float] = []  # once one has failed, or all are to end
 
     with Progress(f"{ranks} ranks") as progress, ThreadPoolExecutor(ranks) as pool:
@@ -95,14 +110,15 @@ def run_ranks(
                 if rank == 0:
                     progress.watch(event)
 
-            variables = {**environment, **environment_of_rank(rank, ranks, port)}
+            variables = {**environment, **environment_of_rank(rank, ranks, port, launcher.host)}
             try:
                 found = run(
                     CHILD,
                     settings,
-                    environment=variables,
+                    environment={**variables, **launcher.environment},
                     timeout_s=timeout_s,
                     watch=watch,
+                    command=partial(launcher.arguments, rank),
                 )
             except _EndedError:
                 return None

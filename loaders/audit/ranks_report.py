@@ -93,7 +93,9 @@ def _failures(runs: Sequence[AuditRun | None], timeout_s: float) -> Iterator[Fin
                 yield Finding(text=f"Rank {rank}: {each.text}", verbatim=each.verbatim)
     if ended := [str(rank) for rank, run in enumerate(runs) if run is None]:
         which = f"Rank {ended[0]} was" if len(ended) == 1 else f"Ranks {', '.join(ended)} were"
-        yield Finding(text=f"{which} ended {OTHERS_MAY_TAKE_S:.0f} s later, without a result.")
+        yield Finding(
+            text=f"{which} ended {OTHERS_MAY_TAKE_S:.0f} s later, or left no result in time."
+        )
 
 
 def _refusal(run: AuditRun) -> list[Finding]:
