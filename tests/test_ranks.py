@@ -218,10 +218,11 @@ def test_the_report_sets_ranks_beside_one():
     )
     (table,) = ranks_tables(run)
     one, two = table.lines[1:]
-    assert one[:5] == ["`numpy`", "1", "1.00k (1.00k - 1.00k)", "-", "-"]
-    assert [text.partition(" ")[0] for text in two[:6]] == [
+    assert one[:6] == ["`numpy`", "1", "32", "1.00k (1.00k - 1.00k)", "-", "-"]
+    assert [text.partition(" ")[0] for text in two[:7]] == [
         "`numpy`",
         "2",
+        "64",
         "1.60k",
         "0.80",
         "1.25",

@@ -92,6 +92,7 @@ def test_the_pages_take_their_numbers_from_the_reports():
         ("plot", "memory"),
         ("first-batch", "cold"),
         ("shortest-steps", "emulated"),
+        ("ranks", "ranks"),
         ("images", "images-jax"),
         ("images", "images-torch"),
         ("containers", "images-torch"),
@@ -142,6 +143,19 @@ def test_all_batches_of_the_emulated_reference_are_identical():
     for row in rows:
         assert row.identical
         assert [step.step_ms for step in row.emulated] == [0.5, 1, 2, 5, 10]
+
+
+def test_both_ranks_of_the_reference_have_each_sample_once():
+    run = read_run(TABLE.with_name("ranks"))
+    assert {(each.case.backend, each.case.ranks) for each in run.cases} == {
+        (backend, ranks) for backend in BACKENDS for ranks in (1, 2)
+    }
+    assert {each.case.step_ms for each in run.cases} == {5, 20}
+    for each in run.cases:
+        assert each.audit.identical
+        union = each.audit.union
+        assert (union is not None) == (each.case.ranks == 2)
+        assert union is None or (union.missing, union.again, union.steps) == (0, 0, [157, 157])
 
 
 def test_batches_on_the_h100_are_identical_but_for_those_of_keras_own_workers():

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from keras_loader_bench.bench.record.round_tables import from_tables
 from keras_loader_bench.bench.record.schema import SCHEMA, Run
 from keras_loader_bench.bench.record.upgrade import upgrade
 
@@ -61,7 +62,7 @@ def parse_run(content: Any) -> Run:
             "reads. Upgrade keras-loader-bench and try again."
         )
     # As JSON, in which an object may become a dataclass without giving up strict types.
-    text = json.dumps(_without_nulls(upgrade(content)))
+    text = json.dumps(_without_nulls(upgrade(from_tables(content))))
     try:
         return _adapter().validate_json(text, strict=True)
     except ValidationError as error:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.audit_section import audit_verdict
-from keras_loader_bench.bench.report.backend_excerpts import first_batch, shortest_steps
+from keras_loader_bench.bench.report.backend_excerpts import first_batch, ranks, shortest_steps
 from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
 from keras_loader_bench.bench.report.findings import findings
 from keras_loader_bench.bench.report.image_excerpts import containers, images
@@ -202,6 +202,7 @@ EXCERPTS: Mapping[str, Callable[..., str]] = MappingProxyType(
         "sizes": sizes,
         "first-batch": first_batch,
         "shortest-steps": shortest_steps,
+        "ranks": ranks,
         "images": images,
         "containers": containers,
     }

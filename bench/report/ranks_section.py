@@ -45,7 +45,7 @@ _BENCHES = {"feed": "feed rates", "emulated": "emulated steps", "train": "traini
 def ranks_tables(run: Run) -> list[Table]:
     """Return a table per benchmark and set of options; none where no case has several ranks."""
     groups: dict[str, list[CaseRecord]] = {}
-    for result in run.loader_cases:
+    for result in sorted(run.loader_cases, key=_place):
         case = result.case
         if case.bench in _BENCHES:
             step = f", steps of {case.step_ms:g} ms" if case.step_ms is not None else ""
@@ -72,6 +72,12 @@ def ranks_tables(run: Run) -> list[Table]:
     ]
 
 
+def _place(result: CaseRecord) -> tuple[str, str, float]:
+    """Return what puts a case's table in its place."""
+    case = result.case
+    return case.backend, case.bench, case.step_ms or 0
+
+
 def _together(run: Run) -> str:
     """Say what all ranks of a case are given together, where batches are what they should be."""
     texts = []
@@ -93,8 +99,8 @@ def _together(run: Run) -> str:
 def _lines(
     results: Sequence[CaseRecord], memories: Mapping[tuple[str, str, int], Memory | None]
 ) -> list[list[str]]:
-    headings = ["loader", "ranks", "all ranks (samples/s)", "efficiency", "slowest / fastest"]
-    headings += ["AU", "first batch (ms)", "batches identical"]
+    headings = ["loader", "ranks", "global batch", "all ranks (samples/s)", "efficiency"]
+    headings += ["slowest / fastest", "AU", "first batch (ms)", "batches identical"]
     weights = any(result.case.trains_together for result in results)
     headings += ["same weights"] * weights
     cold = any(result.case.page_cache == "cold" for result in results)
@@ -111,6 +117,7 @@ def _lines(
             [
                 cells.code(_name(result)),
                 str(result.case.ranks),
+                f"{result.case.ranks * result.case.batch_size:,}",
                 cells.interval(figures.rate if figures else None, cells.rate),
                 cells.interval(efficiency(one, result), cells.fraction) if one else "-",
                 cells.interval(spread(result), cells.fraction) if result.case.ranks > 1 else "-",

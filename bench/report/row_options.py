@@ -49,8 +49,13 @@ def describe(
     if names is None:
         names = [name for name in COMPARED if ROW_OPTIONS[name].default != getattr(row, name)]
     texts = (
-        str(ROW_OPTIONS[name].phrase).format(_words(row, name))
+        _phrase(row, name)
         for name in COMPARED
         if name in names and name not in without and ROW_OPTIONS[name].is_given(getattr(row, name))
     )
     return ", ".join(texts)
+
+
+def _phrase(row: Options, name: str) -> str:
+    phrase = str(ROW_OPTIONS[name].phrase).format(_words(row, name))
+    return phrase.removesuffix("s") if name == "ranks" and row.ranks == 1 else phrase

@@ -1,0 +1,60 @@
+"""Rounds as the file has them: a table, whose columns are named once and not in every row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ROUNDS = "rounds"
+_COLUMNS, _ROWS = "columns", "rows"
+
+
+def to_tables(value: Any) -> Any:
+    """Return what is written, with a table in place of every list of rounds.
+
+    Args:
+        value: plain values, as JSON has them.
+    """
+    if isinstance(value, dict):
+        return {
+            name: _table(each) if name == ROUNDS and _are_rounds(each) else to_tables(each)
+            for name, each in value.items()
+        }
+    return [to_tables(each) for each in value] if isinstance(value, list) else value
+
+
+def from_tables(value: Any) -> Any:
+    """Return what was read, with a list of rounds in place of every table.
+
+    Args:
+        value: as `json.loads` gives it; what is no table stays what it is.
+    """
+    if isinstance(value, dict):
+        return {
+            name: _rounds(each) if name == ROUNDS and _is_table(each) else from_tables(each)
+            for name, each in value.items()
+        }
+    return [from_tables(each) for each in value] if isinstance(value, list) else value
+
+
+def _are_rounds(value: Any) -> bool:
+    return bool(value) and isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _table(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = list(dict.fromkeys(name for each in rounds for name in each))
+    return {_COLUMNS: columns, _ROWS: [[each.get(name) for name in columns] for each in rounds]}
+
+
+def _is_table(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {_COLUMNS, _ROWS}:
+        return False
+    columns, rows = value[_COLUMNS], value[_ROWS]
+    return (
+        isinstance(columns, list)
+        and isinstance(rows, list)
+        and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
+    )
+
+
+def _rounds(table: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(table[_COLUMNS], row, strict=True)) for row in table[_ROWS]]
