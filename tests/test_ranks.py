@@ -60,6 +60,9 @@ for line in sys.stdin:
     elif method == "raise" and rank == 1:
         answer = {"id": request["id"], "error": {"type": "OSError", "message": "gone",
                   "traceback": "", "refused": False}}
+    elif method == "wait for each other":
+        print("stacks of rank", rank, file=sys.stderr, flush=True)
+        time.sleep(600)
     elif method in ("die", "raise") or (method == "hang" and rank == 1):
         time.sleep(600)
     print(json.dumps(answer), flush=True)
@@ -153,6 +156,18 @@ def test_a_rank_that_fails_is_named_at_once_and_ends_the_others(tmp_path, how, o
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_where_all_ranks_are_silent_the_logs_of_all_are_kept(tmp_path):
+    """A rank that hangs in its loader, and one that waits for its gradients, look alike."""
+    options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
+    case = {"page_cache": "warm"}
+    with Ranks({"case": case}, [os.environ] * 2, silence_s=2.0, **options) as asked:
+        with pytest.raises(CaseError, match="all 2 ranks: no batch and no answer to `wait"):
+            asked.call("wait for each other")
+        log = asked.log(10_000)
+    for rank in range(2):
+        assert f"== rank {rank}\nstacks of rank {rank}\n" in log
 
 
 def test_the_rows_of_ranks_are_shares_of_those_of_the_case():

@@ -58,6 +58,7 @@ class Ranks:
         self._about = 0, ""
         """Epoch and half of the round that is prepared."""
         self._failed = 0
+        self._all_silent = False
         port = free_port()
         with ExitStack() as stack:
             self._children = [
@@ -113,8 +114,15 @@ class Ranks:
         ]
 
     def log(self, max_bytes: int | None = None) -> str:
-        """Return what the rank has printed that failed, or rank 0; see `BoundedLog`."""
-        return self._children[self._failed].log(max_bytes)
+        """Return what the rank has printed that failed, or rank 0; see `BoundedLog`.
+
+        Where none can be named, it is what all have printed, as much of each.
+        """
+        if not self._all_silent:
+            return self._children[self._failed].log(max_bytes)
+        each = max_bytes and max_bytes // len(self._children)
+        logs = (child.log(each) for child in self._children)
+        return "\n".join(f"== rank {rank}\n{log}" for rank, log in enumerate(logs))
 
     def __enter__(self) -> Self:
         return self
@@ -178,10 +186,18 @@ class Ranks:
         self._failed, error = min(failed, key=gravity)
         if not isinstance(error, CaseError):
             return error
+        outcomes = [getattr(each, "outcome", "") for _, each in failed]
+        # Who waits for a rank that hangs is as silent as that one; their stacks tell them apart.
+        self._all_silent = outcomes == ["timeout"] * len(asked)
+        which = (
+            f"all {len(asked)} ranks"
+            if self._all_silent
+            else f"rank {self._failed} of {len(asked)}"
+        )
         named = CaseError(
             error.outcome,
             error.kind,
-            f"rank {self._failed} of {len(asked)}: {error.message}",
+            f"{which}: {error.message}",
             traceback=error.traceback,
             signal_name=error.signal_name,
         )
