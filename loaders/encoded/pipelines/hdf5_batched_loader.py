@@ -17,7 +17,11 @@ from keras_loader_bench.loaders.encoded.containers.hdf5 import FILE, IMAGES
 from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.decoding import Encoded
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.image_sequence import ImageSequence, bridged
+from keras_loader_bench.loaders.encoded.image_sequence import (
+    ImageSequence,
+    KeptBuffers,
+    bridged,
+)
 
 
 class Hdf5BatchedLoader(ImageLoader):
@@ -31,14 +35,15 @@ class Hdf5BatchedLoader(ImageLoader):
 
     def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
+        self._buffers = KeptBuffers()
         self._file = h5py.File(prepare_container(source, "hdf5").data / FILE, "r")
         self._images = self._file[IMAGES]
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the bridge of a new sequence; that of the call before is closed."""
         self._end()
-        views = self.views(rows)
-        self._sequence = ImageSequence(self.source, self._read, rows, views, self.options)
+        given = self.source, self._read, rows, self.views(rows), self.options, self._buffers
+        self._sequence = ImageSequence(*given)
         return bridged(self._sequence, self.options)
 
     def _read(self, rows: Rows) -> list[Encoded]:
@@ -52,6 +57,7 @@ class Hdf5BatchedLoader(ImageLoader):
             self._sequence = None
 
     def close(self) -> None:
-        """End the threads and close the file."""
+        """End the threads, let go of the buffers and close the file."""
         self._end()
+        self._buffers = KeptBuffers()
         self._file.close()
