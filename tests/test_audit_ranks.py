@@ -47,6 +47,14 @@ def test_shares_of_unseeded_shuffles_overlap():
 
 
 @pytest.mark.long
+def test_shuffles_that_get_out_of_step_after_an_epoch_are_found():
+    status, text, _ = audit("OutOfStep")
+    assert status == 1
+    # What was read before `fit` has ended epochs too.
+    assert text.count("samples came twice") == 2
+
+
+@pytest.mark.long
 def test_an_input_without_an_end_is_compared_with_as_many_batches_of_one_rank():
     status, text, errors = audit("endless", "--steps-per-epoch", "10")
     assert status == 0, text + errors

@@ -323,6 +323,60 @@ def test_on_tensorflow_keras_still_refuses():
     assert any("PerReplica" in text and "to a Tensor" in text for text in errors), errors
 
 
+SHARDED_BY_KERAS = """
+import sys
+rank, port = int(sys.argv[1]), sys.argv[2]
+import keras
+keras.distribution.initialize(f"127.0.0.1:{port}", 2, rank)
+keras.distribution.set_distribution(keras.distribution.DataParallel())
+import tensorflow as tf
+made = []
+def make(number):
+    made.append(number)
+    return number
+data = tf.data.Dataset.range(1600)
+data = data.map(lambda n: tf.ensure_shape(tf.py_function(make, [n], tf.int64), []))
+data = data.map(lambda n: (tf.fill((8,), tf.cast(n, tf.float32)), tf.fill((1,), 0.0))).batch(16)
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
+model.compile(loss="mse")
+steps = []
+model.fit(data, verbose=0, callbacks=[
+    keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+])
+print(len(steps), len(made))
+"""
+
+
+@pytest.mark.long
+def test_each_rank_makes_all_of_a_dataset_that_keras_shards():
+    """When this fails, auto-sharding costs less; results/README.md says what it costs."""
+    if reason := missing_package(("jax", "tensorflow")):
+        pytest.skip(reason)
+    for steps, made in of_two_ranks(SHARDED_BY_KERAS, "jax"):
+        assert steps == 100
+        assert 1600 <= made < 1.1 * 1600, "all of it, and what is read ahead"
+
+
+def of_two_ranks(script, backend):
+    """The numbers in the last line that each of two ranks prints."""
+    port, environment = free_port(), os.environ | {"KERAS_BACKEND": backend}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(rank), str(port)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        outputs = [each.communicate(timeout=120)[0] for each in started]
+    finally:
+        for each in started:
+            each.kill()
+    return [[int(word) for word in output.splitlines()[-1].split()] for output in outputs]
+
+
 trained = suite.Job(
     __name__,
     *("--ranks", "2", "--loaders", "sequence", "-k", "train", "--samples", "320"),

@@ -77,3 +77,15 @@ def padded():
     samples = TensorDataset(rows[:, None].float(), rows)
     sampler = DistributedSampler(samples, num_replicas=RANKS, rank=RANK) if RANKS > 1 else None
     return DataLoader(samples, batch_size=8, sampler=sampler)
+
+
+class OutOfStep(Numbers):
+    """Its share of an order that it shuffles by itself after each epoch."""
+
+    def __init__(self):
+        self.order = np.arange(160)
+        super().__init__(self.order[RANK::RANKS])
+
+    def on_epoch_end(self):
+        np.random.default_rng(RANK).shuffle(self.order)
+        self.rows = self.order[RANK::RANKS]
