@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from keras_loader_bench.bench.parent.progress import Progress, plan_text
+from keras_loader_bench.bench.parent.progress import Progress, expected_seconds, plan_text
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.plan.protocol import Protocol
@@ -93,6 +93,21 @@ def test_the_estimate_learns_from_what_cases_took(clock):
     assert progress.seconds_left() == pytest.approx(2 * 48)
     run_one_case(progress, clock, CASES[1])
     assert progress.seconds_left() == pytest.approx(48)
+
+
+def test_first_processes_which_are_audited_say_nothing_of_those_that_follow(clock):
+    """A run of 10 minutes said that 47 were left."""
+    several = Protocol(processes=3, rounds=1, round_seconds=1.0)
+    progress = Progress({"feed": 6}, several, stream=io.StringIO(), clock=clock)
+    shorter = expected_seconds("feed", several)
+    run_one_case(progress, clock, CASES[0])  # 48 s, most of it the audit
+    assert progress.seconds_left() == pytest.approx(48 + 4 * shorter)
+    run_one_case(progress, clock, CASES[1])
+    assert progress.seconds_left() == pytest.approx(4 * shorter)
+    progress.begin(CASES[0], 2)
+    clock.now += 5
+    progress.end("ok")
+    assert progress.seconds_left() == pytest.approx(3 * 5)
 
 
 def test_a_case_that_was_not_planned_has_no_number(clock):

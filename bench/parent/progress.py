@@ -45,6 +45,10 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._waiting = dict(counts)
+        # The first process of a case also has its audit, or more rounds of memory.
+        self._firsts = {
+            bench: -(-count // protocol.processes_of(bench)) for bench, count in counts.items()
+        }
         self._total = sum(counts.values())
         self._protocol = protocol
         self._stream = sys.stderr if stream is None else stream
@@ -52,9 +56,9 @@ class Progress:
         self._start = self._case_start = clock()
         self._number = 0
         self._title = ""
-        self._running: str | None = None
+        self._running: tuple[str, bool] | None = None
         self._rate = ""
-        self._durations: dict[str, list[float]] = {}
+        self._durations: dict[tuple[str, bool], list[float]] = {}
         self._last_plain = float("-inf")
 
     def note(self, text: str) -> None:
@@ -69,8 +73,10 @@ class Progress:
         of = self._protocol.processes_of(case.bench)
         which = f", process {process} of {of}" if planned and of > 1 else ""
         self._title = f"[{number}] {case}{which}"
+        first = process == 1
         self._waiting[case.bench] -= planned
-        self._running = case.bench
+        self._firsts[case.bench] -= planned and first
+        self._running = case.bench, first
         self._case_start = self._clock()
         self._rate = ""
         self._last_plain = float("-inf")
@@ -99,14 +105,18 @@ class Progress:
 
     def seconds_left(self) -> float:
         """Estimate the seconds until the last case ends."""
-        left = sum(count * self._expected_seconds(bench) for bench, count in self._waiting.items())
+        left = 0.0
+        for bench, count in self._waiting.items():
+            firsts = min(max(0, self._firsts[bench]), count)
+            left += firsts * self._expected_seconds(bench, True)
+            left += (count - firsts) * self._expected_seconds(bench, False)
         if self._running is not None:
             so_far = self._clock() - self._case_start
-            left += max(0.0, self._expected_seconds(self._running) - so_far)
+            left += max(0.0, self._expected_seconds(*self._running) - so_far)
         return left
 
-    def _expected_seconds(self, bench: str) -> float:
-        done = self._durations.get(bench)
+    def _expected_seconds(self, bench: str, first: bool) -> float:
+        done = self._durations.get((bench, first))
         if done:
             return sum(done) / len(done)
         return expected_seconds(bench, self._protocol)
