@@ -311,7 +311,7 @@ def test_batches_of_all_epochs_lie_in_the_same_buffers(name, photographs):
         pools = set()
         for _ in range(3):
             fitted(loader, np.arange(50))
-            pools.update(map(id, loader._buffers._pools.values()))
-            first = loader._buffers
+            pools.update(map(id, loader._sequences.buffers._pools.values()))
+            first = loader._sequences.buffers
         assert len(pools) == 1
-    assert loader._buffers is not first, "and go with it"
+    assert loader._sequences.buffers is not first, "and go with it"

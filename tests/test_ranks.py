@@ -26,6 +26,7 @@ OPTIONS = {"backend": "jax", "batch_size": 32, "pixels": "float32", "samples": 1
 
 CHILD = """
 import faulthandler, json, os, signal, sys, time
+from keras_loader_bench.bench.plan.shares import share_of
 faulthandler.register(signal.SIGUSR1, file=2)
 settings = json.loads(sys.argv[1])
 rank = settings["rank"]
@@ -54,7 +55,8 @@ for line in sys.stdin:
     elif method == "drop_pages":
         answer["ok"] = print("dropped", args["of"], file=sys.stderr, flush=True)
     elif method == "share":
-        answer["ok"] = list(range(rank * (args["epoch"] != 2), 100, 2))
+        rows = list(range(rank * (args["epoch"] != 2), 100, 2))
+        answer["ok"] = share_of(rows, 101)
     elif method == "die" and rank == 1:
         os._exit(7)
     elif method == "raise" and rank == 1:
@@ -307,19 +309,7 @@ def test_on_tensorflow_keras_still_refuses():
     """When this fails, ranks can train together there too: see `TRAINS_ALONE`."""
     if reason := missing_package(("tensorflow",)):
         pytest.skip(reason)
-    port, environment = free_port(), os.environ | {"KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-c", ON_TENSORFLOW]
-    started = [
-        subprocess.Popen(
-            [*command, str(rank), str(port)], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [each.communicate(timeout=120)[1] for each in started]
-    finally:
-        for each in started:
-            each.kill()
+    errors = [errors for _, errors in of_two_ranks(ON_TENSORFLOW, "tensorflow")]
     assert any("PerReplica" in text and "to a Tensor" in text for text in errors), errors
 
 
@@ -352,29 +342,30 @@ def test_each_rank_makes_all_of_a_dataset_that_keras_shards():
     """When this fails, auto-sharding costs less; results/README.md says what it costs."""
     if reason := missing_package(("jax", "tensorflow")):
         pytest.skip(reason)
-    for steps, made in of_two_ranks(SHARDED_BY_KERAS, "jax"):
+    for output, _ in of_two_ranks(SHARDED_BY_KERAS, "jax"):
+        steps, made = map(int, output.splitlines()[-1].split())
         assert steps == 100
         assert 1600 <= made < 1.1 * 1600, "all of it, and what is read ahead"
 
 
 def of_two_ranks(script, backend):
-    """The numbers in the last line that each of two ranks prints."""
+    """What each of two ranks prints: its output and its errors."""
     port, environment = free_port(), os.environ | {"KERAS_BACKEND": backend}
     started = [
         subprocess.Popen(
             [sys.executable, "-c", script, str(rank), str(port)],
             env=environment,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
     try:
-        outputs = [each.communicate(timeout=120)[0] for each in started]
+        return [each.communicate(timeout=120) for each in started]
     finally:
         for each in started:
             each.kill()
-    return [[int(word) for word in output.splitlines()[-1].split()] for output in outputs]
 
 
 trained = suite.Job(

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class CasePages:
                 any and none reads.
         """
         if of == "this":
-            _unmap_pages({os.path.realpath(path) for path in self._files})
+            _unmap_pages(self._files)
         else:
             drop_pages(self._files)
 
@@ -141,20 +141,21 @@ def drop_pages(files: Sequence[Path]) -> None:
 
 
 def _drop_once(files: Sequence[Path]) -> float:
-    _unmap_pages({os.path.realpath(path) for path in files})
+    _unmap_pages(files)
     for path in files:
         _drop_file(path)
     return resident_share(files)
 
 
-def _unmap_pages(files: Collection[str]) -> None:
+def _unmap_pages(files: Sequence[Path]) -> None:
     """Let this process hold no page of files that it has mapped for reading, however often."""
+    names = {os.path.realpath(path) for path in files}
     libc = ctypes.CDLL(None)
     libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     for line in Path("/proc/self/maps").read_text().splitlines():
         # https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html
         span, permissions, *_, mapped = line.split(maxsplit=5)
-        if mapped in files and "w" not in permissions:
+        if mapped in names and "w" not in permissions:
             first, end = (int(address, 16) for address in span.split("-"))
             # `mmap.madvise` needs the object of each map, and nobody knows all of them.
             libc.madvise(first, end - first, mmap.MADV_DONTNEED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from keras_loader_bench.loaders.contract import Rows, Source
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.views import Views
-from keras_loader_bench.loaders.system.cores import usable_cores
+from keras_loader_bench.loaders.system.in_order import in_order
 
 
 def reference_images(
@@ -33,12 +32,12 @@ def reference_images(
         return source.read(rows)
     assert views is not None, "encoded images come with their views"
 
-    def image(row: int, view: list[int]) -> npt.NDArray[np.uint8]:
+    def image(place: tuple[int, list[int]]) -> npt.NDArray[np.uint8]:
+        row, view = place
         return _part(source.encoded(row), source.image_size, *view)
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        images = list(pool.map(image, rows.tolist(), views.tolist()))
-    return np.stack(images), source.labels[rows]
+    images = in_order(image, zip(rows.tolist(), views.tolist(), strict=True))
+    return np.stack(list(images)), source.labels[rows]
 
 
 def _part(

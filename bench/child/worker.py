@@ -12,6 +12,7 @@ from keras_loader_bench.bench.child.case_rows import CaseRows
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
 from keras_loader_bench.bench.child.disk_reads import disk_bytes_read
 from keras_loader_bench.bench.child.loader_options import loader_options
+from keras_loader_bench.bench.plan.shares import share_of
 
 
 class Worker(CaseProcess):
@@ -217,9 +218,9 @@ class Worker(CaseProcess):
         options: dict[str, Any] = {"whole_epoch": whole_epoch, "on_batch": self._on_batch}
         return audit_case(self._case, self._source, self._loader, self._rows, **options)
 
-    def share(self, *, epoch: int) -> list[int]:
-        """Return the rows of an epoch that this process is to be given, in order."""
-        return [int(row) for row in self._rows(epoch)]
+    def share(self, *, epoch: int) -> dict[str, Any]:
+        """Return which rows of an epoch this process is to be given; see `share_of`."""
+        return share_of(self._rows(epoch), self._source.num_samples)
 
     def drop_pages(self, *, of: str) -> None:
         """Let go of pages before cold rounds of several ranks; see `CasePages.drop`."""

@@ -11,7 +11,7 @@ from keras_loader_bench.bench.parent.ranks import Ranks
 from keras_loader_bench.bench.parent.start import Start
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.sensors.card_monitor import describe_card
+from keras_loader_bench.bench.sensors.card_monitor import count_cards
 from keras_loader_bench.bench.sensors.visible_devices import (
     environment_of_case,
     environment_of_rank,
@@ -42,7 +42,7 @@ def case_processes(
     environment = environment_of_case(case.device, os.environ)
     if case.ranks == 1:
         return Child(settings, environment=environment, **options)
-    count = describe_card(environment).get("count") or 0
+    count = count_cards(environment)
     environments = [
         environment_of_rank(environment, rank, case.ranks, count) for rank in range(case.ranks)
     ]

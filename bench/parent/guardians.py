@@ -58,11 +58,10 @@ class Guardians:
         self, settings: dict[str, Any], descriptors: Sequence[int], environment: Mapping[str, str]
     ) -> Started:
         """Start a new interpreter for a case; see `bench.parent.start.Start`."""
-        arguments = interpreter_arguments(settings)
-        if "rank" in settings:
-            settings = {**settings, "host": self._launcher.host}
-            arguments = self._launcher.arguments(settings["rank"], interpreter_arguments(settings))
-            environment = {**environment, **self._launcher.environment}
+        launcher = self._launcher if "rank" in settings else LOCAL
+        arguments = interpreter_arguments({**settings, "host": launcher.host})
+        arguments = launcher.arguments(_rank(settings), arguments)
+        environment = {**environment, **launcher.environment}
         request = {"arguments": arguments}
         key = _rank(settings), *_relevant(environment)
         started = self._start(

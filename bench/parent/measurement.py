@@ -15,7 +15,7 @@ from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import INTERRUPTED, CaseRecord, RecordedFailure
 from keras_loader_bench.bench.record.writer import RunFile
-from keras_loader_bench.bench.sensors.card_monitor import describe_card
+from keras_loader_bench.bench.sensors.card_monitor import count_cards
 from keras_loader_bench.bench.sensors.visible_devices import visible_cards
 from keras_loader_bench.loaders.encoded.known_images import StoredSource
 
@@ -87,7 +87,7 @@ class Measurement:
             )
         if not (self.case.trains_together and self.on_accelerator):
             return
-        cards = len(visible_cards(os.environ, describe_card(os.environ).get("count") or 0))
+        cards = len(visible_cards(os.environ, count_cards(os.environ)))
         if 0 < cards < self.case.ranks:  # none: no card that NVML and CUDA_VISIBLE_DEVICES know
             raise CaseError(
                 "skipped",

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.process import Child
 from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
+from keras_loader_bench.bench.plan.shares import union_of
 from keras_loader_bench.bench.record.process_record import RankRecord, Round
 from keras_loader_bench.loaders.audit.ranks import free_port
 from keras_loader_bench.loaders.system.process_tree import kill_tree
@@ -91,8 +90,6 @@ class Ranks:
         if method in _READING and self._case["page_cache"] == "cold":
             self._drop_pages()
         answers = self._ask(method, args)
-        if method == "audit":
-            return {**_audit(answers), "union": self._union()}
         if method == "prepare_round":
             self._about = args["epoch"], args["loader"]
         elif method == "round":
@@ -100,7 +97,8 @@ class Ranks:
         elif method == "time_to_first_batch":
             for rank, seconds in enumerate(answers):
                 self._first_batches[rank].append(seconds)
-        return MERGED.get(method, _first)(answers)
+        merged = MERGED.get(method, _first)(answers)
+        return {**merged, "union": self._union()} if method == "audit" else merged
 
     def records(self) -> list[RankRecord]:
         """Return what each rank measured so far."""
@@ -152,16 +150,8 @@ class Ranks:
 
     def _union(self) -> dict[str, Any]:
         """Put together what the audit of each rank expects: the fields of a `UnionRecord`."""
-        samples, batch_size = (self._case[name] for name in ("samples", "batch_size"))
         epochs = [self._ask("share", {"epoch": epoch}) for epoch in range(_EPOCHS)]
-        counts = [np.bincount(np.concatenate(each), minlength=samples) for each in epochs]
-        return {
-            "epochs": _EPOCHS,
-            "samples": samples,
-            "missing": max(int((each == 0).sum()) for each in counts),
-            "again": max(int(each[each > 1].sum() - (each > 1).sum()) for each in counts),
-            "steps": [-(-len(share) // batch_size) for share in epochs[0]],
-        }
+        return union_of(epochs, self._case["samples"], self._case["batch_size"])
 
     def _ask(self, method: str, args: Mapping[str, Any]) -> list[Any]:
         waiting = [self._pool.submit(child.call, method, **args) for child in self._children]
@@ -253,6 +243,7 @@ MERGED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "fit_batches": max,
     "cpu_of_round": sum,
     "time_to_first_batch": max,
+    "audit": _audit,
     "epoch_boundaries": lambda answers: [max(each) for each in zip(*answers, strict=True)],
     "weights": lambda answers: len(set(answers)) == 1,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 ROUNDS = "rounds"
@@ -14,12 +15,7 @@ def to_tables(value: Any) -> Any:
     Args:
         value: plain values, as JSON has them.
     """
-    if isinstance(value, dict):
-        return {
-            name: _table(each) if name == ROUNDS and _are_rounds(each) else to_tables(each)
-            for name, each in value.items()
-        }
-    return [to_tables(each) for each in value] if isinstance(value, list) else value
+    return _replaced(value, _are_rounds, _table)
 
 
 def from_tables(value: Any) -> Any:
@@ -28,12 +24,17 @@ def from_tables(value: Any) -> Any:
     Args:
         value: as `json.loads` gives it; what is no table stays what it is.
     """
+    return _replaced(value, _is_table, _rounds)
+
+
+def _replaced(value: Any, is_one: Callable[[Any], bool], other: Callable[[Any], Any]) -> Any:
+    """Return a value with another form of all rounds in it that have one form."""
     if isinstance(value, dict):
         return {
-            name: _rounds(each) if name == ROUNDS and _is_table(each) else from_tables(each)
+            name: other(each) if name == ROUNDS and is_one(each) else _replaced(each, is_one, other)
             for name, each in value.items()
         }
-    return [from_tables(each) for each in value] if isinstance(value, list) else value
+    return [_replaced(each, is_one, other) for each in value] if isinstance(value, list) else value
 
 
 def _are_rounds(value: Any) -> bool:

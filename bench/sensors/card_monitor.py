@@ -61,6 +61,11 @@ def describe_card(environment: Mapping[str, str]) -> dict[str, Any]:
         card.close()
 
 
+def count_cards(environment: Mapping[str, str]) -> int:
+    """Return how many cards the machine has; 0 where none can be used or NVML does not say."""
+    return describe_card(environment).get("count") or 0
+
+
 class CardMonitor:
     """Reads a card from now until `stop`, in a thread of its own.
 
@@ -125,7 +130,7 @@ class CardMonitor:
             others = max(others, self._most_processes - 1)
         return CardRecord(
             idle=self._idle,
-            readings=_during(rounds, self._readings) if rounds else self._readings,
+            readings=_during(rounds, self._readings),
             other_processes=others,
             missing=dict(self._card.missing),
         )
@@ -144,6 +149,7 @@ class CardMonitor:
 
 
 def _during(rounds: Sequence[Round], readings: Sequence[CardReading]) -> list[CardReading]:
+    """Return the readings from the first round to the last; all where nothing says when."""
     starts = [t for each in rounds for t in (each.card_start, each.ceiling_start) if t is not None]
     ends = [t for each in rounds for t in (each.card_end, each.ceiling_end) if t is not None]
     if not (starts and ends):

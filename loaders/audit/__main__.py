@@ -14,7 +14,7 @@ from typing import Any
 from keras_loader_bench.loaders.audit.own_rank import RankError, run_own_rank
 from keras_loader_bench.loaders.audit.parent import AuditRun, run
 from keras_loader_bench.loaders.audit.progress import Progress
-from keras_loader_bench.loaders.audit.ranks import run_alone, run_ranks, succeeded
+from keras_loader_bench.loaders.audit.ranks import CHILD, run_alone, run_ranks, succeeded
 from keras_loader_bench.loaders.audit.ranks_report import render_ranks
 from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.terminal import clean, render
@@ -176,15 +176,7 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
     runs: list[AuditRun] = []
     for number in (1, 2):
         with Progress(f"run {number} of 2") as progress:
-            runs.append(
-                run(
-                    "keras_loader_bench.loaders.audit.child",
-                    settings,
-                    environment=environment,
-                    timeout_s=options.timeout,
-                    watch=progress.watch,
-                )
-            )
+            runs.append(run(CHILD, settings, **how, watch=progress.watch))
         if not runs[-1].event("end") or runs[-1].event("raised"):
             break  # a second run would fail in the same way
     return render(options.target, runs, options.timeout)

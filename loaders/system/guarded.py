@@ -178,21 +178,28 @@ def start_unguarded(
 
 @contextlib.contextmanager
 def started(
-    arguments: Sequence[str], *, output: int, log: int, environment: Mapping[str, str]
+    arguments: Sequence[str],
+    *,
+    output: int,
+    log: int,
+    environment: Mapping[str, str],
+    standard_input: int | None = None,
 ) -> Iterator[Guarded | Unguarded]:
     """Start a process; at the end of the block it is ended, with everything it has started.
 
     Args:
-        arguments: program and arguments; nothing can be read from standard input.
+        arguments: program and arguments.
         output: descriptor of its standard output.
         log: descriptor of its standard error.
         environment: its environment.
+        standard_input: descriptor of that; `None`: nothing can be read from it.
     """
     guardian = Guardian.make(environment=environment) if SUPPORTED else None
     process: Guarded | Unguarded | None = None
     try:
         with Path(os.devnull).open("rb") as nothing:
-            descriptors = nothing.fileno(), output, log
+            readable = nothing.fileno() if standard_input is None else standard_input
+            descriptors = readable, output, log
             if guardian is not None:
                 process = guardian.start({"arguments": list(arguments)}, descriptors)
             if process is None:

@@ -51,34 +51,35 @@ class Program:
             environment: all of its variables.
             folder: where it runs.
         """
-        from keras_loader_bench.loaders.system.guarded import SUPPORTED, Guardian, start_unguarded
+        from keras_loader_bench.loaders.system.guarded import started
 
         os.chdir(folder)
         theirs, self._requests = os.pipe()
-        guardian = Guardian.make(environment=environment) if SUPPORTED else None
-        # Files, which a program never waits to write to, however slow Ray is.
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as log:
-            descriptors = theirs, output.fileno(), log.fileno()
-            request = {"arguments": [*arguments]}
-            process: Any = guardian and guardian.start(request, descriptors)
-            process = process or start_unguarded(arguments, descriptors, environment)
+        with (
+            # Files, which a program never waits to write to, however slow Ray is.
+            tempfile.TemporaryFile() as output,
+            tempfile.TemporaryFile() as log,
+            started(
+                arguments,
+                output=output.fileno(),
+                log=log.fileno(),
+                environment=environment,
+                standard_input=theirs,
+            ) as process,
+        ):
             os.close(theirs)
             self._pid = process.pid
             self._begun.set()
-            try:
-                places = {1: (output.fileno(), 0), 2: (log.fileno(), 0)}
-                ended = False
-                while not ended:
-                    ended = process.ended(_POLL_S)
-                    for stream, (descriptor, place) in places.items():
-                        while part := os.pread(descriptor, CHUNK_BYTES, place):
-                            place += len(part)
-                            yield stream, part
-                        places[stream] = descriptor, place
-                yield 0, str(process.wait()).encode()
-            finally:
-                if guardian is not None:
-                    guardian.close()
+            places = {1: (output.fileno(), 0), 2: (log.fileno(), 0)}
+            ended = False
+            while not ended:
+                ended = process.ended(_POLL_S)
+                for stream, (descriptor, place) in places.items():
+                    while part := os.pread(descriptor, CHUNK_BYTES, place):
+                        place += len(part)
+                        yield stream, part
+                    places[stream] = descriptor, place
+            yield 0, str(process.wait()).encode()
 
     def send(self, data: bytes) -> None:
         """Write to its standard input; nothing: close that."""

@@ -17,11 +17,7 @@ from keras_loader_bench.loaders.encoded.containers.hdf5 import FILE, IMAGES
 from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.decoding import Encoded
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.image_sequence import (
-    ImageSequence,
-    KeptBuffers,
-    bridged,
-)
+from keras_loader_bench.loaders.encoded.pipelines.image_sequences import ImageSequences
 
 
 class Hdf5BatchedLoader(ImageLoader):
@@ -31,33 +27,22 @@ class Hdf5BatchedLoader(ImageLoader):
     workers, one for each core. HDF5 lets one of them read at a time.
     """
 
-    _sequence: ImageSequence | None = None
-
     def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
-        self._buffers = KeptBuffers()
+        self._sequences = ImageSequences(source, self._read, options)
         self._file = h5py.File(prepare_container(source, "hdf5").data / FILE, "r")
         self._images = self._file[IMAGES]
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the bridge of a new sequence; that of the call before is closed."""
-        self._end()
-        given = self.source, self._read, rows, self.views(rows), self.options, self._buffers
-        self._sequence = ImageSequence(*given)
-        return bridged(self._sequence, self.options)
+        return self._sequences.fit_args(rows, self.views(rows))
 
     def _read(self, rows: Rows) -> list[Encoded]:
         ascending, places = np.unique(rows, return_inverse=True)
         images = self._images[ascending]
         return [images[place].data for place in places]
 
-    def _end(self) -> None:
-        if self._sequence is not None:
-            self._sequence.close()
-            self._sequence = None
-
     def close(self) -> None:
         """End the threads, let go of the buffers and close the file."""
-        self._end()
-        self._buffers = KeptBuffers()
+        self._sequences.close()
         self._file.close()

@@ -12,11 +12,7 @@ from keras_loader_bench.loaders.contract import Rows
 from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.decoding import Encoded
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.image_sequence import (
-    ImageSequence,
-    KeptBuffers,
-    bridged,
-)
+from keras_loader_bench.loaders.encoded.pipelines.image_sequences import ImageSequences
 
 
 class ImageSequenceLoader(ImageLoader):
@@ -26,28 +22,17 @@ class ImageSequenceLoader(ImageLoader):
     workers, one for each core. One of them reads a batch ahead; of more than two, two do.
     """
 
-    _sequence: ImageSequence | None = None
-
     def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
-        self._buffers = KeptBuffers()
+        self._sequences = ImageSequences(source, self._read, options)
 
     def fit_args(self, rows: Rows) -> dict[str, Any]:
         """Return `x`: the bridge of a new sequence; that of the call before is closed."""
-        self._end()
-        given = self.source, self._read, rows, self.views(rows), self.options, self._buffers
-        self._sequence = ImageSequence(*given)
-        return bridged(self._sequence, self.options)
+        return self._sequences.fit_args(rows, self.views(rows))
 
     def _read(self, rows: Rows) -> Iterator[Encoded]:
         return map(self.source.encoded, rows.tolist())
 
-    def _end(self) -> None:
-        if self._sequence is not None:
-            self._sequence.close()
-            self._sequence = None
-
     def close(self) -> None:
         """End the threads and let go of the buffers."""
-        self._end()
-        self._buffers = KeptBuffers()
+        self._sequences.close()
