@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import pytest
 
+from keras_loader_bench.bench.parent.launching import serve_if_other
 from keras_loader_bench.bench.parent.plugins import check_plugins
 from keras_loader_bench.bench.parent.progress import plan_text
 from keras_loader_bench.bench.parent.recorded_clock import CLOCK
@@ -28,8 +29,8 @@ from keras_loader_bench.loaders.sources.image_source import SourceError
 # A checkout that is not installed has its package there; cases are processes that need it too.
 PACKAGE = Path(__file__).parents[1] / ".package"
 if PACKAGE.is_dir():
-    paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    paths = dict.fromkeys([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 UNJUDGED = 3
 """Exit status of a run with `--fail-if` where nothing failed and not all could be judged."""
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         config.stash[SETTINGS] = read_options(config, OPTIONS)
         check_plugins(config)
+        serve_if_other(config.stash[SETTINGS].own_rank, config)
     except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from None
     # Warnings are errors in the tests of this project, but must not end a measurement.
@@ -178,11 +180,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """
     config = session.config
     terminated = sigterm_came(config)
-    nothing_to_do = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
-    if nothing_to_do and (config.getoption("dry_run") or config.getoption("resume")):
+    nothing = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+    if nothing and (config.getoption("dry_run") or config.getoption("resume")):
         session.exitstatus = pytest.ExitCode.OK
-    run = session.config.stash.get(RUN, None)
-    if run is not None:
+    if (run := config.stash.get(RUN, None)) is not None:
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         try:
             run.close("interrupted" if interrupted else "complete")
@@ -234,8 +235,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print the table, and where the report is or why there is none."""
-    run = config.stash.get(RUN, None)
-    if run is None:
+    if (run := config.stash.get(RUN, None)) is None:
         _write_verdicts(terminalreporter, config)
         return
     terminalreporter.section("loaders compared")

@@ -255,7 +255,7 @@ SEMAPHORES = """
 import multiprocessing, time
 context = multiprocessing.get_context("spawn")
 kept = [context.Semaphore() for _ in range(3)]
-print(flush=True)
+print(*(each._semlock.name for each in kept), flush=True)
 time.sleep(60)
 """
 
@@ -263,14 +263,11 @@ time.sleep(60)
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no /dev/shm")
 def test_semaphores_go_with_the_processes_that_are_ended():
     """Python's resource tracker removes them, if it is not ended first."""
-
-    def semaphores():
-        return set(Path("/dev/shm").glob("sem.mp-*"))
-
-    before = semaphores()
     command = [sys.executable, "-c", SEMAPHORES]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
-        process.stdout.readline()
-        assert len(semaphores() - before) == 3
+        names = process.stdout.readline().decode().split()
+        files = [Path("/dev/shm") / f"sem.{name.removeprefix('/')}" for name in names]
+        assert len(files) == 3
+        assert all(file.exists() for file in files)
         kill_tree(process.pid)
-    assert semaphores() <= before
+    assert not any(file.exists() for file in files)

@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 
 import pytest
 import suite
+from conftest import TESTS
 from made_runs import raw_run
 
 from keras_loader_bench.bench.child.case_rows import CaseRows
 from keras_loader_bench.bench.parent.case_error import CaseError
 from keras_loader_bench.bench.parent.ranks import Ranks
+from keras_loader_bench.bench.parent.who_waits import waits_for_data
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
@@ -54,6 +57,8 @@ for line in sys.stdin:
         answer["ok"] = {"identical": rank == 0, "first_difference": rank and "batch 3: never came"}
     elif method == "drop_pages":
         answer["ok"] = print("dropped", args["of"], file=sys.stderr, flush=True)
+    elif method == "machine":
+        answer["ok"] = os.environ.get("MACHINE")
     elif method == "share":
         rows = list(range(rank * (args["epoch"] != 2), 100, 2))
         answer["ok"] = share_of(rows, 101)
@@ -100,10 +105,45 @@ def test_what_each_rank_measured_is_kept_by_epoch(ranks):
                 ranks.call("round")
     ranks.call("time_to_first_batch", epoch=4, samples=100)
     first, second = ranks.records()
+    assert first.machine is second.machine is None, "nobody has asked"
     assert [each.epoch for each in first.rounds] == [1, 2]
     assert (second.rank, second.time_to_first_batch_s) == (1, [0.2])
     (round_, _) = second.rounds
     assert (round_.samples, round_.seconds, round_.ceiling_seconds) == (100, 2.0, 2.0)
+
+
+def test_the_machines_of_ranks_are_numbered(tmp_path):
+    """A rank says which one it runs on; what tells them apart is not kept."""
+    options = {"log": tmp_path / "log", "backend": "jax", "timeout_s": 60, "start": start_fake}
+    machines = [{**os.environ, "MACHINE": name} for name in ("a", "b", "a")]
+    with Ranks({"case": {"page_cache": "warm"}}, machines, **options) as asked:
+        asked.call("import_framework")
+        assert [each.machine for each in asked.records()] == [0, 1, 0]
+
+
+STACKS = """
+Current thread 0x01 (most recent call first):
+  File "/lib/threading.py", line 1 in wait
+Thread 0x02 (most recent call first):
+  File "/own/photos.py", line 3 in __getitem__
+{0}  File "/lib/keras/src/backend/torch/trainer.py", line 4 in fit
+  File "/own/train.py", line 5 in <module>
+"""
+
+
+@pytest.mark.parametrize(
+    ("frame", "waits"),
+    [
+        ("trainers/epoch_iterator.py", True),
+        ("trainers/data_adapters/py_dataset_adapter.py", True),
+        ("optimizers/base_optimizer.py", False),
+    ],
+)
+def test_what_a_fit_waits_for_is_what_keras_has_called_last(frame, waits):
+    here = f'  File "/lib/keras/src/{frame}", line 2 in some\n'
+    assert waits_for_data(STACKS.format(here)) is waits
+    assert not waits_for_data(STACKS.format(here) + STACKS.format("")), "the last stacks count"
+    assert not waits_for_data("nothing")
 
 
 def test_all_ranks_calibrate_in_step_by_the_slowest(ranks):
@@ -412,3 +452,27 @@ def test_a_run_of_two_ranks_is_audited_and_reported(finished):
     assert "are given each of 640 samples once, in 5 steps each" in finished.report
     assert "| memory (MiB) |" in finished.report
     assert not finished.left
+
+
+silent = [
+    suite.Job(
+        __name__,
+        *("--ranks", "2", "--loaders", "silent", "-k", "train", "--samples", "1280"),
+        *("--silence-timeout", "24", "--keras-backends", backend),
+        PYTHONPATH=str(TESTS / "faulty"),
+        needs=(backend,),
+    ).fixture()
+    for backend in ("jax", "torch")
+]
+silent_on_jax, silent_on_torch = silent
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["silent_on_jax", "silent_on_torch"])
+def test_the_rank_is_named_that_all_others_wait_for_in_training(request, name):
+    """By where the `fit` of each stands: both are silent."""
+    (case,) = request.getfixturevalue(name).run.cases
+    assert case.outcome == "timeout"
+    found = r"rank [01] of 2 waits for data, and the others for it: no batch and no answer"
+    assert re.match(found, case.error.message), case.error
+    assert case.duration_s < 120

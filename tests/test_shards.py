@@ -95,3 +95,18 @@ def test_a_shard_that_is_none_is_refused(shard):
 def test_too_few_rows_and_unknown_rules_are_refused(count, last_batch, message):
     with pytest.raises(ValueError, match=message):
         shard_rows(np.arange(count), (0, 2), 64, last_batch)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "per_machine", "of_file", "per_byte"),
+    [(8, 8, 1.0, 1.0), (8, 1, 0.27, 2.1), (64, 8, 0.27, 2.1), (64, 1, 0.036, 2.3)],
+)
+def test_a_machine_reads_the_pages_that_its_rows_touch(ranks, per_machine, of_file, per_byte):
+    """As `results/README.md` says: rows of 3,072 bytes that begin after the header of a file."""
+    count, size, page = 400_000, 3072, 4096
+    order = sample_order(count, seed=0, epoch=0)
+    mine = np.concatenate([shard_rows(order, (r, ranks), 64) for r in range(per_machine)])
+    start = mine.astype(np.int64) * size + 128
+    pages = len(np.union1d(start // page, (start + size - 1) // page))
+    assert pages * page / (count * size) == pytest.approx(of_file, abs=0.005)
+    assert pages * page / (len(mine) * size) == pytest.approx(per_byte, abs=0.05)

@@ -4,6 +4,7 @@ import pytest
 
 from keras_loader_bench.bench.sensors.visible_devices import (
     environment_of_case,
+    environment_of_own_rank,
     environment_of_rank,
     first_card,
     visible_cards,
@@ -72,3 +73,14 @@ def test_each_rank_has_a_card_of_its_own_where_there_are_as_many():
     assert cards({}, 2, 1) == [None, None], "they share it"
     assert cards({"CUDA_VISIBLE_DEVICES": "-1"}, 2, 4) == ["-1", "-1"]
     assert cards({}, 2, 0) == [None, None]
+
+
+def test_a_rank_that_others_started_has_a_card_by_its_place_on_its_machine():
+    def card(count, **environment):
+        return environment_of_own_rank(environment, count).get("CUDA_VISIBLE_DEVICES")
+
+    assert card(4, LOCAL_RANK="1", LOCAL_WORLD_SIZE="2") == "1"
+    assert card(4, LOCAL_RANK="1", LOCAL_WORLD_SIZE="2", CUDA_VISIBLE_DEVICES="3,2") == "2"
+    assert card(1, LOCAL_RANK="1", LOCAL_WORLD_SIZE="2") is None, "they share it"
+    assert card(4, LOCAL_RANK="1") is None, "nobody says how many there are"
+    assert card(4, LOCAL_RANK="0", LOCAL_WORLD_SIZE="1", CUDA_VISIBLE_DEVICES="2") == "2"

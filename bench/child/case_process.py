@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
@@ -60,6 +62,12 @@ class CaseProcess:
         from keras_loader_bench.bench.child.backends import current
 
         current().join(self._rank, self._case.ranks, self._address)
+
+    def machine(self) -> str:
+        """Return what tells the machine of this process from others, until it starts anew."""
+        # Containers of one machine share it, and so its cores.
+        boot = Path("/proc/sys/kernel/random/boot_id")
+        return boot.read_text().strip() if boot.exists() else platform.node()
 
     def limit_memory(self, *, budget_bytes: int | None) -> dict[str, int] | None:
         """Refuse this process more memory from now on; `None`: no longer."""

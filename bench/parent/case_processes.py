@@ -14,6 +14,7 @@ from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.sensors.card_monitor import count_cards
 from keras_loader_bench.bench.sensors.visible_devices import (
     environment_of_case,
+    environment_of_own_rank,
     environment_of_rank,
 )
 
@@ -43,6 +44,9 @@ def case_processes(
     if case.ranks == 1:
         return Child(settings, environment=environment, **options)
     count = count_cards(environment)
+    if protocol.launcher != "local":  # others have a GPU where they run
+        own = environment_of_own_rank(environment, count)
+        return Ranks(settings, [own, *[environment] * (case.ranks - 1)], **options)
     environments = [
         environment_of_rank(environment, rank, case.ranks, count) for rank in range(case.ranks)
     ]

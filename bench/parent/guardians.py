@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras_loader_bench.bench.parent.start import Started, interpreter_arguments
+from keras_loader_bench.loaders.launchers import LOCAL, Launcher
 from keras_loader_bench.loaders.system.guarded import SUPPORTED, Guardian, start_unguarded
-from keras_loader_bench.loaders.system.launcher import LOCAL, Launcher
 
 IMPORT_TIMEOUT_S = 120.0
 FORK_SERVER = "keras_loader_bench.bench.child.fork_server"

@@ -85,7 +85,8 @@ class Measurement:
                 f"{self.case.backend} sees no accelerator; install its GPU build and check "
                 "CUDA_VISIBLE_DEVICES, or give `--device auto`",
             )
-        if not (self.case.trains_together and self.on_accelerator):
+        here = self.protocol.launcher == "local"  # elsewhere, nobody here can count
+        if not (here and self.case.trains_together and self.on_accelerator):
             return
         cards = len(visible_cards(os.environ, count_cards(os.environ)))
         if 0 < cards < self.case.ranks:  # none: no card that NVML and CUDA_VISIBLE_DEVICES know

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.merged_answers import merged_answer
 from keras_loader_bench.bench.parent.process import Child
+from keras_loader_bench.bench.parent.who_waits import waits_for_data
 from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
 from keras_loader_bench.bench.plan.shares import union_of
 from keras_loader_bench.bench.record.process_record import RankRecord, Round
@@ -54,6 +56,7 @@ class Ranks:
         self._case = settings["case"]
         self._rounds: list[dict[int, dict[str, Any]]] = [{} for _ in range(ranks)]
         self._first_batches: list[list[float]] = [[] for _ in range(ranks)]
+        self._machines: list[Any] = []
         self._about = 0, ""
         """Epoch and half of the round that is prepared."""
         self._failed = 0
@@ -90,6 +93,8 @@ class Ranks:
         if method in _READING and self._case["page_cache"] == "cold":
             self._drop_pages()
         answers = self._ask(method, args)
+        if method == "import_framework":
+            self._machines = self._ask("machine", {})
         if method == "prepare_round":
             self._about = args["epoch"], args["loader"]
         elif method == "round":
@@ -97,7 +102,7 @@ class Ranks:
         elif method == "time_to_first_batch":
             for rank, seconds in enumerate(answers):
                 self._first_batches[rank].append(seconds)
-        merged = MERGED.get(method, _first)(answers)
+        merged = merged_answer(method, answers)
         return {**merged, "union": self._union()} if method == "audit" else merged
 
     def records(self) -> list[RankRecord]:
@@ -105,6 +110,7 @@ class Ranks:
         return [
             RankRecord(
                 rank=rank,
+                machine=self._machine_of(rank),
                 rounds=[Round(epoch=epoch, **found) for epoch, found in sorted(rounds.items())],
                 time_to_first_batch_s=self._first_batches[rank],
             )
@@ -179,11 +185,9 @@ class Ranks:
         outcomes = [getattr(each, "outcome", "") for _, each in failed]
         # Who waits for a rank that hangs is as silent as that one; their stacks tell them apart.
         self._all_silent = outcomes == ["timeout"] * len(asked)
-        which = (
-            f"all {len(asked)} ranks"
-            if self._all_silent
-            else f"rank {self._failed} of {len(asked)}"
-        )
+        which = f"rank {self._failed} of {len(asked)}"
+        if self._all_silent:
+            which = self._silent_ones()
         named = CaseError(
             error.outcome,
             error.kind,
@@ -193,6 +197,20 @@ class Ranks:
         )
         named.__cause__ = error
         return named
+
+    def _silent_ones(self) -> str:
+        """Say which of the silent ranks the others wait for, as far as that can be told."""
+        waiting = [n for n, child in enumerate(self._children) if waits_for_data(child.log())]
+        if len(waiting) == 1:
+            return (
+                f"rank {waiting[0]} of {len(self._children)} waits for data, and the others for it"
+            )
+        return f"all {len(self._children)} ranks"
+
+    def _machine_of(self, rank: int) -> int | None:
+        """Return the number of a rank's machine; `None`: no rank has got to say."""
+        known = list(dict.fromkeys(self._machines))
+        return known.index(self._machines[rank]) if known else None
 
     def _keep(self, answers: Sequence[dict[str, Any]]) -> None:
         epoch, half = self._about
@@ -207,44 +225,3 @@ class Ranks:
 
 def _log_of(log: Path, rank: int) -> Path:
     return log.with_name(f"{log.name}.rank{rank}") if rank else log
-
-
-def _first(answers: Sequence[Any]) -> Any:
-    return answers[0]
-
-
-def _round(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    merged = dict(answers[0])
-    for name, together in _OF_ROUNDS.items():
-        values = [each[name] for each in answers if each.get(name) is not None]
-        if values:
-            merged[name] = together(values)
-    return merged
-
-
-def _audit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the audit of the first rank whose batches are wrong, or that of rank 0."""
-    for rank, answer in enumerate(answers):
-        if not answer["identical"]:
-            return {**answer, "first_difference": f"rank {rank}: {answer['first_difference']}"}
-    return answers[0]
-
-
-_OF_ROUNDS: Mapping[str, Callable[[Sequence[Any]], Any]] = {
-    "samples": sum,
-    "seconds": max,
-    "steady_seconds": max,
-    "read_bytes": sum,
-    "resident_before": min,
-}
-
-MERGED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
-    "round": _round,
-    "fit_batches": max,
-    "cpu_of_round": sum,
-    "time_to_first_batch": max,
-    "audit": _audit,
-    "epoch_boundaries": lambda answers: [max(each) for each in zip(*answers, strict=True)],
-    "weights": lambda answers: len(set(answers)) == 1,
-}
-"""Request -> what is made of the answers of all ranks; of others, that of rank 0."""

@@ -29,8 +29,8 @@ from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.known_images import StoredSource, is_encoded, prepare_images
 from keras_loader_bench.loaders.encoded.photographs import QUALITY
 from keras_loader_bench.loaders.encoded.registry import ImageLoaderEntry
+from keras_loader_bench.loaders.launchers import launcher
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
-from keras_loader_bench.loaders.system.launcher import launcher
 
 
 class Session:
@@ -73,8 +73,9 @@ class Session:
                 self.file.add_source(source, containers, image_quality=quality)
         self._started = ExitStack()
         several = any(case.ranks > 1 for case in cases)
-        name = settings.protocol.launcher if several else "local"
-        self.guardians = Guardians(self._started.enter_context(launcher(name)))
+        name = settings.protocol.launcher if several or settings.own_rank else "local"
+        started = self._started.enter_context(launcher(name, settings.own_rank))
+        self.guardians = Guardians(started)
         self._runs = {case: self._case_run(case) for case in cases}
         self._measured = False
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from keras_loader_bench.bench.parent import image_settings as of_images
+from keras_loader_bench.bench.parent.given_options import (
+    QUICK,
+    given_data_dir,
+    given_names,
+    given_options,
+    given_protocol,
+    given_values,
+    new_folder,
+)
+from keras_loader_bench.bench.parent.launching import check_ranks, own_rank_of
 from keras_loader_bench.bench.parent.named_modules import choose_ranks, of_modules
 from keras_loader_bench.bench.parent.resume import read_unfinished, unfinished_cases
 from keras_loader_bench.bench.plan.case import BENCHES, CEILING, Case
@@ -28,23 +36,12 @@ from keras_loader_bench.bench.plan.inputs import (
 from keras_loader_bench.bench.plan.matrix import cases_of, parse_values
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
-from keras_loader_bench.bench.plan.sizes import given_size
-from keras_loader_bench.bench.record.drafts import writing_to
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.encoded.known_images import is_encoded
-from keras_loader_bench.loaders.sources.keras_home import expand_user
+from keras_loader_bench.loaders.launchers import OwnRank
 
-QUICK = Protocol(
-    processes=1,
-    rounds=3,
-    round_seconds=0.2,
-    accelerator_round_seconds=0.2,
-    memory_processes=1,
-    memory_rounds=1,
-    quick=True,
-)
 QUICK_SAMPLES = "5000"
 QUICK_LOADERS = sorted(
     (name for name in DEFAULT_LOADERS if not LOADERS[name].packages),
@@ -76,6 +73,9 @@ class Settings:
     resumed: Run | None = None
     """The content of `run.json` so far, if a run is resumed."""
 
+    own_rank: OwnRank | None = None
+    """With `--launcher env`, which rank this process is."""
+
 
 def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     """Return the given options, completed with the defaults.
@@ -91,11 +91,20 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
     of_images.choose_source(config)
     choose_ranks(config)
     if config.getoption("resume"):
-        return _resumed(config, names)
+        settings = _resumed(config, names)
+    elif config.getoption("input"):
+        settings = _of_inputs(config, names)
+    else:
+        settings = _of_loaders(config)
+    own = own_rank_of(config, settings.protocol.launcher)
+    check_ranks(own, settings.cases)
+    return replace(settings, own_rank=own)
+
+
+def _of_loaders(config: pytest.Config) -> Settings:
+    """Return the settings of a run that measures the loaders of this suite."""
     get = config.getoption
     quick: bool = get("quick")
-    if get("input"):
-        return _of_inputs(config, names)
     for flag in ("--model", "--steps", "--fail-if", "--no-remedies"):
         if get(flag.removeprefix("--").replace("-", "_")):
             remedy = " or use `--models`" if flag == "--model" else ""
@@ -111,15 +120,15 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         raise ValueError(
             "`--step-cpu` changes emulated steps; add `--step-ms`, such as `--step-ms 1,5`."
         )
-    values = _values(get)
+    values = given_values(get)
     values["samples"] = parse_values(CASE_OPTIONS["samples"], samples)
     values.setdefault("backend", [configured_backend()])
-    values["loader"] = _names(loaders)
+    values["loader"] = given_names(loaders)
     if encoded:
         of_images.complete(values, get("source"))
     cases = {bench: cases_of(bench, values) for bench in BENCHES}
     base = of_images.PROTOCOL if encoded else Protocol()
-    protocol = _protocol(config, QUICK if quick else base)
+    protocol = given_protocol(config, QUICK if quick else base)
     if protocol.processes >= MIN_PROCESSES:  # or its AU has no interval
         for bench in ("feed", "train"):
             cases[bench] += _ceilings(cases[bench])
@@ -127,25 +136,25 @@ def read_options(config: pytest.Config, names: Collection[str]) -> Settings:
         cases=of_modules(config, cases),
         searched=cases["memory"],
         source=get("source"),
-        data_dir=_data_dir(config),
+        data_dir=given_data_dir(config),
         protocol=protocol,
-        folder=_new_folder(config),
+        folder=new_folder(config),
     )
 
 
 def _of_inputs(config: pytest.Config, names: Collection[str]) -> Settings:
     """Return the settings of a run that measures users' inputs."""
     get = config.getoption
-    if wrong := [f"`{name}`" for name in _given(config, names) if name not in WITH_INPUT]:
+    if wrong := [f"`{name}`" for name in given_options(config, names) if name not in WITH_INPUT]:
         raise ValueError(
             f"`--input` measures your own input, which {', '.join(wrong)} cannot change; remove "
             "what is no option of inputs."
         )
-    values = _values(get)
+    values = given_values(get)
     values.setdefault("backend", [configured_backend()])
     if model := get("model"):
         values["model"] = [check_name("--model", model)]
-    inputs = _names(get("input"))
+    inputs = given_names(get("input"))
     cases: dict[str, list[Case]] = {bench: [] for bench in BENCHES}
     cases |= {bench: cases_of_inputs(bench, inputs, values) for bench in INPUT_BENCHES}
     if not (get("no_remedies") or get("quick")):
@@ -157,26 +166,10 @@ def _of_inputs(config: pytest.Config, names: Collection[str]) -> Settings:
         searched=[],
         source=get("source"),
         data_dir=None,
-        protocol=_protocol(config, QUICK if get("quick") else INPUTS),
-        folder=_new_folder(config),
+        protocol=given_protocol(config, QUICK if get("quick") else INPUTS),
+        folder=new_folder(config),
         most_wait=parse_wait(get("fail_if")),
     )
-
-
-def _new_folder(config: pytest.Config) -> Path:
-    default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    folder: Path = config.getoption("results_dir") or default_folder
-    with writing_to(folder):
-        there = (folder / "run.json").exists()
-    if there:
-        raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
-    return folder
-
-
-def _given(config: pytest.Config, names: Collection[str]) -> list[str]:
-    """Return the options of the suite that stand on the command line."""
-    arguments = [str(each).partition("=")[0] for each in config.invocation_params.args]
-    return [each for each in arguments if each in set(names)]
 
 
 def _ceilings(cases: list[Case]) -> list[Case]:
@@ -184,14 +177,14 @@ def _ceilings(cases: list[Case]) -> list[Case]:
     return list(dict.fromkeys(replace(case, loader=CEILING, num_workers=0) for case in cases))
 
 
-_FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir", "--fail-if"}
+_FREE = {"--resume", "--dry-run", "--no-report", "--source", "--data-dir", "--fail-if", "--gather"}
 """Options that may be combined with `--resume`."""
 
 
 def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
     """Return the settings of a resumed run."""
     folder: Path = config.getoption("resume")
-    given = [f"`{name}`" for name in _given(config, names) if name not in _FREE]
+    given = [f"`{name}`" for name in given_options(config, names) if name not in _FREE]
     if given:
         raise ValueError(f"`--resume` uses the options of `{folder}`; remove {', '.join(given)}.")
     run = read_unfinished(folder)
@@ -201,59 +194,9 @@ def _resumed(config: pytest.Config, names: Collection[str]) -> Settings:
         cases=of_modules(config, cases),
         searched=[case for case in run.plan if case.bench == "memory"],
         source=config.getoption("source"),
-        data_dir=_data_dir(config),
+        data_dir=given_data_dir(config),
         protocol=run.protocol,
         folder=folder,
         resumed=run,
         most_wait=parse_wait(config.getoption("fail_if")),
     )
-
-
-def _data_dir(config: pytest.Config) -> str | None:
-    data_dir: str | None = config.getoption("data_dir")
-    if data_dir is not None and not expand_user(data_dir).exists():
-        raise ValueError(
-            f"`--data-dir {data_dir}` does not exist; name the folder cifar-10-batches-py or the "
-            "file cifar-10-python.tar.gz."
-        )
-    return data_dir
-
-
-def _protocol(config: pytest.Config, base: Protocol) -> Protocol:
-    get = config.getoption
-    given: dict[str, Any] = {
-        "processes": get("processes"),
-        "memory_processes": get("processes"),
-        "rounds": get("rounds"),
-        "round_seconds": get("round_seconds"),
-        "accelerator_round_seconds": get("round_seconds"),
-    }
-    return replace(
-        base,
-        **{name: value for name, value in given.items() if value is not None},
-        new_interpreters=get("new_interpreters"),
-        launcher=get("launcher"),
-        seed=get("seed"),
-        memory_budget_bytes=given_size("--memory-budget", get("memory_budget")),
-        case_timeout_s=get("case_timeout"),
-        silence_timeout_s=get("silence_timeout"),
-    )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _values(get: Callable[[str], Any]) -> dict[str, list[Any]]:
-    """Return the values of all options that were given or have a default."""
-    values = {}
-    for name, each in CASE_OPTIONS.items():
-        if not each.flag:
-            continue
-        given = get(each.flag.removeprefix("--").replace("-", "_"))
-        if each.kind is bool:
-            values[name] = [given]
-        elif given is not None:
-            single = each.single and each.kind is str
-            values[name] = [given] if single else parse_values(each, given)
-    return values

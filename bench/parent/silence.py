@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from keras_loader_bench.loaders.system.launcher import ON_RAY
+from keras_loader_bench.loaders.launchers import RELAYS
 
 WITHOUT_LOADER = frozenset({"import_framework", "make_model", "make_ceiling"})
 """Requests of which no step can be told, as they compile and import; no loader takes part yet."""
@@ -82,8 +82,8 @@ class Silence:
             process = psutil.Process(self._pid)
             if process.status() == psutil.STATUS_STOPPED:
                 return STOPPED
-            if ON_RAY in process.cmdline():
-                return "runs on a node of the Ray cluster, and what it does there is not known"
+            if not {*RELAYS}.isdisjoint(process.cmdline()):
+                return "runs elsewhere, and what it does there is not known"
         assert self._halfway is not None
         start, cpu_seconds = self._halfway
         if self._cpu_seconds() - cpu_seconds < _BUSY * (now - start):

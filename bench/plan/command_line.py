@@ -10,7 +10,7 @@ from keras_loader_bench.bench.plan.inputs import INPUTS, WITH_INPUT
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.loaders import LOADERS
-from keras_loader_bench.loaders.system.launcher import LAUNCHERS
+from keras_loader_bench.loaders.launchers import LAUNCHERS
 
 DEFAULT_LOADERS = sorted(name for name, entry in LOADERS.items() if not entry.opt_in)
 
@@ -97,8 +97,15 @@ def add_options(group: Any, default: Protocol = Protocol()) -> list[str]:  # noq
         choices=LAUNCHERS,
         default=default.launcher,
         help="How ranks are started: local, processes of this machine; ray, rank 0 here and the "
-        "others on nodes of the cluster of RAY_ADDRESS, or on one that is started here "
+        "others on nodes of the cluster of RAY_ADDRESS, or on one that is started here; env, "
+        "where torchrun, srun or mpirun has started this command, once for each rank "
         f"(default: {default.launcher}).",
+    )
+    add(
+        "--gather",
+        "FOLDER",
+        "With `--launcher env`: a folder that all ranks see, in which they meet.",
+        type=Path,
     )
     add("--rounds", "N", f"Timed rounds per process (default: {default.rounds}).", type=int)
     add(

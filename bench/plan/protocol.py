@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from keras_loader_bench.loaders.system.launcher import LauncherName
+from keras_loader_bench.loaders.launchers import LauncherName
 
 METHOD = 3
 """Raised whenever ceiling, models, protocol or audit change so that figures before and after must
@@ -24,7 +24,7 @@ class Protocol:
     that has imported the framework."""
 
     launcher: LauncherName = "local"
-    """How the processes of several ranks are started; see `loaders.system.launcher`."""
+    """How the processes of several ranks are started; see `loaders.launchers`."""
 
     rounds: int = 4
     """Timed rounds per process, each paired with a ceiling round."""

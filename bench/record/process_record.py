@@ -206,6 +206,9 @@ class RankRecord:
     rank: int
     """Its number, from 0."""
 
+    machine: int | None = None
+    """Of those of the case, from 0, which rank 0 runs on; `None`: older runs do not say."""
+
     rounds: list[Round] = field(default_factory=list)
     time_to_first_batch_s: list[float] = field(default_factory=list)
 

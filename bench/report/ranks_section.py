@@ -30,11 +30,8 @@ WHAT = (
 )
 """Stands above the first table."""
 
-_WHERE = {
-    "local": "All ranks share this machine's {cores} cores.",
-    "ray": "Ray started the ranks: rank 0 on this machine, which has {cores} cores, the others on "
-    "other nodes of its cluster as far as there are any.",
-}
+_STARTED = {"local": "", "ray": "Ray started them.", "env": "They were started from outside."}
+"""Launcher -> what is said of it."""
 
 _OWN = ("ranks", "samples", "model")
 """Options that a case and the memory case beside it need not share."""
@@ -61,8 +58,7 @@ def ranks_tables(run: Run) -> list[Table]:
         for each in run.loader_cases
         if each.case.bench == "memory"
     }
-    where = _WHERE[run.protocol.launcher].format(cores=run.environment.cores or "")
-    what = f"{WHAT.format(where=where)} {_together(run)}"
+    what = f"{WHAT.format(where=_where(run))} {_together(run)}"
     return [
         Table(
             text=f"{options[:1].upper()}{options[1:]}. {what * (not i)}".strip(),
@@ -76,6 +72,18 @@ def _place(result: CaseRecord) -> tuple[str, str, float]:
     """Return what puts a case's table in its place."""
     case = result.case
     return case.backend, case.bench, case.step_ms or 0
+
+
+def _where(run: Run) -> str:
+    """Say how many machines the ranks ran on, and who started them."""
+    processes = [process for result in run.loader_cases for process in result.processes]
+    ranks = [rank for process in processes for rank in process.ranks]
+    machines = 1 + max((rank.machine or 0 for rank in ranks), default=0)
+    cores = f"{run.environment.cores or ''} cores".strip()
+    where = f"All ranks share this machine's {cores}."
+    if machines > 1:
+        where = f"Ranks ran on {machines} machines, rank 0 on this one, which has {cores}."
+    return f"{where} {_STARTED[run.protocol.launcher]}".strip()
 
 
 def _together(run: Run) -> str:

@@ -63,6 +63,20 @@ def environment_of_rank(
     return {**environment, CARDS: cards[rank]} if len(cards) >= ranks else environment
 
 
+def environment_of_own_rank(environment: Mapping[str, str], count: int) -> Mapping[str, str]:
+    """Return the environment of a rank that others started, with a card of its own as above.
+
+    Args:
+        environment: that of this process, with LOCAL_RANK and LOCAL_WORLD_SIZE where it has others
+            beside it on its machine.
+        count: how many cards the machine has.
+    """
+    rank, ranks = environment.get("LOCAL_RANK", ""), environment.get("LOCAL_WORLD_SIZE", "")
+    if not (rank.isdecimal() and ranks.isdecimal() and int(rank) < int(ranks)):
+        return environment
+    return environment_of_rank(environment, int(rank), int(ranks), count)
+
+
 def first_card(environment: Mapping[str, str]) -> int | str | None:
     """Return the card that frameworks use where they use one: the first that is visible.
 

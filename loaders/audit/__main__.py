@@ -11,15 +11,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from keras_loader_bench.loaders.audit.own_rank import RankError, run_own_rank
 from keras_loader_bench.loaders.audit.parent import AuditRun, run
 from keras_loader_bench.loaders.audit.progress import Progress
 from keras_loader_bench.loaders.audit.ranks import CHILD, run_alone, run_ranks, succeeded
 from keras_loader_bench.loaders.audit.ranks_report import render_ranks
 from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.terminal import clean, render
+from keras_loader_bench.loaders.launchers import (
+    LAUNCHERS,
+    LauncherError,
+    OwnRank,
+    RankError,
+    launcher,
+)
 from keras_loader_bench.loaders.registry import missing_package
-from keras_loader_bench.loaders.system.launcher import LAUNCHERS, LauncherError, launcher
 
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -106,17 +111,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--launcher",
-        choices=(*LAUNCHERS, "env"),
+        choices=LAUNCHERS,
         default="local",
         help="how ranks are started: local, processes of this machine; ray, on the nodes of the "
-        "cluster of RAY_ADDRESS, or of one that is started here; env, by torchrun, srun or mpirun: "
-        "this process is the one that RANK and WORLD_SIZE name (default: %(default)s)",
+        "cluster of RAY_ADDRESS, or of one that is started here; env, where torchrun, srun or "
+        "mpirun has started this command, once for each rank (default: %(default)s)",
     )
     parser.add_argument(
         "--gather",
         type=Path,
         metavar="FOLDER",
-        help="with `--launcher env`: a folder that all ranks see, for what comes out on each",
+        help="with `--launcher env`: a folder that all ranks see, in which they meet",
     )
     options = parser.parse_args(arguments)
     if (options.launcher == "env") != (options.gather is not None):
@@ -160,18 +165,16 @@ def audit(options: argparse.Namespace) -> tuple[str, int]:
     if options.keras_backend:
         environment["KERAS_BACKEND"] = options.keras_backend
     how: dict[str, Any] = {"environment": environment, "timeout_s": options.timeout}
-    if options.launcher == "env":
-        found = run_own_rank(settings, folder=options.gather, **how)
-        if isinstance(found, bool):
-            how_it_went = "got to its end" if found else "did not get to its end"
-            return f"this rank {how_it_went}; rank 0 reports", 0 if found else 1
-        alone = run_alone(settings, len(found), **how)
-        return render_ranks(options.target, alone, found, options.timeout)
-    if options.ranks:
-        with launcher(options.launcher) as started:
-            alone = run_alone(settings, options.ranks, **how)
+    own = OwnRank.of(os.environ, options.gather) if options.gather else None
+    if own and own.rank:
+        if own.serve():
+            return f"rank {own.rank} of {own.ranks}: rank 0 has the result", 0
+        return f"rank {own.rank} of {own.ranks}: rank 0 ended without a word", 1
+    if count := own.ranks if own else options.ranks:
+        with launcher(options.launcher, own) as started:
+            alone = run_alone(settings, count, **how)
             good = succeeded(alone)
-            ranks = run_ranks(settings, options.ranks, **how, launcher=started) if good else []
+            ranks = run_ranks(settings, count, **how, launcher=started) if good else []
         return render_ranks(options.target, alone, ranks, options.timeout)
     runs: list[AuditRun] = []
     for number in (1, 2):

@@ -14,7 +14,7 @@ from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
 from keras_loader_bench.loaders.audit.progress import Progress
-from keras_loader_bench.loaders.system.launcher import LOCAL, Launcher
+from keras_loader_bench.loaders.launchers import LOCAL, Launcher
 
 CHILD = "keras_loader_bench.loaders.audit.child"
 

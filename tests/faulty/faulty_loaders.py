@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,29 @@ class SegfaultsLoader(SequenceLoader):
 class StuckLoader(SequenceLoader):
     def fit_args(self, rows):
         time.sleep(600)
+
+
+class SilentLoader(SequenceLoader):
+    """Of several processes, one has no second batch."""
+
+    def fit_args(self, rows):
+        import keras  # not where nothing but the registry is read
+
+        batches = LazySequence(self.source, rows, batch_size=self.options.batch_size)
+
+        class Silent(keras.utils.PyDataset):
+            def __len__(self):
+                return len(batches)
+
+            def __getitem__(self, index):
+                if index == 1:
+                    taken = Path(os.environ["KERAS_HOME"]) / "silent"
+                    with suppress(FileExistsError):
+                        taken.touch(exist_ok=False)
+                        time.sleep(600)
+                return batches[index]
+
+        return {"x": Silent()}
 
 
 class SpawnsLoader(SequenceLoader):

@@ -13,7 +13,7 @@ LOADERS.update(
 LOADERS.update(
     {
         name: LoaderEntry(f"faulty_loaders:{name.title()}Loader")
-        for name in ("fails", "hoards", "later", "segfaults", "stuck")
+        for name in ("fails", "hoards", "later", "segfaults", "silent", "stuck")
     }
 )
 LOADERS["spawns"] = LoaderEntry(

@@ -1,4 +1,4 @@
-"""Decides where the processes of ranks run: on this machine, or on the nodes of a Ray cluster."""
+"""Decides where the processes of ranks run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from keras_loader_bench.loaders.launchers.own_rank import VARIABLES, OwnRank
 from keras_loader_bench.loaders.system.process_tree import kill_tree
 from keras_loader_bench.loaders.system.text import json_object
 
-LauncherName = Literal["local", "ray"]
+LauncherName = Literal["local", "ray", "env"]
 """`local`: processes of this machine. `ray`: rank 0 on this machine, the others spread over the
-nodes of a cluster: that of RAY_ADDRESS, one that runs here, or one that is started and stopped."""
+nodes of a cluster: that of RAY_ADDRESS, or one that is started and stopped.
+`env`: where this command was started several times, by torchrun, srun or mpirun."""
 
 LAUNCHERS: tuple[str, ...] = get_args(LauncherName)
 
-ON_RAY = "keras_loader_bench.loaders.system.on_ray"
+ON_RAY = "keras_loader_bench.loaders.launchers.on_ray"
+ON_RANK = "keras_loader_bench.loaders.launchers.on_rank"
+RELAYS = (ON_RAY, ON_RANK)
+"""Modules whose processes stand in for programs that run elsewhere."""
+
 _BEGIN_S = 120.0
 _END_S = 30.0
 
@@ -37,33 +43,41 @@ class Launcher:
     """The address of rank 0 for the others."""
 
     prefix: tuple[str, ...] = ()
-    """The program that starts another one elsewhere, and its arguments; empty: none does."""
+    """The program that starts another one elsewhere, given its rank; empty: none does."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that this program needs."""
+    """Variables that ranks need for it."""
 
     def arguments(self, rank: int, arguments: Sequence[str]) -> list[str]:
         """Return the program and the arguments that start a rank."""
         if not self.prefix:
             return [*arguments]
-        return [*self.prefix, "spread" if rank else "here", *arguments]
+        return [*self.prefix, str(rank), *arguments]
 
 
 LOCAL = Launcher()
 
 
 @contextlib.contextmanager
-def launcher(name: str) -> Iterator[Launcher]:
-    """Return a launcher; a cluster that it started ends with the block.
+def launcher(name: str, own: OwnRank | None = None) -> Iterator[Launcher]:
+    """Return a launcher; what it has started ends with the block.
 
     Args:
         name: see `LauncherName`.
+        own: of `env`: this process, which is rank 0.
 
     Raises:
         LauncherError: it is not installed, or finds no cluster and can start none.
+        RankError: other ranks do not come.
     """
     if name == "local":
         yield LOCAL
+        return
+    if name == "env":
+        assert own is not None
+        prefix = (sys.executable, "-m", ON_RANK, str(own.folder.resolve()))
+        with own.others():
+            yield Launcher(host=own.host, prefix=prefix, environment=VARIABLES)
         return
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603  # our own module, no shell
