@@ -40,7 +40,8 @@ DESCRIPTION = (
 EPILOG = (
     "Exit status: 0 without problems, 1 with problems, 2 if the arguments are wrong or the input "
     "cannot be loaded, 3 if its contents are random, so that only numbers, shapes, dtypes and "
-    "labels could be checked."
+    "labels could be checked. `keras-loader-bench audit --matrix` is about Keras itself: what it "
+    "feeds a model from inputs of all kinds, under all conditions; see its `--help`."
 )
 
 
@@ -204,6 +205,11 @@ def _positive_seconds(text: str) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Audit an input and print the result; return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--matrix" in arguments:
+        from keras_loader_bench.loaders.conformance.__main__ import main as conformance
+
+        return conformance(arguments)
     options = parse(arguments)
     try:
         text, exit_status = audit(options)

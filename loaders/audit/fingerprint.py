@@ -64,14 +64,19 @@ def fingerprint(batch: DenseArrays) -> BatchPrint:
     Args:
         batch: arrays of shape `(n, ...)`, all of the same `n`.
     """
+    samples = sample_prints(batch)
+    return BatchPrint(int(samples @ _weights(-1, len(samples))), len(samples))
+
+
+def sample_prints(batch: DenseArrays) -> Words:
+    """Return the fingerprint of each sample of a batch, `mix(sample[k])` above."""
     specs = {name: f"{array.dtype} {array.shape[1:]}" for name, array in batch.items()}
     num_samples = len(next(iter(batch.values())))
     samples = np.full(num_samples, form(specs), np.uint32)
     for number, array in enumerate(batch.values()):
         words = _mix(_words(array).reshape(num_samples, -1))
         samples += words @ _weights(number, words.shape[1])
-    total = _mix(samples) @ _weights(-1, num_samples)
-    return BatchPrint(int(total), num_samples)
+    return _mix(samples)
 
 
 def _words(array: npt.NDArray[Any]) -> Words:

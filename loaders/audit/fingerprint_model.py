@@ -125,18 +125,23 @@ def fingerprint_fit(
 
 
 def _fingerprint(batch: Mapping[str, Any]) -> Any:
+    samples = sample_prints(batch)
+    return keras.ops.sum(samples * _weights(-1, keras.ops.shape(samples)[0]))
+
+
+def sample_prints(batch: Mapping[str, Any]) -> Any:
+    """Return the fingerprint of each sample of a batch, int32 of shape `(n,)`."""
     ops = keras.ops
     arrays = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
     specs = {
         name: f"{keras.backend.standardize_dtype(array.dtype)} {tuple(array.shape[1:])}"
         for name, array in arrays.items()
     }
-    num_samples = ops.shape(next(iter(arrays.values())))[0]
     samples = _signed(form(specs))
     for number, array in enumerate(arrays.values()):
         words = _mix(_words(_flat(array)))
         samples = samples + ops.sum(words * _weights(number, words.shape[1]), axis=1)
-    return ops.sum(_mix(samples) * _weights(-1, num_samples))
+    return _mix(samples)
 
 
 def _flat(array: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The conformance matrix: what Keras feeds a model, by version, backend, input and workers."""

@@ -1,0 +1,268 @@
+"""Tries what Keras feeds a model and writes the page; `python -m loaders.audit --matrix`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.causes import cause_of
+from keras_loader_bench.loaders.conformance.html import html_page
+from keras_loader_bench.loaders.conformance.page import mark_text, page
+from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.setups import (
+    KINDS,
+    QUICK,
+    Setup,
+    chosen_setups,
+    every_setup,
+)
+from keras_loader_bench.loaders.conformance.stored import (
+    FileError,
+    Mark,
+    Matrix,
+    Part,
+    changes,
+    problem_dict,
+    read,
+    rows_of,
+    write,
+)
+from keras_loader_bench.loaders.conformance.trials import (
+    Cell,
+    TrialError,
+    not_there,
+    runs_of,
+    try_setups,
+)
+from keras_loader_bench.loaders.conformance.versions import (
+    VersionError,
+    checked_versions,
+    environment_of,
+)
+from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
+
+AT_ONCE = 2
+"""Processes that try something at the same time; most of their time they compile, on one core."""
+
+BACKENDS = ("jax", "tensorflow", "torch")
+NAME = "conformance"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options; wrong ones end the program with exit status 2."""
+    parser = argparse.ArgumentParser(
+        prog="keras-loader-bench audit --matrix",
+        description="Try what Keras feeds a model: by backend, kind of input and conditions.",
+    )
+    parser.add_argument("--matrix", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--keras",
+        metavar="VERSIONS",
+        help="versions of Keras, such as 3.13.2,3.15.1: pip installs each into a folder of its own "
+        "below Keras' home; all else stays as it is (default: the installed one)",
+    )
+    parser.add_argument(
+        "--keras-backends",
+        metavar="NAMES",
+        help="of jax, tensorflow and torch (default: those that are installed)",
+    )
+    parser.add_argument("--quick", action="store_true", help="some 40 cells of each backend")
+    parser.add_argument(
+        "--only",
+        metavar="CONDITIONS",
+        help="one row of the page, such as 'PyDataset, 2 threads'; prints its cells",
+    )
+    parser.add_argument(
+        "--kinds", metavar="NAMES", help=f"kinds of input (default: all): {', '.join(KINDS)}"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help=f"for {NAME}.json, {NAME}.md and {NAME}.html (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="made",
+        type=Path,
+        metavar="FILE",
+        help=f"try nothing: make the pages of an earlier {NAME}.json",
+    )
+    parser.add_argument(
+        "--diff", type=Path, metavar="OLD", help="say which cells differ from an earlier file"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        versions = checked_versions(options.keras) if options.keras else [None]
+        kinds = _names(options.kinds, KINDS, "kind of input") if options.kinds else list(KINDS)
+        given = options.keras_backends
+        backends = _names(given, BACKENDS, "backend") if given else _installed()
+        options.setups = _setups(options, kinds)
+    except ValueError as error:
+        parser.error(str(error))
+    for backend in backends:
+        if missing := missing_package((backend,)):
+            parser.error(missing)
+    options.versions, options.backends = versions, backends
+    return options
+
+
+def _names(text: str, known: Sequence[str] | object, what: str) -> list[str]:
+    names = [each.strip() for each in text.split(",")]
+    for name in names:
+        if name not in known:  # type: ignore[operator]
+            raise ValueError(f"Unknown {what} `{name}`; choose from {', '.join(known)}.")  # type: ignore[arg-type]
+    return names
+
+
+def _installed() -> list[str]:
+    return [backend for backend in BACKENDS if missing_package((backend,)) is None]
+
+
+def _setups(options: argparse.Namespace, kinds: list[str]) -> list[Setup]:
+    if options.only:
+        kind = options.only.partition(",")[0].strip()
+        found = [s for k in KINDS if k == kind for s in every_setup(k) if str(s) == options.only]
+        if not found:
+            raise ValueError(f"`--only {options.only}` is no row of the page.")
+        return found
+    return list(QUICK) if options.quick else chosen_setups(kinds)
+
+
+class _EndedError(Exception):
+    """Ends what is tried in another thread."""
+
+
+def try_part(
+    setups: Sequence[Setup],
+    version: str | None,
+    backend: str,
+    *,
+    quick: bool,
+    tick: Callable[[], None],
+) -> Part:
+    """Try setups on one Keras and backend, and find the smallest conditions of what is wrong.
+
+    Raises:
+        TrialError: nothing could be tried.
+        VersionError: there is no such Keras.
+    """
+    found_dir = find_cifar10(os.environ.get("CIFAR10_DIR"))
+    data_dir = str(found_dir) if found_dir else None
+    left_out = {
+        kind: why
+        for kind in dict.fromkeys(setup.kind for setup in setups)
+        if (why := not_there(kind, backend, data_dir))
+    }
+    there = [setup for setup in setups if setup.kind not in left_out]
+    known: dict[str, Any] = {
+        "backend": backend,
+        "environment": environment_of(version),
+        "data_dir": data_dir,
+        "tick": tick,
+    }
+    name = f"Keras {version or metadata.version('keras')} on {backend}"
+
+    def watch(done: int) -> None:
+        print(f"\r{name}: {done} of {len(there)} ", end="", file=sys.stderr, flush=True)
+
+    runs = _twice if quick else runs_of
+    tried = try_setups(there, **known, watch=watch, runs=runs)
+
+    def retry(again: Sequence[Setup], of: str) -> Sequence[Cell]:
+        return try_setups(again, **known, names=[of]).cells
+
+    found = problems(tried.cells, retry)
+    print(f"\r{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
+    return Part(
+        keras=tried.keras,
+        backend=backend,
+        version=tried.version,
+        rows=rows_of(iter(tried.cells)),
+        problems=tuple(problem_dict(problem) for problem in found),
+        left_out=left_out,
+    )
+
+
+def _twice(setup: Setup) -> int:
+    return 1 if setup.workers == "none" else 2
+
+
+def try_all(options: argparse.Namespace) -> Matrix:
+    """Try everything that is asked for."""
+    ended = Event()
+
+    def tick() -> None:
+        if ended.is_set():
+            raise _EndedError
+
+    asked = [(version, backend) for version in options.versions for backend in options.backends]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            how: dict[str, Any] = {"quick": options.quick, "tick": tick}
+            futures = [pool.submit(try_part, options.setups, *each, **how) for each in asked]
+            parts = [future.result() for future in futures]
+        except BaseException:  # Ctrl-C too: what is tried elsewhere has to end
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    names = ("numpy", *BACKENDS, "grain")
+    return Matrix(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        python=platform.python_version(),
+        packages={n: metadata.version(n) for n in names if missing_package((n,)) is None},
+        quick=options.quick,
+        parts=tuple(parts),
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0, 1 where something is wrong of which no cause is known, or 2."""
+    options = parse(arguments)
+    try:
+        old = read(options.diff) if options.diff else None
+        matrix = read(options.made) if options.made else try_all(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (TrialError, VersionError, FileError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.only:
+        _print_rows(matrix)
+    else:
+        options.output.mkdir(parents=True, exist_ok=True)
+        if not options.made:
+            write(matrix, options.output / f"{NAME}.json")
+        (options.output / f"{NAME}.md").write_text(page(matrix), encoding="utf-8")
+        (options.output / f"{NAME}.html").write_text(html_page(matrix), encoding="utf-8")
+        print(f"Report: {options.output / NAME}.md")
+    for line in changes(old, matrix) if old else []:
+        print(line)
+    new = [p for part in matrix.parts for p in part.problems if not cause_of(p, part.backend)]
+    for problem in new:
+        print(f"No cause is known of: {problem['setup']}: {mark_text(Mark(**problem['example']))}")
+    return 1 if new else 0
+
+
+def _print_rows(matrix: Matrix) -> None:
+    for part in matrix.parts:
+        for text, row in part.rows.items():
+            print(f"{text}, on {part.backend} with Keras {part.keras}")
+            for name, mark in row.items():
+                print(f"  {name}: {mark_text(mark)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

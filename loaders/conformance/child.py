@@ -1,0 +1,122 @@
+"""The process that tries one Keras on one backend: makes inputs, runs the passes and reports.
+
+Started by `loaders.conformance.trials`; its standard output is for events.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.expected import (
+    PASSES,
+    RUNS,
+    Expected,
+    Found,
+    expected,
+    judged,
+)
+from keras_loader_bench.loaders.conformance.setups import Setup
+from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
+from keras_loader_bench.loaders.system.text import message_of, shown, without_traceback
+
+Report = Callable[..., None]
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_NODE = re.compile(r"\{\{.*?\}\} ?")
+
+
+def environment() -> dict[str, Any]:
+    """Import Keras and its backend, and return what is running."""
+    if missing_package(("torch",)) is None:
+        import torch  # noqa: F401  # after TensorFlow it does not load
+    import keras
+
+    backend = keras.backend.backend()
+    version = getattr(sys.modules.get(backend), "__version__", "")
+    return {"keras": keras.__version__, "backend": backend, "version": version}
+
+
+def try_passes(
+    setup: Setup, names: list[str], runs: int, data_dir: str | None, found: Report
+) -> None:
+    """Run passes over the input of a setup, and report the verdict on each, of each run.
+
+    Args:
+        setup: the conditions.
+        names: of the passes.
+        runs: how many times.
+        data_dir: where CIFAR-10 lies, if it does.
+        found: called with the name of a pass and what was found.
+    """
+    from keras_loader_bench.loaders.conformance.inputs import input_of
+    from keras_loader_bench.loaders.conformance.seen import Trial
+
+    wanted = {name: expected(setup, name) for name in names}
+    calls = [[name for name in call if wanted.get(name)] for call in RUNS]
+    trial: Trial | None = None
+    for call in filter(None, calls):
+        for _ in range(runs if call[0] != PASSES[-1] else 1):  # that one takes long, and is no race
+            found("stage", name=call[0], may_take_s=0)
+            try:
+                trial = trial or Trial(setup, input_of(setup, data_dir))
+                came = trial.run(call)
+            except Exception as error:
+                text = line_of(error)
+                refused = text.startswith("ValueError: `steps_per_execution` must be 1")
+                cell = asdict(Found("not applicable" if refused else "error", text=text))
+                for name in call:
+                    found("cell", **{"pass": name}, **cell)
+                continue
+            for name in call:
+                want = wanted[name]
+                assert isinstance(want, Expected)
+                found("cell", **{"pass": name}, **asdict(judged(want, came.get(name, []))))
+
+
+def line_of(error: BaseException) -> str:
+    """Return the kind of an error and the first line of its message, the same in every process."""
+    message = without_traceback(message_of(error)).strip().splitlines() or [""]
+    text = _NODE.sub("", _ADDRESS.sub("", message[0]))
+    return shown(f"{type(error).__name__}: {text}")[:200]
+
+
+def main(settings_text: str) -> None:
+    """Do the work, and end."""
+    end_with_parent()
+    adopt_orphans()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
+        os.dup2(2, 1)  # what Keras prints must not mix with the events
+
+        def report(event: str, **fields: Any) -> None:
+            events.write(json.dumps({"event": event, **fields}) + "\n")
+            events.flush()
+
+        settings = json.loads(settings_text)
+        report("stage", name="import", may_take_s=settings["import_s"])
+        report("environment", **environment())
+        # That an input has run out of data is one of the verdicts.
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        for number, (conditions, names, runs) in enumerate(settings["work"]):
+            setup = Setup(**conditions)
+
+            def found(event: str, *, work: int = number, **fields: Any) -> None:
+                report(event, work=work, **fields)
+
+            try_passes(setup, names, runs, settings["data_dir"], found)
+            report("done", work=number)
+        report("end")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    # Threads and processes of an input may not want to end; everything has been reported.
+    sys.stderr.flush()
+    os._exit(0)

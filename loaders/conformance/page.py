@@ -1,0 +1,190 @@
+"""The page of a matrix, as Markdown: first what is wrong, by cause, then every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
+from keras_loader_bench.loaders.conformance.expected import PASSES
+from keras_loader_bench.loaders.conformance.programs import program
+from keras_loader_bench.loaders.conformance.setups import KINDS, Setup
+from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, Row
+from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES
+
+COMMAND = "keras-loader-bench audit --matrix"
+
+_SHORT = ("fit 1", "fit 2", "val. 1", "val. 2", "evaluate", "predict", "after exc.", "resumed")
+"""Headings of `PASSES`."""
+
+
+def page(matrix: Matrix) -> str:
+    """Return the page as Markdown."""
+    return "\n".join([*_head(matrix), *_wrong(matrix), *_versions(matrix), *_whole(matrix)]) + "\n"
+
+
+def _head(matrix: Matrix) -> Iterator[str]:
+    packages = ", ".join(f"{name} {version}" for name, version in matrix.packages.items())
+    yield "# What Keras feeds a model"
+    yield ""
+    yield (
+        f"Tried on {matrix.date} with Python {matrix.python}, {packages}. A cell is one pass over "
+        "one input under one set of conditions: a compiled model keeps which samples each of its "
+        "steps was given, by fingerprints of all arrays, and these are compared with what the "
+        f"input holds. Inputs have 10 batches of 4 samples. What depends on threads or processes "
+        f"was tried {RACES} times. A pass of more than {HANG_S:g} s counts as a hang."
+    )
+    yield ""
+    yield from _table(
+        ["Keras", "backend", "cells", "identical", "not"],
+        [
+            [part.keras, f"{part.backend} {part.version}", *map(str, _count(part))]
+            for part in matrix.parts
+        ],
+    )
+    yield ""
+    if matrix.quick:
+        yield "This is a quick matrix of a few conditions only."
+        yield ""
+
+
+def _count(part: Part) -> tuple[int, int, int]:
+    """Return how many cells there are, are identical and are not."""
+    marks = [mark for row in part.rows.values() for mark in row.values()]
+    wrong = sum(mark is not None for mark in marks)
+    return len(marks), len(marks) - wrong, wrong
+
+
+def causes_of(matrix: Matrix) -> list[tuple[Cause | None, list[tuple[Part, Mapping[str, Any]]]]]:
+    """Return all problems by their cause, known ones first; each new problem stands for itself."""
+    known: dict[str, tuple[Cause | None, list[tuple[Part, Mapping[str, Any]]]]] = {}
+    for part in matrix.parts:
+        for problem in part.problems:
+            cause = cause_of(problem, part.backend)
+            key = cause.key if cause else f"~{problem['setup']}, {problem['sort']}"
+            known.setdefault(key, (cause, []))[1].append((part, problem))
+    return [known[key] for key in sorted(known, key=lambda key: (key.startswith("~"), key))]
+
+
+def _wrong(matrix: Matrix) -> Iterator[str]:
+    causes = causes_of(matrix)
+    yield "## What is wrong"
+    yield ""
+    if not causes:
+        yield "Nothing: every pass was given what it should have been."
+        yield ""
+    for cause, found in causes:
+        yield f"### {cause.title if cause else 'New: ' + what(found[0][1])}"
+        yield ""
+        if cause:
+            yield f"{cause.why} {cause.remedy} [More]({cause.link})"
+            yield ""
+        yield from _table(
+            ["Keras", "backend", "smallest conditions", "passes", "example", "cells"],
+            [
+                [
+                    part.keras,
+                    part.backend,
+                    problem["setup"],
+                    ", ".join(problem["passes"]),
+                    mark_text(Mark(**problem["example"])),
+                    str(problem["cells"]),
+                ]
+                for part, problem in found
+            ],
+        )
+        yield ""
+        yield from _program(found)
+
+
+def what(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong, of a problem without a known cause."""
+    sort = "other samples than the input has" if problem["sort"] == "data" else problem["sort"]
+    return f"{problem['setup']}: {sort}"
+
+
+def _program(found: Sequence[tuple[Part, Mapping[str, Any]]]) -> Iterator[str]:
+    for part, problem in found:
+        text = program(Setup(**problem["conditions"]), problem["passes"][0], part.backend)
+        if text:
+            yield f"On Keras {part.keras}, this shows it ({problem['passes'][0]}):"
+            yield ""
+            yield f"```python\n{text.rstrip()}\n```"
+            yield ""
+            return
+
+
+def mark_text(mark: Mark | None) -> str:
+    """Return what a cell says."""
+    if mark is None:
+        return "identical"
+    often = f" ({mark.how_often})" if mark.how_often else ""
+    if mark.verdict in ("missing", "repeated"):
+        said = [f"{mark.missing} samples missing"] * bool(mark.missing)
+        said += [f"{mark.repeated} repeated"] * bool(mark.repeated)
+        if mark.got != mark.batches:
+            said.append(f"{mark.got} of {mark.batches} batches")
+        return ", ".join(said) + often
+    return mark.verdict + (f": {mark.text}" if mark.text else "") + often
+
+
+def _versions(matrix: Matrix) -> Iterator[str]:
+    versions = list(dict.fromkeys(part.keras for part in matrix.parts))
+    if len(versions) < 2:
+        return
+    yield "## By version"
+    yield ""
+    lines = []
+    for cause, found in causes_of(matrix):
+        title = cause.title if cause else what(found[0][1])
+        having = [[p.backend for p, _ in found if p.keras == version] for version in versions]
+        lines.append([title, *(", ".join(dict.fromkeys(each)) or "-" for each in having)])
+    yield from _table(["what is wrong", *versions], lines)
+    yield ""
+
+
+def _whole(matrix: Matrix) -> Iterator[str]:
+    newest = matrix.parts[-1].keras if matrix.parts else ""
+    yield "## Every cell"
+    yield ""
+    yield (
+        f"Of Keras {newest}. `=` identical, `-` does not apply; anything else is below the table. "
+        f"`{COMMAND} --keras-backends BACKEND --only 'CONDITIONS'` tries a row again."
+    )
+    yield ""
+    for part in matrix.parts:
+        if part.keras != newest:
+            continue
+        yield f"### {part.backend}"
+        yield ""
+        for kind, why in part.left_out.items():
+            yield f"`{kind}` was left out: {why}"
+            yield ""
+        notes: dict[str, int] = {}
+        lines = [[text, *_cells(row, notes)] for text, row in part.rows.items()]
+        yield from _table(["conditions", *_SHORT], lines)
+        yield ""
+        for note, number in notes.items():
+            yield f"{number}. {note}"
+        yield ""
+
+
+def _cells(row: Row, notes: dict[str, int]) -> Iterator[str]:
+    for name in PASSES:
+        if name not in row:
+            yield "-"
+        elif (mark := row[name]) is None:
+            yield "="
+        else:
+            number = notes.setdefault(mark_text(mark), len(notes) + 1)
+            yield f"**{number}**"
+
+
+def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{':--|' * len(headings)}"
+    for line in lines:
+        yield "| " + " | ".join(each.replace("|", "\\|") for each in line) + " |"
+
+
+OURS = tuple(name for name, kind in KINDS.items() if kind.own)

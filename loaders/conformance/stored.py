@@ -1,0 +1,188 @@
+"""The file that keeps a matrix, and what changed between two of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.expected import PASSES
+from keras_loader_bench.loaders.conformance.problems import Problem
+from keras_loader_bench.loaders.conformance.trials import Cell
+
+FORM = 1
+"""Of the file."""
+
+
+class FileError(ValueError):
+    """A file holds no matrix; the message says why."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a matrix keeps of a cell that is not `identical`."""
+
+    verdict: str
+    how_often: str = ""
+    missing: int = 0
+    repeated: int = 0
+    batches: int = 0
+    """That should have come."""
+
+    got: int = 0
+    text: str = ""
+
+    @classmethod
+    def of(cls, cell: Cell) -> Mark:
+        """Return that of a cell."""
+        worst = cell.worst
+        return cls(
+            cell.verdict,
+            cell.how_often,
+            worst.missing,
+            worst.repeated,
+            worst.expected,
+            worst.got,
+            worst.text,
+        )
+
+
+Row = dict[str, Mark | None]
+"""Name of a pass -> what was wrong; `None`: nothing. Passes that do not apply are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One Keras on one backend."""
+
+    keras: str
+    backend: str
+    version: str
+    """Of the backend."""
+
+    rows: Mapping[str, Row]
+    """Text of a setup -> its passes."""
+
+    problems: tuple[Mapping[str, Any], ...]
+    """See `problem_dict`."""
+
+    left_out: Mapping[str, str]
+    """Kind of input -> why it was not tried."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """What was tried, on which day."""
+
+    date: str
+    python: str
+    packages: Mapping[str, str]
+    quick: bool
+    parts: tuple[Part, ...]
+
+
+def problem_dict(problem: Problem) -> dict[str, Any]:
+    """Return a problem as the file has it."""
+    return {
+        "kind": problem.setup.kind,
+        "setup": str(problem.setup),
+        "conditions": asdict(problem.setup),
+        "passes": list(problem.passes),
+        "sort": problem.sort,
+        "cells": len(problem.cells),
+        "example": asdict(Mark.of(problem.cells[0])),
+    }
+
+
+def rows_of(cells: Iterator[Cell]) -> dict[str, Row]:
+    """Return cells by setup and pass."""
+    rows: dict[str, Row] = {}
+    for cell in cells:
+        wrong = cell.verdict != "identical"
+        rows.setdefault(str(cell.setup), {})[cell.name] = Mark.of(cell) if wrong else None
+    return rows
+
+
+def write(matrix: Matrix, path: Path) -> None:
+    """Write a file: a line per setup, each pass as 0, `null` or what was wrong."""
+    parts = [
+        {
+            **{name: getattr(part, name) for name in ("keras", "backend", "version")},
+            "left_out": dict(part.left_out),
+            "problems": list(part.problems),
+            "rows": {text: _row(row) for text, row in part.rows.items()},
+        }
+        for part in matrix.parts
+    ]
+    about = {name: getattr(matrix, name) for name in ("date", "python", "packages", "quick")}
+    content = {"form": FORM, **about, "passes": list(PASSES), "parts": parts}
+    text = json.dumps(content, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _row(row: Row) -> str:
+    """Return a row as one string of JSON, so that a file has a line for it."""
+    values: list[Any] = []
+    for name in PASSES:
+        mark = row.get(name)
+        values.append(None if name not in row else list(asdict(mark).values()) if mark else 0)
+    return json.dumps(values, separators=(",", ":"))
+
+
+def read(path: Path) -> Matrix:
+    """Read a file.
+
+    Raises:
+        FileError: it holds no matrix of this form.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["form"] != FORM:
+            raise FileError(f"`{path}` has form {content['form']}, expected {FORM}.")
+        parts = tuple(
+            Part(
+                **{name: part[name] for name in ("keras", "backend", "version", "left_out")},
+                problems=tuple(part["problems"]),
+                rows={text: _marks(json.loads(row)) for text, row in part["rows"].items()},
+            )
+            for part in content["parts"]
+        )
+        about = {name: content[name] for name in ("date", "python", "packages", "quick")}
+        return Matrix(**about, parts=parts)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"`{path}` holds no matrix: {type(error).__name__}: {error}") from None
+
+
+def _marks(values: list[Any]) -> Row:
+    pairs = zip(PASSES, values, strict=True)
+    return {name: Mark(*each) if each else None for name, each in pairs if each is not None}
+
+
+def changes(old: Matrix, new: Matrix) -> list[str]:
+    """Return a line for every cell whose verdict differs, of backends and setups in both.
+
+    Args:
+        old: of one Keras; the first one of a backend counts.
+        new: of another.
+    """
+    before = {part.backend: part for part in reversed(old.parts)}
+    lines = []
+    for part in new.parts:
+        if (other := before.get(part.backend)) is None:
+            continue
+        for text, row in part.rows.items():
+            for name, mark in row.items():
+                was = other.rows.get(text, {})
+                if name not in was:
+                    continue
+                verdicts = [each.verdict if each else "identical" for each in (was[name], mark)]
+                if verdicts[0] != verdicts[1]:
+                    lines.append(
+                        f"{part.backend}, {text}, {name}: {verdicts[0]} on Keras {other.keras}, "
+                        f"{verdicts[1]} on {part.keras}"
+                    )
+    return lines

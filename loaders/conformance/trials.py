@@ -1,0 +1,227 @@
+"""Tries setups in processes of their own, which are ended where a pass hangs or dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
+from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
+from keras_loader_bench.loaders.conformance.setups import KINDS, Setup
+from keras_loader_bench.loaders.registry import missing_package
+
+CHILD = "keras_loader_bench.loaders.conformance.child"
+
+HANG_S = 20.0
+"""A pass that takes longer counts as a hang. The inputs have 10 batches of 4 samples."""
+
+RACES = 3
+"""How many times a setup with workers is tried."""
+
+_IMPORT_S = 180.0
+
+
+class TrialError(RuntimeError):
+    """Nothing could be tried; the message says why."""
+
+
+@dataclass
+class Cell:
+    """What was found of one pass over the input of one setup."""
+
+    setup: Setup
+    name: str
+    """Of the pass."""
+
+    found: list[Found] = field(default_factory=list)
+    """A verdict of each run."""
+
+    @property
+    def verdict(self) -> str:
+        """The one that is worst: the first that is not `identical`."""
+        return next((f.verdict for f in self.found if f.verdict != "identical"), "identical")
+
+    @property
+    def worst(self) -> Found:
+        """The run in which most went wrong."""
+        wrong = [each for each in self.found if each.verdict != "identical"]
+        return max(wrong or self.found, key=lambda each: each.missing + each.repeated)
+
+    @property
+    def how_often(self) -> str:
+        """In how many runs it was wrong: empty for one run, and where it never was."""
+        wrong = sum(each.verdict != "identical" for each in self.found)
+        return f"{wrong} of {len(self.found)} runs" if wrong and len(self.found) > 1 else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What came out for one Keras on one backend."""
+
+    keras: str
+    backend: str
+    version: str
+    """Of the backend's package."""
+
+    cells: tuple[Cell, ...]
+
+
+def runs_of(setup: Setup) -> int:
+    """Return how many times a setup is tried: what depends on threads may go either way."""
+    return 1 if setup.workers == "none" else RACES
+
+
+def not_there(kind: str, backend: str, data_dir: str | None) -> str | None:
+    """Return why a kind cannot be tried; `None`: it can."""
+    if kind == "CIFAR10Sequence" and data_dir is None:
+        return "CIFAR-10 was not found"
+    return missing_package(KINDS[kind].packages)
+
+
+def try_setups(
+    setups: Sequence[Setup],
+    *,
+    backend: str,
+    environment: dict[str, str],
+    data_dir: str | None = None,
+    names: Sequence[str] = PASSES,
+    runs: Callable[[Setup], int] = runs_of,
+    watch: Callable[[int], None] = lambda done: None,
+    tick: Callable[[], None] = lambda: None,
+) -> Tried:
+    """Try setups on a backend.
+
+    Args:
+        setups: the conditions.
+        backend: of Keras.
+        environment: other variables of the process.
+        data_dir: where CIFAR-10 lies, if it does.
+        names: of the passes.
+        runs: how many times a setup is tried.
+        watch: called with how many setups are done, whenever one is.
+        tick: called several times a second; what it raises ends the process that tries.
+
+    Raises:
+        TrialError: Keras cannot be imported, or the process ends before the first pass.
+    """
+    cells = {
+        (number, name): Cell(setup, name)
+        for number, setup in enumerate(setups)
+        for name in PASSES
+        if name in names and expected(setup, name)
+    }
+    left = [(number, [n for n in names if (number, n) in cells]) for number in range(len(setups))]
+    left = [(number, passes) for number, passes in left if passes]
+    about: Event | None = None
+    while left:
+        work = [(setups[number], passes, runs(setups[number])) for number, passes in left]
+        ended = _Run(work, cells=[{n: cells[k, n] for n in names} for k, names in left])
+        gone = len(setups) - len(left)
+        ended.go(
+            backend=backend,
+            environment=environment,
+            data_dir=data_dir,
+            watch=lambda done, gone=gone: watch(gone + done),  # type: ignore[misc]
+            tick=tick,
+        )
+        about = ended.about
+        rest = left[ended.done :]
+        if not rest:
+            break
+        (number, passes), *others = rest
+        for name in ended.stopped.passes:
+            if name in passes:
+                cells[number, name].found.append(ended.stopped.found)
+        passes = [name for name in passes if not cells[number, name].found]
+        left = [*([(number, passes)] if passes else []), *others]
+    assert about is not None
+    said = {name: str(about[name]) for name in ("keras", "backend", "version")}
+    tried = (cell for cell in cells.values() if cell.found)
+    return Tried(**said, cells=tuple(c for c in tried if c.verdict != "not applicable"))
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """Where a process stopped."""
+
+    passes: Sequence[str]
+    """Of the call that did not end."""
+
+    found: Found
+
+
+class _Run:
+    """One process.
+
+    Args:
+        work: setups, their passes and how many times each is tried.
+        cells: for each setup, the cells of its passes, which are filled.
+    """
+
+    def __init__(
+        self, work: Sequence[tuple[Setup, list[str], int]], *, cells: Sequence[dict[str, Cell]]
+    ) -> None:
+        self.done = 0
+        """Setups whose passes have all been tried."""
+
+        self.about: Event | None = None
+        self.stopped = _Stopped((), Found("identical"))
+        self._work = work
+        self._cells = cells
+        self._call = "import"
+
+    def go(
+        self,
+        *,
+        backend: str,
+        environment: dict[str, str],
+        data_dir: str | None,
+        watch: Callable[[int], None],
+        tick: Callable[[], None],
+    ) -> None:
+        """Start it and wait for its end.
+
+        Raises:
+            TrialError: it has not come as far as to a pass.
+        """
+
+        def read(event: Event | None) -> None:
+            tick()
+            if event is not None:
+                self._read(event, watch)
+
+        work = [[asdict(setup), names, runs] for setup, names, runs in self._work]
+        child = run(
+            CHILD,
+            {"work": work, "data_dir": data_dir, "import_s": _IMPORT_S},
+            environment={**environment, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            timeout_s=HANG_S,
+            watch=read,
+        )
+        if child.event("end"):
+            return
+        if self.about is None or self._call == "import":
+            raise TrialError(f"Keras on {backend} could not be tried: {_last_line(child)}")
+        passes = next(names for names in RUNS if self._call in names)
+        if child.timed_out:
+            self.stopped = _Stopped(passes, Found("hang", text=f"after {HANG_S:g} s"))
+        else:
+            text = f"the process ended with {child.exit_status}"
+            self.stopped = _Stopped(passes, Found("error", text=text))
+
+    def _read(self, event: Event, watch: Callable[[int], None]) -> None:
+        kind = event["event"]
+        if kind == "environment":
+            self.about = event
+        elif kind == "stage":
+            self._call = event["name"]
+        elif kind == "cell":
+            fields = {name: event[name] for name in asdict(Found("identical"))}
+            self._cells[event["work"]][event["pass"]].found.append(Found(**fields))
+        elif kind == "done":
+            self.done += 1
+            watch(self.done)
+
+
+def _last_line(child: AuditRun) -> str:
+    return (child.log.strip().splitlines() or [f"it ended with {child.exit_status}"])[-1]

@@ -1,0 +1,344 @@
+"""The conformance matrix: its setups, verdicts, smallest conditions, file and pages."""
+
+import ast
+import itertools
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+from conftest import TESTS
+
+from keras_loader_bench.loaders.conformance import causes, trials
+from keras_loader_bench.loaders.conformance.__main__ import parse
+from keras_loader_bench.loaders.conformance.causes import Cause
+from keras_loader_bench.loaders.conformance.expected import (
+    FEWER,
+    PASSES,
+    RUNS,
+    Expected,
+    Found,
+    batches_of,
+    expected,
+    judged,
+)
+from keras_loader_bench.loaders.conformance.html import html_page
+from keras_loader_bench.loaders.conformance.page import mark_text, page
+from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.programs import program
+from keras_loader_bench.loaders.conformance.setups import (
+    AXES,
+    COMPLETE,
+    KINDS,
+    QUICK,
+    Setup,
+    chosen_setups,
+    every_setup,
+)
+from keras_loader_bench.loaders.conformance.stored import (
+    FileError,
+    Mark,
+    Matrix,
+    Part,
+    changes,
+    problem_dict,
+    read,
+    rows_of,
+    write,
+)
+from keras_loader_bench.loaders.conformance.trials import Cell, TrialError, try_setups
+from keras_loader_bench.loaders.conformance.versions import VersionError, checked_versions
+
+CHOSEN = chosen_setups()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_each_kind_every_pair_of_conditions_is_tried(kind):
+    def pairs(setups):
+        return {
+            pair
+            for setup in setups
+            for pair in itertools.combinations(asdict(setup).items(), 2)
+            if setup.kind == kind
+        }
+
+    assert pairs(CHOSEN) == pairs(every_setup(kind))
+
+
+def test_of_a_py_dataset_every_combination_is_tried_that_matters():
+    def combined(setups):
+        return {tuple(getattr(each, n) for n in COMPLETE) for each in setups}
+
+    mine = combined(each for each in CHOSEN if each.kind == "PyDataset")
+    assert mine == combined(every_setup("PyDataset"))
+    assert len(mine) == 3 * 2 * 3 * 2
+
+
+def test_rows_have_texts_of_their_own():
+    every = [setup for kind in KINDS for setup in every_setup(kind)]
+    assert len({str(setup) for setup in every}) == len(every)
+    assert set(QUICK) <= set(every)
+    text = "PyDataset, 2 threads, 4 steps per epoch".replace("4", "fewer")
+    assert str(Setup("PyDataset", workers="threads", steps="fewer")) == text
+
+
+def test_batches_are_those_of_the_input():
+    assert batches_of(Setup("arrays"))[-1] == (36, 37, 38, 39)
+    assert batches_of(Setup("arrays", last_batch="partial"))[-1] == (36, 37)
+    assert [len(b) for b in batches_of(Setup("CIFAR10Sequence"))][-2:] == [1024, 784]
+
+
+TEN = tuple(tuple(range(i, i + 4)) for i in range(0, 40, 4))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "name", "want"),
+    [
+        ({}, "fit, epoch 2", Expected(TEN)),
+        ({"steps": "fewer"}, "fit, epoch 1", Expected(TEN[:FEWER])),
+        ({"steps": "fewer"}, "fit, epoch 2", Expected(TEN[FEWER : 2 * FEWER])),
+        ({"steps": "fewer"}, "validation, epoch 2", Expected(TEN[:FEWER])),
+        ({"steps": "all"}, "fit, epoch 2", Expected(TEN)),
+        ({"shuffle": True}, "fit, epoch 1", Expected(TEN, "batches")),
+        ({"shuffle": True, "steps": "fewer"}, "fit, epoch 1", Expected(TEN, "batches", FEWER)),
+        ({"shuffle": True}, "evaluate", Expected(TEN)),
+        ({}, "fit resumed in mid-epoch", Expected(TEN[6:])),
+        ({"steps_per_execution": 3}, "fit resumed in mid-epoch", None),
+    ],
+)
+def test_passes_are_expected_as_keras_documents_them(conditions, name, want):
+    assert expected(Setup("PyDataset", **conditions), name) == want
+
+
+def test_a_generator_is_used_up_and_arrays_are_shuffled_by_sample():
+    generator = Setup("generator")
+    assert expected(generator, "fit, epoch 2") is None
+    assert expected(generator, "fit after an exception") is None
+    few = replace(generator, steps="fewer")
+    assert expected(few, "fit, epoch 2") == Expected(TEN[FEWER : 2 * FEWER])
+    assert expected(Setup("arrays", shuffle=True), "fit, epoch 1") == Expected(TEN, "samples")
+    assert expected(Setup("tf.data", shuffle=True), "fit, epoch 1") == Expected(TEN)
+    assert [name for call in RUNS for name in call] == list(PASSES)
+
+
+SHUFFLED = (TEN[3], *TEN[:3], *TEN[4:])
+MIXED = ((0, 1, 2, 39), *TEN[1:9], (36, 37, 38, 3))
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "verdict", "numbers", "text"),
+    [
+        (Expected(TEN), TEN, "identical", (0, 0), ""),
+        (Expected(TEN), SHUFFLED, "other order", (0, 0), "batch 0 is batch 3"),
+        (Expected(TEN), TEN[:9], "missing", (4, 0), "batch 9 never came"),
+        (Expected(TEN), (*TEN, TEN[0]), "repeated", (0, 4), "1 more came"),
+        (Expected(TEN), (*TEN[:9], TEN[0]), "missing", (4, 4), "batch 9 is batch 0"),
+        (Expected(TEN), (*TEN[:9], (36, -1, 38, 39)), "changed", (0, 0), "batch 9 has values"),
+        (Expected(TEN), (), "missing", (40, 0), "batch 0 never came"),
+        (Expected(TEN, "batches"), SHUFFLED, "identical", (0, 0), ""),
+        (Expected(TEN, "batches"), MIXED, "other order", (0, 0), "batch 0 is none of them"),
+        (Expected(TEN, "samples"), MIXED, "identical", (0, 0), ""),
+        (Expected(TEN, "batches", 4), SHUFFLED[:4], "identical", (0, 0), ""),
+        (Expected(TEN, "batches", 4), SHUFFLED[:3], "missing", (4, 0), ""),
+        (Expected(TEN, "batches", 4), (*TEN[:3], TEN[0]), "repeated", (0, 4), ""),
+    ],
+)
+def test_verdicts(want, got, verdict, numbers, text):
+    found = judged(want, got)
+    assert (found.verdict, (found.missing, found.repeated)) == (verdict, numbers)
+    assert found.text.startswith(text)
+    assert (found.got, found.expected) == (len(got), want.distinct or 10)
+
+
+def cell(verdict="identical", name="predict", kind="PyDataset", missing=0, text="", **conditions):
+    found = Found(verdict, 10, 10, missing, text=text)
+    return Cell(Setup(kind, **conditions), name, [found])
+
+
+def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
+    """Threads alone decide; what else held in the cell that was tried is left out."""
+    tried = []
+
+    def retry(setups, name):
+        tried.append(len(setups))
+        wrong = ["missing" if s.workers == "threads" else "identical" for s in setups]
+        return [Cell(s, name, [Found(v)]) for s, v in zip(setups, wrong, strict=True)]
+
+    held = {"workers": "threads", "steps_per_execution": 3, "structure": "dict"}
+    cells = [
+        cell(),
+        cell("missing", missing=4, **held),
+        cell("missing", missing=4, shuffle=True, **held),
+        cell("other order", name="evaluate", **held),
+        cell("error", kind="generator", text="ValueError: no", structure="dict"),
+        cell("hang", workers="threads"),
+    ]
+    data, error, hang = problems(cells, retry)
+    assert str(data.setup) == "PyDataset, 2 threads"
+    assert (data.passes, data.sort, len(data.cells)) == (("predict", "evaluate"), "data", 3)
+    assert (error.sort, str(error.setup)) == ("ValueError: no", "generator, dictionary")
+    assert hang.sort == "hang"
+    assert max(tried) == 3
+    assert problems([cell()], retry) == []
+
+
+def matrix(*parts, keras="3.15.1"):
+    packages = {"numpy": "2.0"}
+    given = {"date": "2026-01-02", "python": "3.11.0", "packages": packages, "quick": False}
+    return Matrix(**given, parts=parts)
+
+
+def part(*cells, keras="3.15.1", backend="jax", found=()):
+    return Part(
+        keras=keras,
+        backend=backend,
+        version="0.1",
+        rows=rows_of(iter(cells)),
+        problems=tuple(map(problem_dict, found)),
+        left_out={"CIFAR10Sequence": "CIFAR-10 was not found"},
+    )
+
+
+LOST = cell("missing", missing=4, workers="threads")
+(PROBLEM,) = problems([LOST], lambda setups, name: [])
+WHOLE = matrix(part(cell(), LOST, found=[PROBLEM]))
+
+
+def test_a_file_keeps_a_matrix(tmp_path):
+    write(WHOLE, tmp_path / "matrix.json")
+    assert read(tmp_path / "matrix.json") == WHOLE
+    for text, message in (("{}", "holds no matrix"), ('{"form": 0}', "has form 0, expected 1")):
+        (tmp_path / "matrix.json").write_text(text)
+        with pytest.raises(FileError, match=message):
+            read(tmp_path / "matrix.json")
+
+
+def test_what_another_keras_changed_is_said():
+    mended = replace(LOST, found=[Found("identical")])
+    newer = matrix(part(cell(), mended, keras="3.16.0"))
+    line = "jax, PyDataset, 2 threads, predict: missing on Keras 3.15.1, identical on 3.16.0"
+    assert changes(WHOLE, newer) == [line]
+    assert changes(WHOLE, WHOLE) == []
+    assert changes(WHOLE, matrix(part(LOST, backend="torch"))) == []
+
+
+def test_the_page_says_what_is_wrong_and_shows_every_cell(monkeypatch):
+    text = page(WHOLE)
+    assert "### New: PyDataset, 2 threads: other samples than the input has" in text
+    assert "| 3.15.1 | jax | PyDataset, 2 threads | predict | 4 samples missing | 1 |" in text
+    assert "| PyDataset, 2 threads | - | - | - | - | - | **1** | - | - |" in text
+    assert "`CIFAR10Sequence` was left out: CIFAR-10 was not found" in text
+    assert "Nothing: every pass" in page(matrix(part(cell())))
+    known = Cause(
+        key="a",
+        title="Threads lose batches",
+        why="Because.",
+        remedy="Do not.",
+        link="https://example.org",
+        explains=lambda problem, backend: backend == "jax",
+    )
+    monkeypatch.setattr(causes, "KNOWN", (known,))
+    assert "### Threads lose batches\n\nBecause. Do not. [More](https://example.org)" in page(WHOLE)
+
+
+def test_versions_stand_beside_each_other():
+    old = part(cell(), LOST, keras="3.10.0")
+    text = page(matrix(old, part(cell(), LOST, found=[PROBLEM])))
+    line = "| PyDataset, 2 threads: other samples than the input has | - | jax |"
+    assert line in text
+
+
+def test_the_html_has_all_in_itself():
+    text = html_page(WHOLE)
+    assert '<td class="wrong">4 samples missing</td>' in text
+    assert "src=" not in text
+    assert "http" not in text
+
+
+def test_marks_say_how_often():
+    found = [Found("missing", 10, 9, 4), Found("identical", 10, 10)]
+    mark = Mark.of(Cell(Setup("PyDataset", workers="threads"), "predict", found))
+    assert mark_text(mark) == "4 samples missing, 9 of 10 batches (1 of 2 runs)"
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if program(Setup(k), "predict", "jax")])
+def test_programs_are_short_and_valid(kind):
+    for setup in every_setup(kind):
+        for name in PASSES:
+            if text := program(setup, name, "jax"):
+                ast.parse(text)
+                assert len(text.splitlines()) <= 40
+
+
+def test_a_program_shows_what_was_given():
+    """Of arrays on any backend: the mean of 0 to 39, and all ids."""
+    backend = next(b for b in ("jax", "torch", "tensorflow") if not trials.missing_package((b,)))
+    text = program(Setup("PyDataset"), "predict", backend)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split()[:3] == ["[", "0.", "1."], done.stderr
+    text = program(Setup("PyDataset"), "fit, epoch 1", backend)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+    assert "[19.5, 19.5]" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(trials, "CHILD", "fake_conformance")
+    monkeypatch.setattr(trials, "HANG_S", 3.0)
+    return {"backend": "jax", "environment": {"PYTHONPATH": str(TESTS)}}
+
+
+def test_a_pass_that_hangs_or_dies_is_a_cell_and_the_others_are_tried(fake):
+    setups = [Setup("generator"), Setup("arrays"), Setup("tf.data", workers="threads")]
+    done = []
+    tried = try_setups(setups, **fake, watch=done.append)
+    found = {(each.setup.kind, each.name): each for each in tried.cells}
+    assert found["generator", "predict"].verdict == "hang"
+    assert found["arrays", "evaluate"].worst.text == "the process ended with 7"
+    wrong = found["tf.data", "predict"]
+    assert (wrong.verdict, wrong.how_often) == ("missing", "3 of 3 runs")
+    assert {
+        each.verdict
+        for key, each in found.items()
+        if each not in (found["generator", "predict"], found["arrays", "evaluate"], wrong)
+    } == {"identical"}
+    assert found.keys() >= {("arrays", "predict"), ("arrays", "fit resumed in mid-epoch")}
+    assert (tried.keras, done[-1]) == ("3.0.0", 3)
+
+
+def test_a_keras_that_cannot_be_imported_is_an_error(fake):
+    environment = fake["environment"] | {"NO_KERAS": "1"}
+    with pytest.raises(TrialError, match="on jax could not be tried: ImportError: no Keras here"):
+        try_setups([Setup("arrays")], backend="jax", environment=environment)
+
+
+def test_what_ticks_can_end_it(fake):
+    def tick():
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        try_setups([Setup("generator")], **fake, tick=tick)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--keras", "2.15.0"), "`2.15.0` is no version of Keras 3"),
+        (("--keras-backends", "theano"), "Unknown backend `theano`; choose from jax"),
+        (("--kinds", "lists"), "Unknown kind of input `lists`; choose from arrays"),
+        (("--only", "PyDataset, 3 threads"), "is no row of the page"),
+    ],
+)
+def test_options_say_what_they_take(capsys, arguments, message):
+    with pytest.raises(SystemExit) as raised:
+        parse(["--matrix", *arguments])
+    assert raised.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_versions_are_those_of_keras_3():
+    assert checked_versions("3.10.0, 3.15.1") == ["3.10.0", "3.15.1"]
+    with pytest.raises(VersionError, match=r"`3\.10` is no version"):
+        checked_versions("3.10")
+    assert json.dumps(list(AXES))
