@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 from keras_loader_bench.loaders.conformance.causes import cause_of
 from keras_loader_bench.loaders.conformance.html import html_page
 from keras_loader_bench.loaders.conformance.page import mark_text, page
-from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.parts import try_all
 from keras_loader_bench.loaders.conformance.setups import (
     KINDS,
     QUICK,
@@ -29,30 +22,18 @@ from keras_loader_bench.loaders.conformance.stored import (
     FileError,
     Mark,
     Matrix,
-    Part,
     changes,
-    problem_dict,
     read,
-    rows_of,
     write,
 )
 from keras_loader_bench.loaders.conformance.trials import (
-    Cell,
     TrialError,
-    not_there,
-    runs_of,
-    try_setups,
 )
 from keras_loader_bench.loaders.conformance.versions import (
     VersionError,
     checked_versions,
-    environment_of,
 )
 from keras_loader_bench.loaders.registry import missing_package
-from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
-
-AT_ONCE = 2
-"""Processes that try something at the same time; most of their time they compile, on one core."""
 
 BACKENDS = ("jax", "tensorflow", "torch")
 NAME = "conformance"
@@ -140,91 +121,8 @@ def _setups(options: argparse.Namespace, kinds: list[str]) -> list[Setup]:
     return list(QUICK) if options.quick else chosen_setups(kinds)
 
 
-class _EndedError(Exception):
-    """Ends what is tried in another thread."""
-
-
-def try_part(
-    setups: Sequence[Setup],
-    version: str | None,
-    backend: str,
-    *,
-    quick: bool,
-    tick: Callable[[], None],
-) -> Part:
-    """Try setups on one Keras and backend, and find the smallest conditions of what is wrong.
-
-    Raises:
-        TrialError: nothing could be tried.
-        VersionError: there is no such Keras.
-    """
-    found_dir = find_cifar10(os.environ.get("CIFAR10_DIR"))
-    data_dir = str(found_dir) if found_dir else None
-    left_out = {
-        kind: why
-        for kind in dict.fromkeys(setup.kind for setup in setups)
-        if (why := not_there(kind, backend, data_dir))
-    }
-    there = [setup for setup in setups if setup.kind not in left_out]
-    known: dict[str, Any] = {
-        "backend": backend,
-        "environment": environment_of(version),
-        "data_dir": data_dir,
-        "tick": tick,
-    }
-    name = f"Keras {version or metadata.version('keras')} on {backend}"
-
-    def watch(done: int) -> None:
-        print(f"\r{name}: {done} of {len(there)} ", end="", file=sys.stderr, flush=True)
-
-    runs = _twice if quick else runs_of
-    tried = try_setups(there, **known, watch=watch, runs=runs)
-
-    def retry(again: Sequence[Setup], of: str) -> Sequence[Cell]:
-        return try_setups(again, **known, names=[of]).cells
-
-    found = problems(tried.cells, retry)
-    print(f"\r{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
-    return Part(
-        keras=tried.keras,
-        backend=backend,
-        version=tried.version,
-        rows=rows_of(iter(tried.cells)),
-        problems=tuple(problem_dict(problem) for problem in found),
-        left_out=left_out,
-    )
-
-
-def _twice(setup: Setup) -> int:
-    return 1 if setup.workers == "none" else 2
-
-
-def try_all(options: argparse.Namespace) -> Matrix:
-    """Try everything that is asked for."""
-    ended = Event()
-
-    def tick() -> None:
-        if ended.is_set():
-            raise _EndedError
-
-    asked = [(version, backend) for version in options.versions for backend in options.backends]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            how: dict[str, Any] = {"quick": options.quick, "tick": tick}
-            futures = [pool.submit(try_part, options.setups, *each, **how) for each in asked]
-            parts = [future.result() for future in futures]
-        except BaseException:  # Ctrl-C too: what is tried elsewhere has to end
-            ended.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    names = ("numpy", *BACKENDS, "grain")
-    return Matrix(
-        date=f"{datetime.now(UTC):%Y-%m-%d}",
-        python=platform.python_version(),
-        packages={n: metadata.version(n) for n in names if missing_package((n,)) is None},
-        quick=options.quick,
-        parts=tuple(parts),
-    )
+def _tried(options: argparse.Namespace) -> Matrix:
+    return try_all(options.setups, options.versions, options.backends, quick=options.quick)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -232,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
         old = read(options.diff) if options.diff else None
-        matrix = read(options.made) if options.made else try_all(options)
+        matrix = read(options.made) if options.made else _tried(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

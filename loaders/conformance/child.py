@@ -57,7 +57,7 @@ def try_passes(
         found: called with the name of a pass and what was found.
     """
     from keras_loader_bench.loaders.conformance.inputs import input_of
-    from keras_loader_bench.loaders.conformance.seen import Trial
+    from keras_loader_bench.loaders.conformance.passes import Trial
 
     wanted = {name: expected(setup, name) for name in names}
     calls = [[name for name in call if wanted.get(name)] for call in RUNS]

@@ -1,0 +1,132 @@
+"""Tries setups on several versions of Keras and backends, and finds out what is wrong."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib import metadata
+from threading import Event
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.setups import Setup
+from keras_loader_bench.loaders.conformance.stored import Matrix, Part, problem_dict, rows_of
+from keras_loader_bench.loaders.conformance.trials import Cell, not_there, runs_of, try_setups
+from keras_loader_bench.loaders.conformance.versions import environment_of
+from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
+
+_EVERY = 25
+"""Sets of conditions between two lines of the progress."""
+
+AT_ONCE = 2
+"""Processes that try something at the same time; most of their time they compile, on one core."""
+
+
+class _EndedError(Exception):
+    """Ends what is tried in another thread."""
+
+
+def try_part(
+    setups: Sequence[Setup],
+    version: str | None,
+    backend: str,
+    *,
+    quick: bool,
+    tick: Callable[[], None],
+) -> Part:
+    """Try setups on one Keras and backend, and find the smallest conditions of what is wrong.
+
+    Raises:
+        TrialError: nothing could be tried.
+        VersionError: there is no such Keras.
+    """
+    found_dir = find_cifar10(os.environ.get("CIFAR10_DIR"))
+    data_dir = str(found_dir) if found_dir else None
+    left_out = {
+        kind: why
+        for kind in dict.fromkeys(setup.kind for setup in setups)
+        if (why := not_there(kind, backend, data_dir))
+    }
+    there = [setup for setup in setups if setup.kind not in left_out]
+    known: dict[str, Any] = {
+        "backend": backend,
+        "environment": environment_of(version),
+        "data_dir": data_dir,
+        "tick": tick,
+    }
+    name = f"Keras {version or metadata.version('keras')} on {backend}"
+
+    def watch(done: int) -> None:
+        if done % _EVERY == 0:
+            print(f"{name}: {done} of {len(there)} sets of conditions", file=sys.stderr)
+
+    runs = _twice if quick else runs_of
+    tried = try_setups(there, **known, watch=watch, runs=runs)
+
+    def retry(again: Sequence[Setup], of: str) -> Sequence[Cell]:
+        return try_setups(again, **known, names=[of]).cells
+
+    found = problems(tried.cells, retry)
+    print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
+    return Part(
+        keras=tried.keras,
+        backend=backend,
+        version=tried.version,
+        rows=rows_of(iter(tried.cells)),
+        problems=tuple(problem_dict(problem) for problem in found),
+        left_out=left_out,
+    )
+
+
+def _twice(setup: Setup) -> int:
+    return 1 if setup.workers == "none" else 2
+
+
+def try_all(
+    setups: Sequence[Setup],
+    versions: Sequence[str | None],
+    backends: Sequence[str],
+    *,
+    quick: bool,
+) -> Matrix:
+    """Try setups on all versions of Keras and all backends.
+
+    Args:
+        setups: the conditions.
+        versions: of Keras; `None`: the installed one.
+        backends: of Keras.
+        quick: whether what depends on threads is tried twice only.
+
+    Raises:
+        TrialError: nothing could be tried.
+        VersionError: there is no such Keras.
+    """
+    ended = Event()
+
+    def tick() -> None:
+        if ended.is_set():
+            raise _EndedError
+
+    asked = [(version, backend) for version in versions for backend in backends]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            how: dict[str, Any] = {"quick": quick, "tick": tick}
+            futures = [pool.submit(try_part, setups, *each, **how) for each in asked]
+            parts = [future.result() for future in futures]
+        except BaseException:  # Ctrl-C too: what is tried elsewhere has to end
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    names = ("numpy", *backends, "grain")
+    return Matrix(
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        python=platform.python_version(),
+        packages={n: metadata.version(n) for n in names if missing_package((n,)) is None},
+        quick=quick,
+        parts=tuple(parts),
+    )
