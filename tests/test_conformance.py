@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import pytest
 from conftest import TESTS
 
-from keras_loader_bench.loaders.conformance import causes, trials
+from keras_loader_bench.loaders.conformance import causes, parts, trials
 from keras_loader_bench.loaders.conformance.__main__ import parse
 from keras_loader_bench.loaders.conformance.causes import Cause
 from keras_loader_bench.loaders.conformance.expected import (
@@ -24,6 +24,7 @@ from keras_loader_bench.loaders.conformance.expected import (
     judged,
 )
 from keras_loader_bench.loaders.conformance.html import html_page
+from keras_loader_bench.loaders.conformance.mends import Mend, MendError
 from keras_loader_bench.loaders.conformance.page import mark_text, page
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.programs import program
@@ -47,7 +48,8 @@ from keras_loader_bench.loaders.conformance.stored import (
     rows_of,
     write,
 )
-from keras_loader_bench.loaders.conformance.trials import Cell, TrialError, try_setups
+from keras_loader_bench.loaders.conformance.trials import Cell, TrialError, Tried, try_setups
+from keras_loader_bench.loaders.conformance.upstream import upstream_report
 from keras_loader_bench.loaders.conformance.versions import VersionError, checked_versions
 
 CHOSEN = chosen_setups()
@@ -342,3 +344,60 @@ def test_versions_are_those_of_keras_3():
     with pytest.raises(VersionError, match=r"`3\.10` is no version"):
         checked_versions("3.10")
     assert json.dumps(list(AXES))
+
+
+def test_passes_that_do_not_apply_with_fewer_conditions_are_not_tried(fake, monkeypatch):
+    """A generator with steps has a second epoch, and one without has none."""
+    asked = []
+
+    def tried(setups, **how):
+        asked.extend(setups)
+        found = Found("missing" if how.get("names") is None else "identical", 10, 9, 4)
+        setup = Setup("generator", steps="fewer", structure="weights")
+        return Tried(
+            keras="3", backend="jax", version="1", cells=(Cell(setup, "fit, epoch 2", [found]),)
+        )
+
+    monkeypatch.setattr(parts, "try_setups", tried)
+    found = parts.try_part([Setup("generator")], None, "jax", quick=True, tick=lambda: None)
+    assert [each["setup"] for each in found.problems] == [
+        "generator, fewer steps per epoch, sample weights"
+    ]
+    assert Setup("generator", structure="weights") not in asked
+
+
+def changed(text):
+    return text.upper()
+
+
+def test_a_change_is_tried_in_a_copy_of_the_function(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "changed", changed)  # it is set back after the test
+    known = {"module": __name__, "function": "changed"}
+    with pytest.raises(MendError, match="made for another version"):
+        Mend(**known, old="nothing of it", new="").apply()
+    mend = Mend(**known, old="text.upper()", new="text.lower()")
+    assert changed("aB") == "AB"
+    mend.apply()
+    assert changed("aB") == "ab"
+    assert mend.diff == "- text.upper()\n+ text.lower()"
+
+
+def test_a_report_for_the_tracker_has_all_that_it_needs():
+    cause = Cause(
+        key="a",
+        title="Threads lose batches",
+        why="Because.",
+        remedy="Do not.",
+        link="https://example.org",
+        explains=lambda problem, backend: True,
+        mend=Mend(module="keras.src.some", function="Enqueuer.stop", old="put(it)", new="pass"),
+        where="`some.py`, `stop`",
+    )
+    (of,) = WHOLE.parts
+    mended = replace(LOST, found=[Found("identical", 10, 10)])
+    text = upstream_report(cause, [(of, of.problems[0])], lambda part, setups: [mended])
+    assert text.startswith("# Threads lose batches\n\nKeras 3.15.1; jax 0.1.\n")
+    assert "```diff\n- put(it)\n+ pass\n```" in text
+    assert "**Where**: `some.py`, `stop`." in text
+    assert "| jax | PyDataset, 2 threads | predict | 4 samples missing | identical |" in text
+    assert "workers=2" in text

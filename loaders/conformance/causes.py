@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keras_loader_bench.loaders.conformance.mends import Mend
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
@@ -23,8 +25,11 @@ class Cause:
     explains: Callable[[Mapping[str, Any], str], bool]
     """Given a problem as `stored.problem_dict` has it, and the backend."""
 
-    ours: bool = False
-    """Whether it is a fault of this project."""
+    mend: Mend | None = None
+    """A change of Keras that was tried."""
+
+    where: str = ""
+    """File and function of Keras that it comes from."""
 
 
 KNOWN: tuple[Cause, ...] = ()

@@ -12,6 +12,7 @@ from importlib import metadata
 from threading import Event
 from typing import Any
 
+from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.stored import Matrix, Part, problem_dict, rows_of
@@ -69,7 +70,8 @@ def try_part(
     tried = try_setups(there, **known, watch=watch, runs=runs)
 
     def retry(again: Sequence[Setup], of: str) -> Sequence[Cell]:
-        return try_setups(again, **known, names=[of]).cells
+        apply = [setup for setup in again if expected(setup, of)]
+        return try_setups(apply, **known, names=[of]).cells if apply else ()
 
     found = problems(tried.cells, retry)
     print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)

@@ -111,6 +111,10 @@ class Trial:
         return model
 
     @cached_property
+    def _interrupted(self) -> SeenModel:
+        return self._new_model()
+
+    @cached_property
     def _printing(self) -> PrintModel:
         model = PrintModel()
         model.compile(steps_per_execution=self._setup.steps_per_execution)
@@ -184,10 +188,10 @@ class Trial:
         return [[flat[start : start + size] for start in range(0, len(flat), size)]]
 
     def _fit_after_an_exception(self) -> list[Batches]:
-        model, arguments = self._new_model(), self._trained()
+        arguments = self._trained()
         with suppress(_StopError):
-            self._fit(arguments, model=model, callbacks=[_Stop(2)])
-        return self._fit(arguments, model=model)
+            self._fit(arguments, model=self._interrupted, callbacks=[_Stop(2)])
+        return self._fit(arguments, model=self._interrupted)
 
     def _resumed(self) -> list[Batches]:
         with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
 from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
@@ -84,6 +85,7 @@ def try_setups(
     backend: str,
     environment: dict[str, str],
     data_dir: str | None = None,
+    mends: Sequence[str] = (),
     names: Sequence[str] = PASSES,
     runs: Callable[[Setup], int] = runs_of,
     watch: Callable[[int], None] = lambda done: None,
@@ -96,6 +98,7 @@ def try_setups(
         backend: of Keras.
         environment: other variables of the process.
         data_dir: where CIFAR-10 lies, if it does.
+        mends: keys of the causes in `causes.KNOWN` whose change of Keras is tried.
         names: of the passes.
         runs: how many times a setup is tried.
         watch: called with how many setups are done, whenever one is.
@@ -120,7 +123,7 @@ def try_setups(
         ended.go(
             backend=backend,
             environment=environment,
-            data_dir=data_dir,
+            settings={"data_dir": data_dir, "mends": list(mends), "import_s": _IMPORT_S},
             watch=lambda done, gone=gone: watch(gone + done),  # type: ignore[misc]
             tick=tick,
         )
@@ -175,7 +178,7 @@ class _Run:
         *,
         backend: str,
         environment: dict[str, str],
-        data_dir: str | None,
+        settings: dict[str, Any],
         watch: Callable[[int], None],
         tick: Callable[[], None],
     ) -> None:
@@ -193,7 +196,7 @@ class _Run:
         work = [[asdict(setup), names, runs] for setup, names, runs in self._work]
         child = run(
             CHILD,
-            {"work": work, "data_dir": data_dir, "import_s": _IMPORT_S},
+            {**settings, "work": work},
             environment={**environment, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
             timeout_s=HANG_S,
             watch=read,

@@ -1,0 +1,85 @@
+"""Reports for Keras' tracker: one file for each cause of which a change of Keras was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.causes import Cause
+from keras_loader_bench.loaders.conformance.page import mark_text
+from keras_loader_bench.loaders.conformance.programs import program
+from keras_loader_bench.loaders.conformance.setups import Setup, every_setup
+from keras_loader_bench.loaders.conformance.stored import Mark, Part, Row, rows_of
+from keras_loader_bench.loaders.conformance.trials import Cell
+
+MOST_ROWS = 8
+"""Of a backend, tried again with the change."""
+
+Found = Sequence[tuple[Part, Mapping[str, Any]]]
+"""Where a cause shows: a part of the matrix, and the problem."""
+
+Retry = Callable[[Part, Sequence[Setup]], Sequence[Cell]]
+"""Tries setups again on the Keras and backend of a part, with the change."""
+
+
+def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
+    """Return a report to paste into a tracker, as Markdown.
+
+    Args:
+        cause: with a mend.
+        found: where it shows, of one version of Keras.
+        retry: tries setups with the mend.
+    """
+    assert cause.mend is not None
+    part, problem = found[0]
+    backends = ", ".join(dict.fromkeys(f"{p.backend} {p.version}" for p, _ in found))
+    lines = [f"# {cause.title}", "", f"Keras {part.keras}; {backends}.", "", cause.why, ""]
+    text = program(Setup(**problem["conditions"]), problem["passes"][0], part.backend)
+    if text:
+        lines += [f"```python\n{text.rstrip()}\n```", ""]
+    said = mark_text(Mark(**problem["example"]))
+    lines += [
+        f"**Seen** in `{problem['passes'][0]}` ({problem['setup']}, {part.backend}): {said}.",
+        "**Expected**: every sample once, in order.",
+        "",
+        f"**Where**: {cause.where}.",
+        "",
+        f"**A change that was tried**, in `{cause.mend.function}` of `{cause.mend.module}`:",
+        "",
+        f"```diff\n{cause.mend.diff}\n```",
+        "",
+        "Every pass over the inputs that went wrong, before and after it:",
+        "",
+        *_table(cause, found, retry),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
+    yield "| backend | conditions | pass | before | after |"
+    yield "|:--|:--|:--|:--|:--|"
+    for part in dict.fromkeys(id(part) for part, _ in found):
+        mine = [(p, problem) for p, problem in found if id(p) == part]
+        of = mine[0][0]
+        rows = _rows(of, [problem for _, problem in mine])
+        after = rows_of(iter(retry(of, [setup for setup, _ in rows])))
+        for setup, row in rows:
+            changed = after.get(str(setup), {})
+            for name, mark in row.items():
+                if name in changed and (mark or changed[name]):
+                    said = (mark_text(mark), mark_text(changed[name]))
+                    yield f"| {of.backend} | {setup} | {name} | {said[0]} | {said[1]} |"
+
+
+def _rows(part: Part, problems: Sequence[Mapping[str, Any]]) -> list[tuple[Setup, Row]]:
+    """Return the plainest rows that show any of the problems."""
+    smallest = [Setup(**problem["conditions"]) for problem in problems]
+    known = {str(setup): setup for small in smallest for setup in every_setup(small.kind)}
+    rows = [
+        (known[text], row)
+        for text, row in part.rows.items()
+        if text in known
+        and any(known[text].includes(small) for small in smallest)
+        and any(row.values())
+    ]
+    return sorted(rows, key=lambda each: len(each[0].conditions))[:MOST_ROWS]
