@@ -8,11 +8,11 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
-from conftest import TESTS
+from conftest import PROJECT, TESTS
 
 from keras_loader_bench.loaders.conformance import causes, parts, trials
-from keras_loader_bench.loaders.conformance.__main__ import parse
-from keras_loader_bench.loaders.conformance.causes import Cause
+from keras_loader_bench.loaders.conformance.__main__ import main, parse
+from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
 from keras_loader_bench.loaders.conformance.expected import (
     FEWER,
     PASSES,
@@ -25,7 +25,7 @@ from keras_loader_bench.loaders.conformance.expected import (
 )
 from keras_loader_bench.loaders.conformance.html import html_page
 from keras_loader_bench.loaders.conformance.mends import Mend, MendError
-from keras_loader_bench.loaders.conformance.page import mark_text, page
+from keras_loader_bench.loaders.conformance.page import causes_of, mark_text, newest_of, page
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import (
@@ -359,7 +359,7 @@ def test_passes_that_do_not_apply_with_fewer_conditions_are_not_tried(fake, monk
         )
 
     monkeypatch.setattr(parts, "try_setups", tried)
-    found = parts.try_part([Setup("generator")], None, "jax", quick=True, tick=lambda: None)
+    found = parts.try_part([Setup("generator")], None, "jax", quick=False, tick=lambda: None)
     assert [each["setup"] for each in found.problems] == [
         "generator, fewer steps per epoch, sample weights"
     ]
@@ -400,4 +400,40 @@ def test_a_report_for_the_tracker_has_all_that_it_needs():
     assert "```diff\n- put(it)\n+ pass\n```" in text
     assert "**Where**: `some.py`, `stop`." in text
     assert "| jax | PyDataset, 2 threads | predict | 4 samples missing | identical |" in text
-    assert "workers=2" in text
+    assert "workers=2, max_queue_size=2" in text
+
+
+@pytest.mark.long
+def test_a_quick_matrix_finds_what_is_known_and_nothing_else(tmp_path, capfd):
+    assert main(["--matrix", "--quick", "--output", str(tmp_path)]) == 0, capfd.readouterr()
+    found = read(tmp_path / "conformance.json")
+    for part in found.parts:
+        for setup in QUICK:
+            if KINDS[setup.kind].own:
+                assert not any(part.rows[str(setup)].values()), (part.backend, str(setup))
+    lost = {p.backend for p in found.parts if any(p.rows["PyDataset, 2 threads"].values())}
+    there = {backend for backend in ("jax", "torch") if not trials.missing_package((backend,))}
+    assert lost == there, "Keras loses batches on both"
+    for name in ("conformance.md", "conformance.html"):
+        assert (tmp_path / name).stat().st_size > 1000
+
+
+RESULTS = PROJECT / "results"
+
+
+def test_of_the_committed_matrix_every_cause_is_known_and_nothing_of_ours_is_wrong():
+    whole = read(RESULTS / "conformance.json")
+    assert (RESULTS / "conformance.md").read_text() == page(whole)
+    for part in whole.parts:
+        for problem in part.problems:
+            assert cause_of(problem, part.backend), problem
+        for text, row in part.rows.items():
+            kind = text.partition(",")[0]
+            assert not (KINDS[kind].own and any(row.values())), text
+    newest = newest_of(whole)
+    mended = {
+        cause.key
+        for cause, found in causes_of(whole)
+        if cause and cause.mend and any(part.keras == newest for part, _ in found)
+    }
+    assert {path.stem for path in (RESULTS / "upstream").glob("*.md")} == mended

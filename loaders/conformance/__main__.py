@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from keras_loader_bench.loaders.conformance.causes import cause_of
 from keras_loader_bench.loaders.conformance.html import html_page
-from keras_loader_bench.loaders.conformance.page import mark_text, page
-from keras_loader_bench.loaders.conformance.parts import try_all
+from keras_loader_bench.loaders.conformance.page import causes_of, mark_text, newest_of, page
+from keras_loader_bench.loaders.conformance.parts import try_all, try_changed
 from keras_loader_bench.loaders.conformance.setups import (
     KINDS,
     QUICK,
@@ -29,6 +30,7 @@ from keras_loader_bench.loaders.conformance.stored import (
 from keras_loader_bench.loaders.conformance.trials import (
     TrialError,
 )
+from keras_loader_bench.loaders.conformance.upstream import upstream_report
 from keras_loader_bench.loaders.conformance.versions import (
     VersionError,
     checked_versions,
@@ -79,6 +81,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=Path,
         metavar="FILE",
         help=f"try nothing: make the pages of an earlier {NAME}.json",
+    )
+    parser.add_argument(
+        "--upstream",
+        type=Path,
+        metavar="FOLDER",
+        help="also write a report for Keras' tracker of each cause for which a change is known: "
+        "the change is tried, in a copy of the function, on what went wrong",
     )
     parser.add_argument(
         "--diff", type=Path, metavar="OLD", help="say which cells differ from an earlier file"
@@ -146,12 +155,27 @@ def main(arguments: Sequence[str]) -> int:
         (options.output / f"{NAME}.md").write_text(page(matrix), encoding="utf-8")
         (options.output / f"{NAME}.html").write_text(html_page(matrix), encoding="utf-8")
         print(f"Report: {options.output / NAME}.md")
+        if options.upstream:
+            _write_reports(matrix, options.upstream)
     for line in changes(old, matrix) if old else []:
         print(line)
     new = [p for part in matrix.parts for p in part.problems if not cause_of(p, part.backend)]
     for problem in new:
         print(f"No cause is known of: {problem['setup']}: {mark_text(Mark(**problem['example']))}")
     return 1 if new else 0
+
+
+def _write_reports(matrix: Matrix, folder: Path) -> None:
+    """Write the reports for Keras' tracker, on the newest Keras of a matrix."""
+    folder.mkdir(parents=True, exist_ok=True)
+    newest = newest_of(matrix)
+    for cause, found in causes_of(matrix):
+        mine = [(part, problem) for part, problem in found if part.keras == newest]
+        if cause is None or cause.mend is None or not mine:
+            continue
+        text = upstream_report(cause, mine, partial(try_changed, cause.key))
+        (folder / f"{cause.key}.md").write_text(text, encoding="utf-8")
+        print(f"Report for Keras: {folder / cause.key}.md")
 
 
 def _print_rows(matrix: Matrix) -> None:

@@ -23,6 +23,10 @@ from keras_loader_bench.loaders.contract import LoaderOptions
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 _WORKERS = 2
+_QUEUE = 2
+"""Batches that Keras' workers read ahead: fewer than there are, as with real data, where Keras'
+default is 10."""
+
 _SIDE = 8
 """Pixels of an image file."""
 
@@ -108,7 +112,8 @@ def _py_dataset(setup: Setup, samples: Any) -> dict[str, Any]:
 def _keras_workers(setup: Setup) -> dict[str, Any]:
     if setup.workers == "none":
         return {}
-    return {"workers": _WORKERS, "use_multiprocessing": setup.workers == "processes"}
+    processes = setup.workers == "processes"
+    return {"workers": _WORKERS, "use_multiprocessing": processes, "max_queue_size": _QUEUE}
 
 
 def _tf_data(setup: Setup, samples: Any) -> dict[str, Any]:

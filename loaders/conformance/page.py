@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -144,7 +145,7 @@ def _versions(matrix: Matrix) -> Iterator[str]:
 
 
 def _whole(matrix: Matrix) -> Iterator[str]:
-    newest = matrix.parts[-1].keras if matrix.parts else ""
+    newest = newest_of(matrix)
     yield "## Every cell"
     yield ""
     yield (
@@ -167,6 +168,12 @@ def _whole(matrix: Matrix) -> Iterator[str]:
         for note, number in notes.items():
             yield f"{number}. {note}"
         yield ""
+
+
+def newest_of(matrix: Matrix) -> str:
+    """Return the newest Keras of a matrix; an empty text if it has none."""
+    versions = (part.keras for part in matrix.parts)
+    return max(versions, key=lambda text: [int(n) for n in re.findall(r"\d+", text)], default="")
 
 
 def _cells(row: Row, notes: dict[str, int]) -> Iterator[str]:

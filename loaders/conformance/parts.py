@@ -70,6 +70,8 @@ def try_part(
     tried = try_setups(there, **known, watch=watch, runs=runs)
 
     def retry(again: Sequence[Setup], of: str) -> Sequence[Cell]:
+        if quick:
+            return ()
         apply = [setup for setup in again if expected(setup, of)]
         return try_setups(apply, **known, names=[of]).cells if apply else ()
 
@@ -83,6 +85,19 @@ def try_part(
         problems=tuple(problem_dict(problem) for problem in found),
         left_out=left_out,
     )
+
+
+def try_changed(cause: str, part: Part, setups: Sequence[Setup]) -> Sequence[Cell]:
+    """Try setups again on the Keras and backend of a part, with a change of Keras.
+
+    Args:
+        cause: key of the cause whose change is tried.
+        part: of a matrix.
+        setups: the conditions.
+    """
+    installed = metadata.version("keras") == part.keras
+    environment = environment_of(None if installed else part.keras)
+    return try_setups(setups, backend=part.backend, environment=environment, mends=[cause]).cells
 
 
 def _twice(setup: Setup) -> int:
@@ -102,7 +117,7 @@ def try_all(
         setups: the conditions.
         versions: of Keras; `None`: the installed one.
         backends: of Keras.
-        quick: whether what depends on threads is tried twice only.
+        quick: whether what depends on threads is tried twice only, and conditions are not removed.
 
     Raises:
         TrialError: nothing could be tried.

@@ -75,7 +75,7 @@ def _data(setup: Setup) -> tuple[str, str] | None:
     if setup.kind == "PyDataset":
         options = []
         if setup.workers != "none":
-            options.append("workers=2")
+            options.append("workers=2, max_queue_size=2")
         if setup.workers == "processes":
             options.append("use_multiprocessing=True")
         return _PY_DATASET.format(**known), f"Data({', '.join(options)})"
