@@ -8,6 +8,9 @@ from typing import Any
 
 from keras_loader_bench.loaders.conformance.mends import Mend
 
+_ADAPTERS = "keras.src.trainers.data_adapters"
+_RESUMED = "fit resumed in mid-epoch"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
@@ -31,8 +34,127 @@ class Cause:
     where: str = ""
     """File and function of Keras that it comes from."""
 
+    every_input: bool = False
+    """Whether it is the same with every kind of input."""
 
-KNOWN: tuple[Cause, ...] = ()
+
+def _data(problem: Mapping[str, Any], *kinds: str) -> bool:
+    """Return whether inputs of some kinds were given wrongly; of any kind without names."""
+    return problem["sort"] == "data" and (not kinds or problem["kind"] in kinds)
+
+
+def _lost_by_workers(problem: Mapping[str, Any], backend: str) -> bool:
+    workers = problem["conditions"]["workers"]
+    return _data(problem, "PyDataset", "stock_sequence") and workers != "none"
+
+
+def _whole_executions(problem: Mapping[str, Any], backend: str) -> bool:
+    conditions = problem["conditions"]
+    return (
+        _data(problem)
+        and conditions["steps"] == "fewer"
+        and conditions["steps_per_execution"] != 1
+        and conditions["workers"] == "none"
+    )
+
+
+def _resumed(problem: Mapping[str, Any], backend: str) -> bool:
+    return _data(problem) and list(problem["passes"]) == [_RESUMED]
+
+
+def _generator(problem: Mapping[str, Any], backend: str) -> bool:
+    return _data(problem, "generator") and list(problem["passes"]) == ["validation, epoch 2"]
+
+
+def _unknown_length(problem: Mapping[str, Any], backend: str) -> bool:
+    kinds = ("iterable DataLoader", "Grain MapDataset", "Grain IterDataset")
+    return _data(problem, *kinds) and problem["conditions"]["steps"] == "all"
+
+
+KNOWN: tuple[Cause, ...] = (
+    Cause(
+        key="batches-read-ahead-open-the-next-pass",
+        title="Keras' workers lose batches of a PyDataset",
+        why="When a pass over a `PyDataset` with `workers` above 1 is left before its end, what "
+        "they have read ahead is kept, and opens the next pass; but that one reads from index 0 "
+        "again. Some batches come twice, as many never, and no error is raised. Passes are left "
+        "where `fit` and `evaluate` draw a batch to build a model, with `steps_per_epoch`, and "
+        "after an exception.",
+        remedy="`workers=1`, or `bridge(dataset)`, whose threads deliver every batch once.",
+        link="README.md#why-keras-own-workers-lose-batches",
+        explains=_lost_by_workers,
+        where="`keras/src/trainers/data_adapters/py_dataset_adapter.py`: "
+        "`PyDatasetEnqueuer.stop` puts what was read ahead into `ready_queue`, and "
+        "`OrderedEnqueuer._run` makes the indices anew; `EpochIterator.reset` in "
+        "`keras/src/trainers/epoch_iterator.py` is who stops it",
+        mend=Mend(
+            module=f"{_ADAPTERS}.py_dataset_adapter",
+            function="PyDatasetAdapter._finite_enqueuer_generator",
+            old="    self.enqueuer.start()",
+            new="    # A new pass: what another one has left is not of it.\n"
+            "    while not self.enqueuer.ready_queue.empty():\n"
+            "        self.enqueuer.ready_queue.get_nowait()\n"
+            "    self.enqueuer.start()",
+        ),
+    ),
+    Cause(
+        key="a-generator-repeats-its-first-batches",
+        title="A generator's first two batches come again in each validation",
+        why="Keras draws the first two batches of a generator to learn their form, and puts them "
+        "before the rest each time that it begins to read: also when the rest goes on where it was "
+        "left. So each validation with `validation_steps` but the first has two batches again.",
+        remedy="A `PyDataset` or dataset that can begin anew.",
+        link="../loaders/conformance/README.md",
+        explains=_generator,
+        where="`keras/src/trainers/data_adapters/generator_data_adapter.py`: `peek_and_restore`",
+        mend=Mend(
+            module=f"{_ADAPTERS}.generator_data_adapter",
+            function="peek_and_restore",
+            old="    return batches, lambda: itertools.chain(batches, generator)",
+            new="    read_on = []\n\n"
+            "    def rest():\n"
+            "        read_on.append(True)\n"
+            "        yield from generator\n\n"
+            "    return batches, lambda: itertools.chain([] if read_on else batches, rest())",
+        ),
+    ),
+    Cause(
+        key="resumed-from-the-first-batch",
+        title="`BackupAndRestore(save_freq=N)` resumes an epoch from its first batch",
+        why="In mid-epoch, it backs up the weights and the number of the batch; but `fit` begins "
+        "that epoch anew, so that the batches before are trained on twice. The number is written "
+        "and never read.",
+        remedy="`save_freq='epoch'`, or a dataset that skips what has been.",
+        link="https://keras.io/api/callbacks/backup_and_restore/",
+        explains=_resumed,
+        every_input=True,
+        where="`keras/src/callbacks/backup_and_restore.py`: `_load_model` reads `epoch` alone",
+    ),
+    Cause(
+        key="steps-per-epoch-are-rounded-up",
+        title="`steps_per_epoch` is rounded up to whole executions",
+        why="With `steps_per_execution` above 1, an epoch is that many steps again and again until "
+        "`steps_per_epoch` is reached: 4 steps in executions of 3 are 6. So do `validation_steps` "
+        "and the `steps` of `evaluate` and `predict`; `predict` returns more than was asked for.",
+        remedy="A number of steps that `steps_per_execution` divides.",
+        link="https://keras.io/api/models/model_training_apis/#compile-method",
+        explains=_whole_executions,
+        every_input=True,
+        where="`keras/src/trainers/epoch_iterator.py`: `_enumerate_iterator` goes in steps of "
+        "`steps_per_execution`, and an execution takes as many batches as it can",
+    ),
+    Cause(
+        key="unknown-length-with-all-steps",
+        title="After an epoch of all batches of unknown number, the next one is empty",
+        why="Of iterable DataLoaders and Grain datasets Keras does not know the length. An epoch "
+        "that takes all batches leaves the iterator at its end, and the next one finds nothing; "
+        "Keras warns that the input ran out of data, and goes on.",
+        remedy="Leave `steps_per_epoch` out, or repeat the input without an end.",
+        link="https://keras.io/api/models/model_training_apis/#fit-method",
+        explains=_unknown_length,
+        where="`keras/src/trainers/epoch_iterator.py`: `_enumerate_iterator`",
+    ),
+)
 
 
 def cause_of(problem: Mapping[str, Any], backend: str) -> Cause | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
 from keras_loader_bench.loaders.conformance.expected import PASSES
-from keras_loader_bench.loaders.conformance.programs import program
+from keras_loader_bench.loaders.conformance.programs import program, wanted_output
 from keras_loader_bench.loaders.conformance.setups import KINDS, Setup
 from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, Row
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES
@@ -108,7 +108,9 @@ def _program(found: Sequence[tuple[Part, Mapping[str, Any]]]) -> Iterator[str]:
     for part, problem in found:
         text = program(Setup(**problem["conditions"]), problem["passes"][0], part.backend)
         if text:
-            yield f"On Keras {part.keras}, this shows it ({problem['passes'][0]}):"
+            name = problem["passes"][0]
+            wanted = wanted_output(Setup(**problem["conditions"]), name)
+            yield f"On Keras {part.keras}, this shows it ({name}). It should print {wanted}."
             yield ""
             yield f"```python\n{text.rstrip()}\n```"
             yield ""
@@ -124,7 +126,7 @@ def mark_text(mark: Mark | None) -> str:
         said = [f"{mark.missing} samples missing"] * bool(mark.missing)
         said += [f"{mark.repeated} repeated"] * bool(mark.repeated)
         if mark.got != mark.batches:
-            said.append(f"{mark.got} of {mark.batches} batches")
+            said.append(f"{mark.got} batches instead of {mark.batches}")
         return ", ".join(said) + often
     return mark.verdict + (f": {mark.text}" if mark.text else "") + often
 

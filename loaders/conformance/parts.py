@@ -69,11 +69,14 @@ def try_part(
     runs = _twice if quick else runs_of
     tried = try_setups(there, **known, watch=watch, runs=runs)
 
-    def retry(again: Sequence[Setup], of: str) -> Sequence[Cell]:
-        if quick:
+    def retry(again: Sequence[tuple[Setup, Sequence[str]]]) -> Sequence[Cell]:
+        apply: dict[Setup, list[str]] = {}
+        for setup, names in again:
+            if any(expected(setup, name) for name in names):
+                apply.setdefault(setup, []).extend(names)
+        if quick or not apply:
             return ()
-        apply = [setup for setup in again if expected(setup, of)]
-        return try_setups(apply, **known, names=[of]).cells if apply else ()
+        return try_setups(list(apply), **known, names=apply).cells
 
     found = problems(tried.cells, retry)
     print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from keras_loader_bench.loaders.conformance.expected import INTERRUPTED_AFTER
+from keras_loader_bench.loaders.conformance.expected import INTERRUPTED_AFTER, expected
 from keras_loader_bench.loaders.conformance.setups import BATCH, BATCHES, FEWER, Setup
 
 _PY_DATASET = """
@@ -61,6 +61,16 @@ def program(setup: Setup, name: str, backend: str) -> str | None:
     head += f'\nids = np.arange({count}, dtype="float32")[:, None]\n'
     made, given = data
     return f"{head}{made}\n{_uses(setup, name, given)}"
+
+
+def wanted_output(setup: Setup, name: str) -> str:
+    """Return what a program would print if the pass were given what it should be."""
+    if name == "predict":
+        return "the ids in order"
+    want = expected(setup, name)
+    assert want is not None
+    ids = [sample for batch in want.batches for sample in batch]
+    return f"{sum(ids) / len(ids):g} for this pass"
 
 
 def _data(setup: Setup) -> tuple[str, str] | None:
@@ -128,10 +138,12 @@ def _uses(setup: Setup, name: str, given: str) -> str:
         stop = "\n\nclass Stop(keras.callbacks.Callback):\n"
         stop += "    def on_train_batch_end(self, batch, logs=None):\n"
         stop += f"        if batch + 1 == {INTERRUPTED_AFTER}:\n            raise OSError\n\n\n"
-        lines = stop.lstrip() + lines
+        # What is backed up has to be built.
+        lines = stop.lstrip() + lines.replace("([", "([keras.Input((1,)), ", 1)
         backup = 'keras.callbacks.BackupAndRestore("backup", save_freq=2)'
         first = f"try:\n    model.fit({given}, callbacks=[{backup}, Stop()], verbose=0)\n"
-        again = "except OSError:\n    model = keras.Sequential([keras.layers.Dense(1)])\n"
+        again = "except OSError:\n"
+        again += "    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])\n"
         again += f"    {compiled}"
         again += f"    print(model.fit({given}, callbacks=[{backup}], verbose=0).history)\n"
         return f"{lines}{first}{again}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from keras_loader_bench.loaders.registry import missing_package
 
 CHILD = "keras_loader_bench.loaders.conformance.child"
 
-HANG_S = 20.0
+HANG_S = 60.0
 """A pass that takes longer counts as a hang. The inputs have 10 batches of 4 samples."""
 
 RACES = 3
@@ -86,7 +86,7 @@ def try_setups(
     environment: dict[str, str],
     data_dir: str | None = None,
     mends: Sequence[str] = (),
-    names: Sequence[str] = PASSES,
+    names: Mapping[Setup, Sequence[str]] | None = None,
     runs: Callable[[Setup], int] = runs_of,
     watch: Callable[[int], None] = lambda done: None,
     tick: Callable[[], None] = lambda: None,
@@ -99,7 +99,7 @@ def try_setups(
         environment: other variables of the process.
         data_dir: where CIFAR-10 lies, if it does.
         mends: keys of the causes in `causes.KNOWN` whose change of Keras is tried.
-        names: of the passes.
+        names: passes of each setup; `None`: all.
         runs: how many times a setup is tried.
         watch: called with how many setups are done, whenever one is.
         tick: called several times a second; what it raises ends the process that tries.
@@ -111,9 +111,9 @@ def try_setups(
         (number, name): Cell(setup, name)
         for number, setup in enumerate(setups)
         for name in PASSES
-        if name in names and expected(setup, name)
+        if (names is None or name in names[setup]) and expected(setup, name)
     }
-    left = [(number, [n for n in names if (number, n) in cells]) for number in range(len(setups))]
+    left = [(number, [n for n in PASSES if (number, n) in cells]) for number in range(len(setups))]
     left = [(number, passes) for number, passes in left if passes]
     about: Event | None = None
     while left:
