@@ -432,17 +432,25 @@ RESULTS = PROJECT / "results"
 
 def test_of_the_committed_matrix_every_cause_is_known_and_nothing_of_ours_is_wrong():
     whole = read(RESULTS / "conformance.json")
+    own = set()
     assert (RESULTS / "conformance.md").read_text() == page(whole)
     for part in whole.parts:
         for problem in part.problems:
             assert cause_of(problem, part.backend), problem
         for text, row in part.rows.items():
             kind = text.partition(",")[0]
-            assert not (KINDS[kind].own and any(row.values())), text
+            if KINDS[kind].own and any(row.values()):
+                own.add((part.backend, kind))
+        for problem in part.problems:
+            if KINDS[problem["kind"]].own:
+                cause = cause_of(problem, part.backend)
+                assert cause.every_input, problem
+                own.discard((part.backend, problem["kind"]))
+    assert not own, "wrong without a problem that says why"
     newest = newest_of(whole)
     mended = {
         cause.key
         for cause, found in causes_of(whole)
         if cause and cause.mend and any(part.keras == newest for part, _ in found)
     }
-    assert {path.stem for path in (RESULTS / "upstream").glob("*.md")} == mended
+    assert {path.stem for path in (RESULTS / "upstream").glob("*.md")} <= mended

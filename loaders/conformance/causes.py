@@ -50,9 +50,10 @@ def _lost_by_workers(problem: Mapping[str, Any], backend: str) -> bool:
 
 def _whole_executions(problem: Mapping[str, Any], backend: str) -> bool:
     conditions = problem["conditions"]
+    # The loader `grain` repeats its dataset, and says how many steps an epoch has.
     return (
         _data(problem)
-        and conditions["steps"] == "fewer"
+        and (conditions["steps"] == "fewer" or problem["kind"] == "grain")
         and conditions["steps_per_execution"] != 1
         and conditions["workers"] == "none"
     )
@@ -64,6 +65,12 @@ def _resumed(problem: Mapping[str, Any], backend: str) -> bool:
 
 def _generator(problem: Mapping[str, Any], backend: str) -> bool:
     return _data(problem, "generator") and list(problem["passes"]) == ["validation, epoch 2"]
+
+
+def _forked(problem: Mapping[str, Any], backend: str) -> bool:
+    loaders = ("DataLoader", "iterable DataLoader", "torch")
+    forked = problem["conditions"]["workers"] != "none" and problem["kind"] in loaders
+    return forked and problem["sort"] != "data"
 
 
 def _unknown_length(problem: Mapping[str, Any], backend: str) -> bool:
@@ -142,6 +149,17 @@ KNOWN: tuple[Cause, ...] = (
         every_input=True,
         where="`keras/src/trainers/epoch_iterator.py`: `_enumerate_iterator` goes in steps of "
         "`steps_per_execution`, and an execution takes as many batches as it can",
+    ),
+    Cause(
+        key="forked-workers-die",
+        title="Forked workers of a DataLoader die or wait for ever, now and then",
+        why="A `DataLoader` forks its workers from a process in which TensorFlow or JAX has "
+        "threads; what these hold at that moment stays locked in the worker. It is a race, and no "
+        "fault of Keras.",
+        remedy="`DataLoader(..., multiprocessing_context='spawn')`.",
+        link="https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods",
+        explains=_forked,
+        where="`torch.utils.data.DataLoader`, with the start method of Python 3.11 on Linux",
     ),
     Cause(
         key="unknown-length-with-all-steps",

@@ -30,7 +30,9 @@ from keras_loader_bench.loaders.system.text import message_of, shown, without_tr
 
 Report = Callable[..., None]
 
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+| \(pid \d+\)")
+"""What differs between processes."""
+
 _NODE = re.compile(r"\{\{.*?\}\} ?")
 
 

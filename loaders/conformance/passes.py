@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,8 @@ class _Epochs(keras.callbacks.Callback):
 class Trial:
     """Runs the passes over one input.
 
-    `fit` comes first, with a model that Keras has to build, for which it draws a batch ahead; then
-    validation and `evaluate` with the same one, which is compiled once.
+    `fit` and `predict` have a model that Keras has to build, for which it draws a batch ahead;
+    validation and `evaluate` have the one of the last `fit`, which is compiled already.
 
     Args:
         setup: the conditions.
@@ -83,11 +83,12 @@ class Trial:
         self._numbers_of_x = _numbers(samples[:1])
         self._first = keras.tree.map_structure(lambda array: array[:1], samples)
         batches = batches_of(setup)
-        self._most = 2 * len(batches) + 2, len(batches[0])
+        self._most = 3 * len(batches) + 6, len(batches[0])
         every = {"none": None, "fewer": FEWER, "all": len(batches)}
         self._steps = every[setup.steps]
+        self._model = self._new_model()
         self._methods: Mapping[str, Callable[[], list[Batches]]] = {
-            "fit, epoch 1": partial(self._fit, epochs=2),
+            "fit, epoch 1": self._fit_anew,
             "validation, epoch 1": self._validate,
             "evaluate": self._evaluate,
             "predict": self._predict,
@@ -101,10 +102,6 @@ class Trial:
         wanted = next(call for call in RUNS if names[0] in call)
         return dict(zip(wanted, method(), strict=False))
 
-    @cached_property
-    def _model(self) -> SeenModel:
-        return self._new_model()
-
     def _new_model(self) -> SeenModel:
         model = SeenModel(*self._most)
         model.compile(optimizer="sgd", steps_per_execution=self._setup.steps_per_execution)
@@ -114,11 +111,9 @@ class Trial:
     def _interrupted(self) -> SeenModel:
         return self._new_model()
 
-    @cached_property
-    def _printing(self) -> PrintModel:
-        model = PrintModel()
-        model.compile(steps_per_execution=self._setup.steps_per_execution)
-        return model
+    def _fit_anew(self) -> list[Batches]:
+        self._model = self._new_model()
+        return self._fit(epochs=2)
 
     def _trained(self) -> dict[str, Any]:
         arguments = self._given.make()
@@ -182,7 +177,9 @@ class Trial:
         arguments = self._tested()
         for name in ("y", "sample_weight"):
             arguments.pop(name, None)
-        came = np.asarray(self._printing.predict(**arguments, verbose=0)).tolist()
+        model = PrintModel()
+        model.compile(steps_per_execution=self._setup.steps_per_execution)
+        came = np.asarray(model.predict(**arguments, verbose=0)).tolist()
         flat = [self._numbers_of_x.get(each, UNKNOWN) for each in came]
         size = self._most[1]  # what comes back has no batches
         return [[flat[start : start + size] for start in range(0, len(flat), size)]]

@@ -47,13 +47,15 @@ class SeenSamples(keras.metrics.Metric):
 
     def clear(self) -> None:
         """Begin anew."""
+        self.kept.assign(keras.ops.zeros(self.kept.shape, dtype="int32"))
         self.count.assign(0)
 
     def read(self, *, training: bool) -> list[list[int]]:
         """Return the fingerprints of the samples of all batches of training, or of evaluation."""
         count = int(keras.ops.convert_to_numpy(self.count))
         kept = keras.ops.convert_to_numpy(self.kept)[:count].tolist()
-        batches = [row[2 : 2 + row[0]] for row in kept if bool(row[1]) is training]
+        # Where TensorFlow finds the end of the data in a step, that one counts and keeps nothing.
+        batches = [row[2 : 2 + row[0]] for row in kept if row[0] and bool(row[1]) is training]
         return batches + [[0]] * (count - len(kept))
 
 
