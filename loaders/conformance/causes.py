@@ -121,7 +121,8 @@ KNOWN: tuple[Cause, ...] = (
             new="    read_on = []\n\n"
             "    def rest():\n"
             "        read_on.append(True)\n"
-            "        yield from generator\n\n"
+            "        for batch in generator:  # `yield from` would close it with this one\n"
+            "            yield batch\n\n"
             "    return batches, lambda: itertools.chain([] if read_on else batches, rest())",
         ),
     ),

@@ -110,6 +110,8 @@ def _program(found: Sequence[tuple[Part, Mapping[str, Any]]]) -> Iterator[str]:
         if text:
             name = problem["passes"][0]
             wanted = wanted_output(Setup(**problem["conditions"]), name)
+            if not problem["example"]["got"]:
+                wanted = "two different losses: the second epoch trains on nothing"
             yield f"On Keras {part.keras}, this shows it ({name}). It should print {wanted}."
             yield ""
             yield f"```python\n{text.rstrip()}\n```"

@@ -48,7 +48,8 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
         "",
         f"```diff\n{cause.mend.diff}\n```",
         "",
-        "Every pass over the inputs that went wrong, before and after it:",
+        "Passes over the inputs that went wrong, before and after it; those that are the same, for "
+        "other reasons, are left out:",
         "",
         *_table(cause, found, retry),
     ]
@@ -66,8 +67,8 @@ def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
         for setup, row in rows:
             changed = after.get(str(setup), {})
             for name, mark in row.items():
-                if name in changed and (mark or changed[name]):
-                    said = (mark_text(mark), mark_text(changed[name]))
+                said = (mark_text(mark), mark_text(changed.get(name)))
+                if name in changed and said[0] != said[1]:
                     yield f"| {of.backend} | {setup} | {name} | {said[0]} | {said[1]} |"
 
 
