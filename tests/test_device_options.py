@@ -13,6 +13,7 @@ from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.process import CaseError
 from keras_loader_bench.bench.parent.timed_case import FIRST_BATCH_REPEATS
 from keras_loader_bench.bench.plan.matrix import cases_of
+from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.sensors import card_monitor
@@ -162,7 +163,7 @@ def test_a_backend_without_an_accelerator_is_a_case_that_is_skipped_where_one_is
     results = SimpleNamespace(add_backend=lambda backend, description: None)
     asked = OPTIONS | {"device": ["gpu"]}
     (case,) = cases_of("feed", asked)
-    known: dict = {"protocol": None, "source": None, "progress": None}
+    known: dict = {"protocol": Protocol(), "source": None, "progress": None}
     with pytest.raises(CaseError, match="tensorflow sees no accelerator") as caught:
         Measurement(case, results=results, **known).import_framework(Child())
     assert caught.value.outcome == "skipped"
@@ -180,7 +181,7 @@ def test_ranks_that_train_together_need_a_gpu_each(bench, cards, refused, monkey
     child = SimpleNamespace(call=lambda request: {"version": "1.0", "device": "Test 100"})
     results = SimpleNamespace(add_backend=lambda backend, description: None)
     (case,) = cases_of(bench, OPTIONS | {"backend": ["torch"], "ranks": [2]})
-    known: dict = {"protocol": None, "source": None, "progress": None}
+    known: dict = {"protocol": Protocol(), "source": None, "progress": None}
     measurement = Measurement(case, results=results, **known)
     if not refused:
         return measurement.import_framework(child)
