@@ -252,8 +252,9 @@ def test_kill_tree_reaches_orphans_of_the_group():
 
 
 SEMAPHORES = """
-import multiprocessing, time
-context = multiprocessing.get_context("spawn")
+import importlib, sys, time
+module, method = sys.argv[1:]
+context = importlib.import_module(module).get_context(method)
 kept = [context.Semaphore() for _ in range(3)]
 print(*(each._semlock.name for each in kept), flush=True)
 time.sleep(60)
@@ -261,9 +262,14 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no /dev/shm")
-def test_semaphores_go_with_the_processes_that_are_ended():
-    """Python's resource tracker removes them, if it is not ended first."""
-    command = [sys.executable, "-c", SEMAPHORES]
+@pytest.mark.parametrize(
+    ("module", "method"),
+    [("multiprocessing", "spawn"), ("joblib.externals.loky.backend.context", "loky")],
+)
+def test_semaphores_go_with_the_processes_that_are_ended(module, method):
+    """A resource tracker removes them, if it is not ended first: Python's, or joblib's own."""
+    pytest.importorskip(module)
+    command = [sys.executable, "-c", SEMAPHORES, module, method]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         names = process.stdout.readline().decode().split()
         files = [Path("/dev/shm") / f"sem.{name.removeprefix('/')}" for name in names]

@@ -53,7 +53,7 @@ def open_files(pid: int) -> list[tuple[Path, int]]:
     return found
 
 
-CARETAKERS = ("multiprocessing.resource_tracker", "torch_shm_manager")
+CARETAKERS = ("resource_tracker", "torch_shm_manager")
 """Processes that remove what others have left in /dev/shm when these are gone, and then end."""
 
 CARETAKERS_S = 1.0
