@@ -13,6 +13,9 @@ from typing import Any
 from keras_loader_bench.loaders import recipes
 from keras_loader_bench.loaders.recipes import Recipe
 
+BACKENDS = ("jax", "tensorflow", "torch")
+"""Of Keras."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFailure:

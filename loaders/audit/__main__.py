@@ -24,9 +24,7 @@ from keras_loader_bench.loaders.launchers import (
     RankError,
     launcher,
 )
-from keras_loader_bench.loaders.registry import missing_package
-
-BACKENDS = ("jax", "tensorflow", "torch")
+from keras_loader_bench.loaders.registry import BACKENDS, missing_package
 
 PATIENCE = 10
 """Which part of the time limit an input without a length is read for."""

@@ -7,25 +7,28 @@ for, the user's module is imported before Keras, because it may choose one.
 from __future__ import annotations
 
 import json
-import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.audit.events import (
+    Report,
+    end_at_once,
+    reporting,
+    running_keras,
+)
 from keras_loader_bench.loaders.audit.identify import load_identify
-from keras_loader_bench.loaders.audit.passes import AuditedInput, Report
+from keras_loader_bench.loaders.audit.passes import AuditedInput
 from keras_loader_bench.loaders.audit.records import BatchRecord
 from keras_loader_bench.loaders.audit.seeds import SEED, seed_before_keras
 from keras_loader_bench.loaders.audit.target import TargetError, check_backend, load_target
-from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
 from keras_loader_bench.loaders.system.text import (
     message_of,
+    one_line,
     shown,
     traceback_of,
-    without_traceback,
 )
 
 HERE = Path(__file__).parent
@@ -43,9 +46,7 @@ def _environment(seed: int | None) -> dict[str, str]:
 
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    backend = keras.backend.backend()
-    version = getattr(sys.modules.get(backend), "__version__", "")
-    return {"keras": keras.__version__, "backend": backend, "version": version}
+    return running_keras()
 
 
 def run(settings: dict[str, Any], report: Report) -> None:
@@ -73,7 +74,7 @@ def run(settings: dict[str, Any], report: Report) -> None:
                 "raised",
                 stage=stage,
                 type=shown(type(error).__name__),
-                message=_one_line(message_of(error)),
+                message=one_line(message_of(error)),
                 batches=subject.counter.batches if subject else 0,
                 traceback=traceback_of(error, innermost),
             )
@@ -122,29 +123,12 @@ def send_samples(report: Report, name: str, batches: Sequence[BatchRecord]) -> N
             part = []
 
 
-def _one_line(message: str) -> str:
-    """Return the line of a message that says what was wrong."""
-    line = (without_traceback(message).strip().splitlines() or [""])[0]
-    return re.sub(r"\{\{.*?\}\} ?", "", line)  # TensorFlow's names of nodes
-
-
 def main(settings: str) -> None:
-    """Do one run; its events go to what was standard output, one a line."""
-    end_with_parent()
-    adopt_orphans()
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
-        os.dup2(2, 1)  # what the input prints must not mix with the events
-
-        def report(event: str, **fields: Any) -> None:
-            events.write(json.dumps({"event": event, **fields}) + "\n")
-            events.flush()
-
+    """Do one run, and report it."""
+    with reporting() as report:
         run(json.loads(settings), report)
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    # Threads and processes of the input may not want to end; everything has been reported.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    end_at_once()

@@ -51,7 +51,32 @@ class FingerprintMetric(keras.metrics.Metric):
         return prints + [BatchPrint(0, 0)] * (count - len(kept))
 
 
-class FingerprintModel(keras.Model):
+class KeepsBatches(keras.Model):
+    """Trains on the mean of its outputs, and calls `keep` within the same compiled step."""
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Keep the batch; the loss does not matter."""
+        self.keep(named_arrays((x, y, sample_weight)), training=training)
+        return keras.ops.mean(y_pred)
+
+    def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
+        """Keep what a step was given.
+
+        Args:
+            batch: its arrays by name.
+            training: whether it trains on them.
+        """
+        raise NotImplementedError
+
+
+class FingerprintModel(KeepsBatches):
     """Trains on its batches, and takes the fingerprint of each in the same compiled step.
 
     Args:
@@ -68,18 +93,9 @@ class FingerprintModel(keras.Model):
         flat = _flat(keras.tree.flatten(x)[0])
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Take the fingerprint of the batch; the loss does not matter."""
-        batch = named_arrays((x, y, sample_weight))
-        self.fingerprints.update_state(_fingerprint(batch), keras.ops.shape(y_pred)[0])
-        return keras.ops.mean(y_pred)
+    def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
+        """Take the fingerprint of the batch."""
+        self.fingerprints.update_state(*_fingerprint(batch))
 
 
 def named_arrays(parts: Any) -> dict[str, Any]:
@@ -124,9 +140,11 @@ def fingerprint_fit(
 # Words are int32, because torch computes little with uint32; sums and products wrap alike.
 
 
-def _fingerprint(batch: Mapping[str, Any]) -> Any:
+def _fingerprint(batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the fingerprint of a batch and its number of samples."""
     samples = sample_prints(batch)
-    return keras.ops.sum(samples * _weights(-1, keras.ops.shape(samples)[0]))
+    count = keras.ops.shape(samples)[0]
+    return keras.ops.sum(samples * _weights(-1, count)), count
 
 
 def sample_prints(batch: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from keras_loader_bench.loaders.audit.counting import BatchCounter
 from keras_loader_bench.loaders.audit.epochs import Epochs, plan
+from keras_loader_bench.loaders.audit.events import Report
 from keras_loader_bench.loaders.audit.identify import Identify
 from keras_loader_bench.loaders.audit.judge import Judged, judge
 from keras_loader_bench.loaders.audit.kinds import read_by_hand
@@ -32,8 +33,6 @@ from keras_loader_bench.loaders.audit.target import Target, TargetError
 
 TIMES_BY_HAND = 10
 """How many times as long as both direct readings a pass may take before it counts as hanging."""
-
-Report = Callable[..., None]
 
 
 class AuditedInput:

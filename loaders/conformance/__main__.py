@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from keras_loader_bench.loaders.conformance.setups import (
 )
 from keras_loader_bench.loaders.conformance.stored import (
     FileError,
-    Mark,
     Matrix,
     changes,
     read,
@@ -35,9 +34,8 @@ from keras_loader_bench.loaders.conformance.versions import (
     VersionError,
     checked_versions,
 )
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import BACKENDS, missing_package
 
-BACKENDS = ("jax", "tensorflow", "torch")
 NAME = "conformance"
 
 
@@ -97,7 +95,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         versions = checked_versions(options.keras) if options.keras else [None]
         kinds = _names(options.kinds, KINDS, "kind of input") if options.kinds else list(KINDS)
         given = options.keras_backends
-        backends = _names(given, BACKENDS, "backend") if given else _installed()
+        installed = [name for name in BACKENDS if missing_package((name,)) is None]
+        backends = _names(given, BACKENDS, "backend") if given else installed
         options.setups = _setups(options, kinds)
     except ValueError as error:
         parser.error(str(error))
@@ -108,30 +107,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _names(text: str, known: Sequence[str] | object, what: str) -> list[str]:
+def _names(text: str, known: Collection[str], what: str) -> list[str]:
     names = [each.strip() for each in text.split(",")]
     for name in names:
-        if name not in known:  # type: ignore[operator]
-            raise ValueError(f"Unknown {what} `{name}`; choose from {', '.join(known)}.")  # type: ignore[arg-type]
+        if name not in known:
+            raise ValueError(f"Unknown {what} `{name}`; choose from {', '.join(known)}.")
     return names
-
-
-def _installed() -> list[str]:
-    return [backend for backend in BACKENDS if missing_package((backend,)) is None]
 
 
 def _setups(options: argparse.Namespace, kinds: list[str]) -> list[Setup]:
     if options.only:
-        kind = options.only.partition(",")[0].strip()
-        found = [s for k in KINDS if k == kind for s in every_setup(k) if str(s) == options.only]
+        every = (setup for kind in KINDS for setup in every_setup(kind))
+        found = [setup for setup in every if str(setup) == options.only]
         if not found:
             raise ValueError(f"`--only {options.only}` is no row of the page.")
         return found
     return list(QUICK) if options.quick else chosen_setups(kinds)
-
-
-def _tried(options: argparse.Namespace) -> Matrix:
-    return try_all(options.setups, options.versions, options.backends, quick=options.quick)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -139,7 +130,11 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
         old = read(options.diff) if options.diff else None
-        matrix = read(options.made) if options.made else _tried(options)
+        if options.made:
+            matrix = read(options.made)
+        else:
+            asked = (options.setups, options.versions, options.backends)
+            matrix = try_all(*asked, quick=options.quick)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -159,9 +154,9 @@ def main(arguments: Sequence[str]) -> int:
             _write_reports(matrix, options.upstream)
     for line in changes(old, matrix) if old else []:
         print(line)
-    new = [p for part in matrix.parts for p in part.problems if not cause_of(p, part.backend)]
+    new = [problem for part in matrix.parts for problem in part.problems if not cause_of(problem)]
     for problem in new:
-        print(f"No cause is known of: {problem['setup']}: {mark_text(Mark(**problem['example']))}")
+        print(f"No cause is known of: {problem.setup}: {mark_text(problem.example)}")
     return 1 if new else 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from keras_loader_bench.loaders.conformance.mends import Mend
+from keras_loader_bench.loaders.conformance.stored import ProblemRecord
 
 _ADAPTERS = "keras.src.trainers.data_adapters"
 _RESUMED = "fit resumed in mid-epoch"
@@ -25,8 +25,8 @@ class Cause:
     link: str
     """To where it is described or tracked."""
 
-    explains: Callable[[Mapping[str, Any], str], bool]
-    """Given a problem as `stored.problem_dict` has it, and the backend."""
+    explains: Callable[[ProblemRecord], bool]
+    """Whether it is that of a problem."""
 
     mend: Mend | None = None
     """A change of Keras that was tried."""
@@ -38,44 +38,40 @@ class Cause:
     """Whether it is the same with every kind of input."""
 
 
-def _data(problem: Mapping[str, Any], *kinds: str) -> bool:
+def _data(problem: ProblemRecord, *kinds: str) -> bool:
     """Return whether inputs of some kinds were given wrongly; of any kind without names."""
-    return problem["sort"] == "data" and (not kinds or problem["kind"] in kinds)
+    return problem.sort == "data" and (not kinds or problem.setup.kind in kinds)
 
 
-def _lost_by_workers(problem: Mapping[str, Any], backend: str) -> bool:
-    workers = problem["conditions"]["workers"]
-    return _data(problem, "PyDataset", "stock_sequence") and workers != "none"
+def _lost_by_workers(problem: ProblemRecord) -> bool:
+    return _data(problem, "PyDataset", "stock_sequence") and problem.setup.workers != "none"
 
 
-def _whole_executions(problem: Mapping[str, Any], backend: str) -> bool:
-    conditions = problem["conditions"]
+def _whole_executions(problem: ProblemRecord) -> bool:
+    setup = problem.setup
     # The loader `grain` repeats its dataset, and says how many steps an epoch has.
-    return (
-        _data(problem)
-        and (conditions["steps"] == "fewer" or problem["kind"] == "grain")
-        and conditions["steps_per_execution"] != 1
-        and conditions["workers"] == "none"
-    )
+    counted = setup.steps == "fewer" or setup.kind == "grain"
+    several = setup.steps_per_execution != 1 and setup.workers == "none"
+    return _data(problem) and counted and several
 
 
-def _resumed(problem: Mapping[str, Any], backend: str) -> bool:
-    return _data(problem) and list(problem["passes"]) == [_RESUMED]
+def _resumed(problem: ProblemRecord) -> bool:
+    return _data(problem) and problem.passes == (_RESUMED,)
 
 
-def _generator(problem: Mapping[str, Any], backend: str) -> bool:
-    return _data(problem, "generator") and list(problem["passes"]) == ["validation, epoch 2"]
+def _generator(problem: ProblemRecord) -> bool:
+    return _data(problem, "generator") and problem.passes == ("validation, epoch 2",)
 
 
-def _forked(problem: Mapping[str, Any], backend: str) -> bool:
+def _forked(problem: ProblemRecord) -> bool:
     loaders = ("DataLoader", "iterable DataLoader", "torch")
-    forked = problem["conditions"]["workers"] != "none" and problem["kind"] in loaders
-    return forked and problem["sort"] != "data"
+    forked = problem.setup.workers != "none" and problem.setup.kind in loaders
+    return forked and problem.sort != "data"
 
 
-def _unknown_length(problem: Mapping[str, Any], backend: str) -> bool:
+def _unknown_length(problem: ProblemRecord) -> bool:
     kinds = ("iterable DataLoader", "Grain MapDataset", "Grain IterDataset")
-    return _data(problem, *kinds) and problem["conditions"]["steps"] == "all"
+    return _data(problem, *kinds) and problem.setup.steps == "all"
 
 
 KNOWN: tuple[Cause, ...] = (
@@ -176,6 +172,6 @@ KNOWN: tuple[Cause, ...] = (
 )
 
 
-def cause_of(problem: Mapping[str, Any], backend: str) -> Cause | None:
+def cause_of(problem: ProblemRecord) -> Cause | None:
     """Return the known cause of a problem; `None`: it is new."""
-    return next((cause for cause in KNOWN if cause.explains(problem, backend)), None)
+    return next((cause for cause in KNOWN if cause.explains(problem)), None)

@@ -6,14 +6,18 @@ Started by `loaders.conformance.trials`; its standard output is for events.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from keras_loader_bench.loaders.audit.events import (
+    Report,
+    end_at_once,
+    reporting,
+    running_keras,
+)
 from keras_loader_bench.loaders.conformance.causes import KNOWN
 from keras_loader_bench.loaders.conformance.expected import (
     PASSES,
@@ -25,26 +29,17 @@ from keras_loader_bench.loaders.conformance.expected import (
 )
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.registry import missing_package
-from keras_loader_bench.loaders.system.process_tree import adopt_orphans, end_with_parent
-from keras_loader_bench.loaders.system.text import message_of, shown, without_traceback
-
-Report = Callable[..., None]
+from keras_loader_bench.loaders.system.text import message_of, one_line, shown
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+| \(pid \d+\)")
 """What differs between processes."""
 
-_NODE = re.compile(r"\{\{.*?\}\} ?")
 
-
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, str]:
     """Import Keras and its backend, and return what is running."""
     if missing_package(("torch",)) is None:
         import torch  # noqa: F401  # after TensorFlow it does not load
-    import keras
-
-    backend = keras.backend.backend()
-    version = getattr(sys.modules.get(backend), "__version__", "")
-    return {"keras": keras.__version__, "backend": backend, "version": version}
+    return running_keras()
 
 
 def try_passes(
@@ -86,22 +81,13 @@ def try_passes(
 
 def line_of(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message, the same in every process."""
-    message = without_traceback(message_of(error)).strip().splitlines() or [""]
-    text = _NODE.sub("", _ADDRESS.sub("", message[0]))
+    text = _ADDRESS.sub("", one_line(message_of(error)))
     return shown(f"{type(error).__name__}: {text}")[:200]
 
 
 def main(settings_text: str) -> None:
     """Do the work, and end."""
-    end_with_parent()
-    adopt_orphans()
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as events:
-        os.dup2(2, 1)  # what Keras prints must not mix with the events
-
-        def report(event: str, **fields: Any) -> None:
-            events.write(json.dumps({"event": event, **fields}) + "\n")
-            events.flush()
-
+    with reporting() as report:
         settings = json.loads(settings_text)
         report("stage", name="import", may_take_s=settings["import_s"])
         report("environment", **environment())
@@ -124,6 +110,4 @@ def main(settings_text: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    # Threads and processes of an input may not want to end; everything has been reported.
-    sys.stderr.flush()
-    os._exit(0)
+    end_at_once()

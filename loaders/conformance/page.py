@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
-from keras_loader_bench.loaders.conformance.setups import KINDS, Setup
-from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, Row
+from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, ProblemRecord, Row
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES
 
 COMMAND = "keras-loader-bench audit --matrix"
@@ -56,13 +54,17 @@ def _count(part: Part) -> tuple[int, int, int]:
     return len(marks), len(marks) - wrong, wrong
 
 
-def causes_of(matrix: Matrix) -> list[tuple[Cause | None, list[tuple[Part, Mapping[str, Any]]]]]:
+Found = Sequence[tuple[Part, ProblemRecord]]
+"""Where a cause shows: parts of a matrix, and the problems."""
+
+
+def causes_of(matrix: Matrix) -> list[tuple[Cause | None, Found]]:
     """Return all problems by their cause, known ones first; each new problem stands for itself."""
-    known: dict[str, tuple[Cause | None, list[tuple[Part, Mapping[str, Any]]]]] = {}
+    known: dict[str, tuple[Cause | None, list[tuple[Part, ProblemRecord]]]] = {}
     for part in matrix.parts:
         for problem in part.problems:
-            cause = cause_of(problem, part.backend)
-            key = cause.key if cause else f"~{problem['setup']}, {problem['sort']}"
+            cause = cause_of(problem)
+            key = cause.key if cause else f"~{problem.setup}, {problem.sort}"
             known.setdefault(key, (cause, []))[1].append((part, problem))
     return [known[key] for key in sorted(known, key=lambda key: (key.startswith("~"), key))]
 
@@ -86,10 +88,10 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
                 [
                     part.keras,
                     part.backend,
-                    problem["setup"],
-                    ", ".join(problem["passes"]),
-                    mark_text(Mark(**problem["example"])),
-                    str(problem["cells"]),
+                    str(problem.setup),
+                    ", ".join(problem.passes),
+                    mark_text(problem.example),
+                    str(problem.cells),
                 ]
                 for part, problem in found
             ],
@@ -98,19 +100,18 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
         yield from _program(found)
 
 
-def what(problem: Mapping[str, Any]) -> str:
+def what(problem: ProblemRecord) -> str:
     """Return what is wrong, of a problem without a known cause."""
-    sort = "other samples than the input has" if problem["sort"] == "data" else problem["sort"]
-    return f"{problem['setup']}: {sort}"
+    sort = "other samples than the input has" if problem.sort == "data" else problem.sort
+    return f"{problem.setup}: {sort}"
 
 
-def _program(found: Sequence[tuple[Part, Mapping[str, Any]]]) -> Iterator[str]:
+def _program(found: Found) -> Iterator[str]:
     for part, problem in found:
-        text = program(Setup(**problem["conditions"]), problem["passes"][0], part.backend)
-        if text:
-            name = problem["passes"][0]
-            wanted = wanted_output(Setup(**problem["conditions"]), name)
-            if not problem["example"]["got"]:
+        name = problem.passes[0]
+        if text := program(problem.setup, name, part.backend):
+            wanted = wanted_output(problem.setup, name)
+            if not problem.example.got:
                 wanted = "two different losses: the second epoch trains on nothing"
             yield f"On Keras {part.keras}, this shows it ({name}). It should print {wanted}."
             yield ""
@@ -196,6 +197,3 @@ def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[
     yield f"|{':--|' * len(headings)}"
     for line in lines:
         yield "| " + " | ".join(each.replace("|", "\\|") for each in line) + " |"
-
-
-OURS = tuple(name for name, kind in KINDS.items() if kind.own)

@@ -15,7 +15,7 @@ from typing import Any
 from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.setups import Setup
-from keras_loader_bench.loaders.conformance.stored import Matrix, Part, problem_dict, rows_of
+from keras_loader_bench.loaders.conformance.stored import Matrix, Part, ProblemRecord, rows_of
 from keras_loader_bench.loaders.conformance.trials import Cell, not_there, runs_of, try_setups
 from keras_loader_bench.loaders.conformance.versions import environment_of
 from keras_loader_bench.loaders.registry import missing_package
@@ -42,6 +42,13 @@ def try_part(
 ) -> Part:
     """Try setups on one Keras and backend, and find the smallest conditions of what is wrong.
 
+    Args:
+        setups: the conditions.
+        version: of Keras; `None`: the installed one.
+        backend: of Keras.
+        quick: see `try_all`.
+        tick: called several times a second; what it raises ends what is tried.
+
     Raises:
         TrialError: nothing could be tried.
         VersionError: there is no such Keras.
@@ -51,7 +58,7 @@ def try_part(
     left_out = {
         kind: why
         for kind in dict.fromkeys(setup.kind for setup in setups)
-        if (why := not_there(kind, backend, data_dir))
+        if (why := not_there(kind, data_dir))
     }
     there = [setup for setup in setups if setup.kind not in left_out]
     known: dict[str, Any] = {
@@ -84,8 +91,8 @@ def try_part(
         keras=tried.keras,
         backend=backend,
         version=tried.version,
-        rows=rows_of(iter(tried.cells)),
-        problems=tuple(problem_dict(problem) for problem in found),
+        rows=rows_of(tried.cells),
+        problems=tuple(map(ProblemRecord.of, found)),
         left_out=left_out,
     )
 
@@ -132,6 +139,8 @@ def try_all(
         if ended.is_set():
             raise _EndedError
 
+    for version in versions:
+        environment_of(version)  # pip installs it once, and not for two backends at a time
     asked = [(version, backend) for version in versions for backend in backends]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:

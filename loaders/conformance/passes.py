@@ -98,9 +98,8 @@ class Trial:
 
     def run(self, names: Sequence[str]) -> dict[str, Batches]:
         """Return which samples some passes were given, all of one call of `fit` or the like."""
-        method = next(self._methods[call[0]] for call in RUNS if names[0] in call)
-        wanted = next(call for call in RUNS if names[0] in call)
-        return dict(zip(wanted, method(), strict=False))
+        call = next(call for call in RUNS if names[0] in call)
+        return dict(zip(call, self._methods[call[0]](), strict=False))
 
     def _new_model(self) -> SeenModel:
         model = SeenModel(*self._most)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from keras_loader_bench.loaders.conformance.setups import AXES, KINDS, Setup, Value
+from keras_loader_bench.loaders.conformance.setups import AXES, KINDS, Setup
 from keras_loader_bench.loaders.conformance.trials import Cell
 
 Retry = Callable[[Sequence[tuple[Setup, Sequence[str]]]], Iterable[Cell]]
 """Tries setups again, some passes of each; returns the cells of the passes that apply."""
-
-Conditions = tuple[tuple[str, Value], ...]
 
 
 @dataclass(frozen=True)

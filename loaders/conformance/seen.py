@@ -5,11 +5,16 @@ Imports Keras: `KERAS_BACKEND` must be set before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from keras_loader_bench.loaders.audit.fingerprint_model import named_arrays, sample_prints
+from keras_loader_bench.loaders.audit.fingerprint_model import (
+    KeepsBatches,
+    named_arrays,
+    sample_prints,
+)
 
 
 class SeenSamples(keras.metrics.Metric):
@@ -59,7 +64,7 @@ class SeenSamples(keras.metrics.Metric):
         return batches + [[0]] * (count - len(kept))
 
 
-class SeenModel(keras.Model):
+class SeenModel(KeepsBatches):
     """Trains on its batches, and keeps which samples they had in the same compiled step."""
 
     def __init__(self, most_batches: int, most_samples: int) -> None:
@@ -73,17 +78,9 @@ class SeenModel(keras.Model):
         ones = keras.ops.ones((keras.ops.shape(first)[0], 1))
         return self.dense(ones)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Keep the samples; the loss does not matter."""
-        self.seen.update_state(sample_prints(named_arrays((x, y, sample_weight))), training)
-        return keras.ops.mean(y_pred)
+    def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
+        """Keep the samples of the batch."""
+        self.seen.update_state(sample_prints(batch), training)
 
 
 class PrintModel(keras.Model):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from types import MappingProxyType
 
 from keras_loader_bench.loaders.registry import LOADERS
 
 Value = str | int | bool
+Conditions = tuple[tuple[str, Value], ...]
 
 BATCH = 4
 BATCHES = 10
@@ -41,7 +42,7 @@ class Setup:
     """`(x, y)`; or `dict`: x is a dictionary of two arrays; or `weights`: with sample weights."""
 
     def __str__(self) -> str:
-        said = [value_text(name, value) for name, value in self.conditions.items()]
+        said = [_value_text(name, value) for name, value in self.conditions.items()]
         return ", ".join([self.kind, *said])
 
     @property
@@ -73,7 +74,7 @@ AXES: Mapping[str, tuple[Value, ...]] = MappingProxyType(
 """Condition -> its values, the default first."""
 
 
-def value_text(name: str, value: Value) -> str:
+def _value_text(name: str, value: Value) -> str:
     """Return how a condition is written."""
     return {
         "workers": f"2 {value}",
@@ -172,9 +173,9 @@ def chosen_setups(kinds: Iterable[str] = KINDS) -> list[Setup]:
     found: list[Setup] = []
     for kind in kinds:
         setups = list(every_setup(kind))
-        wanted = {pair for setup in setups for pair in _parts(setup, 2)}
+        wanted = {pair for setup in setups for pair in _pairs(setup)}
         if kind == "PyDataset":
-            wanted |= {tuple((name, getattr(s, name)) for name in COMPLETE) for s in setups}
+            wanted |= {_complete(setup) for setup in setups}
         while wanted:
             # Of those that show as much, the plainest one.
             best = max(setups, key=lambda s: (len(wanted & _shown(s)), -len(s.conditions)))
@@ -183,13 +184,16 @@ def chosen_setups(kinds: Iterable[str] = KINDS) -> list[Setup]:
     return found
 
 
-def _parts(setup: Setup, count: int) -> set[tuple[tuple[str, Value], ...]]:
-    given = [(field.name, getattr(setup, field.name)) for field in fields(setup)[1:]]
-    return set(combinations(given, count))
+def _pairs(setup: Setup) -> set[Conditions]:
+    return set(combinations([(name, getattr(setup, name)) for name in AXES], 2))
 
 
-def _shown(setup: Setup) -> set[tuple[tuple[str, Value], ...]]:
-    return _parts(setup, 2) | {tuple((name, getattr(setup, name)) for name in COMPLETE)}
+def _complete(setup: Setup) -> Conditions:
+    return tuple((name, getattr(setup, name)) for name in COMPLETE)
+
+
+def _shown(setup: Setup) -> set[Conditions]:
+    return _pairs(setup) | {_complete(setup)}
 
 
 QUICK = (

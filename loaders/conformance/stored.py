@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.problems import Problem
+from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.trials import Cell
 
 FORM = 1
@@ -54,6 +55,37 @@ Row = dict[str, Mark | None]
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProblemRecord:
+    """What a matrix keeps of a problem; see `problems.Problem`."""
+
+    setup: Setup
+    passes: tuple[str, ...]
+    sort: str
+    cells: int
+    """How many show it."""
+
+    example: Mark
+    """That of the plainest of them."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> ProblemRecord:
+        """Return that of a problem."""
+        return cls(
+            setup=problem.setup,
+            passes=problem.passes,
+            sort=problem.sort,
+            cells=len(problem.cells),
+            example=Mark.of(problem.cells[0]),
+        )
+
+    @classmethod
+    def read(cls, raw: Mapping[str, Any]) -> ProblemRecord:
+        """Return one that is read from JSON."""
+        known = {"setup": Setup(**raw["setup"]), "example": Mark(**raw["example"])}
+        return cls(**{**raw, **known, "passes": tuple(raw["passes"])})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """One Keras on one backend."""
 
@@ -65,8 +97,7 @@ class Part:
     rows: Mapping[str, Row]
     """Text of a setup -> its passes."""
 
-    problems: tuple[Mapping[str, Any], ...]
-    """See `problem_dict`."""
+    problems: tuple[ProblemRecord, ...]
 
     left_out: Mapping[str, str]
     """Kind of input -> why it was not tried."""
@@ -83,20 +114,7 @@ class Matrix:
     parts: tuple[Part, ...]
 
 
-def problem_dict(problem: Problem) -> dict[str, Any]:
-    """Return a problem as the file has it."""
-    return {
-        "kind": problem.setup.kind,
-        "setup": str(problem.setup),
-        "conditions": asdict(problem.setup),
-        "passes": list(problem.passes),
-        "sort": problem.sort,
-        "cells": len(problem.cells),
-        "example": asdict(Mark.of(problem.cells[0])),
-    }
-
-
-def rows_of(cells: Iterator[Cell]) -> dict[str, Row]:
+def rows_of(cells: Iterable[Cell]) -> dict[str, Row]:
     """Return cells by setup and pass."""
     rows: dict[str, Row] = {}
     for cell in cells:
@@ -111,7 +129,7 @@ def write(matrix: Matrix, path: Path) -> None:
         {
             **{name: getattr(part, name) for name in ("keras", "backend", "version")},
             "left_out": dict(part.left_out),
-            "problems": list(part.problems),
+            "problems": [asdict(each) for each in part.problems],
             "rows": {text: _row(row) for text, row in part.rows.items()},
         }
         for part in matrix.parts
@@ -144,7 +162,7 @@ def read(path: Path) -> Matrix:
         parts = tuple(
             Part(
                 **{name: part[name] for name in ("keras", "backend", "version", "left_out")},
-                problems=tuple(part["problems"]),
+                problems=tuple(map(ProblemRecord.read, part["problems"])),
                 rows={text: _marks(json.loads(row)) for text, row in part["rows"].items()},
             )
             for part in content["parts"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from keras_loader_bench.loaders.audit.parent import AuditRun, Event, run
+from keras_loader_bench.loaders.audit.parent import Event, run
 from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
 from keras_loader_bench.loaders.conformance.setups import KINDS, Setup
 from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.system.text import last_line
 
 CHILD = "keras_loader_bench.loaders.conformance.child"
 
@@ -39,7 +41,7 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """The one that is worst: the first that is not `identical`."""
+        """The first that is not `identical`, if any is."""
         return next((f.verdict for f in self.found if f.verdict != "identical"), "identical")
 
     @property
@@ -72,7 +74,7 @@ def runs_of(setup: Setup) -> int:
     return 1 if setup.workers == "none" else RACES
 
 
-def not_there(kind: str, backend: str, data_dir: str | None) -> str | None:
+def not_there(kind: str, data_dir: str | None) -> str | None:
     """Return why a kind cannot be tried; `None`: it can."""
     if kind == "CIFAR10Sequence" and data_dir is None:
         return "CIFAR-10 was not found"
@@ -194,17 +196,21 @@ class _Run:
                 self._read(event, watch)
 
         work = [[asdict(setup), names, runs] for setup, names, runs in self._work]
-        child = run(
-            CHILD,
-            {**settings, "work": work},
-            environment={**environment, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            timeout_s=HANG_S,
-            watch=read,
-        )
+        variables = {**environment, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        # Files that it makes are gone when it is, even where it is ended.
+        with TemporaryDirectory() as folder:
+            child = run(
+                CHILD,
+                {**settings, "work": work},
+                environment={**variables, "TMPDIR": folder},
+                timeout_s=HANG_S,
+                watch=read,
+            )
         if child.event("end"):
             return
         if self.about is None or self._call == "import":
-            raise TrialError(f"Keras on {backend} could not be tried: {_last_line(child)}")
+            last = last_line(child.log, f"it ended with {child.exit_status}")
+            raise TrialError(f"Keras on {backend} could not be tried: {last}")
         passes = next(names for names in RUNS if self._call in names)
         if child.timed_out:
             self.stopped = _Stopped(passes, Found("hang", text=f"after {HANG_S:g} s"))
@@ -224,7 +230,3 @@ class _Run:
         elif kind == "done":
             self.done += 1
             watch(self.done)
-
-
-def _last_line(child: AuditRun) -> str:
-    return (child.log.strip().splitlines() or [f"it ended with {child.exit_status}"])[-1]

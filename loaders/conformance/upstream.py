@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from keras_loader_bench.loaders.conformance.causes import Cause
-from keras_loader_bench.loaders.conformance.page import mark_text
+from keras_loader_bench.loaders.conformance.page import Found, mark_text
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import Setup, every_setup
-from keras_loader_bench.loaders.conformance.stored import Mark, Part, Row, rows_of
+from keras_loader_bench.loaders.conformance.stored import Part, Row, rows_of
 from keras_loader_bench.loaders.conformance.trials import Cell
 
 MOST_ROWS = 8
 """Of a backend, tried again with the change."""
-
-Found = Sequence[tuple[Part, Mapping[str, Any]]]
-"""Where a cause shows: a part of the matrix, and the problem."""
 
 Retry = Callable[[Part, Sequence[Setup]], Sequence[Cell]]
 """Tries setups again on the Keras and backend of a part, with the change."""
@@ -34,12 +30,12 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
     part, problem = found[0]
     backends = ", ".join(dict.fromkeys(f"{p.backend} {p.version}" for p, _ in found))
     lines = [f"# {cause.title}", "", f"Keras {part.keras}; {backends}.", "", cause.why, ""]
-    text = program(Setup(**problem["conditions"]), problem["passes"][0], part.backend)
-    if text:
+    name = problem.passes[0]
+    if text := program(problem.setup, name, part.backend):
         lines += [f"```python\n{text.rstrip()}\n```", ""]
-    said = mark_text(Mark(**problem["example"]))
+    said = mark_text(problem.example)
     lines += [
-        f"**Seen** in `{problem['passes'][0]}` ({problem['setup']}, {part.backend}): {said}.",
+        f"**Seen** in `{name}` ({problem.setup}, {part.backend}): {said}.",
         "**Expected**: every sample once, in order.",
         "",
         f"**Where**: {cause.where}.",
@@ -59,11 +55,9 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
 def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
     yield "| backend | conditions | pass | before | after |"
     yield "|:--|:--|:--|:--|:--|"
-    for part in dict.fromkeys(id(part) for part, _ in found):
-        mine = [(p, problem) for p, problem in found if id(p) == part]
-        of = mine[0][0]
-        rows = _rows(of, [problem for _, problem in mine])
-        after = rows_of(iter(retry(of, [setup for setup, _ in rows])))
+    for of in {part.backend: part for part, _ in found}.values():
+        rows = _rows(of, [problem.setup for part, problem in found if part is of])
+        after = rows_of(retry(of, [setup for setup, _ in rows]))
         for setup, row in rows:
             changed = after.get(str(setup), {})
             for name, mark in row.items():
@@ -72,9 +66,8 @@ def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
                     yield f"| {of.backend} | {setup} | {name} | {said[0]} | {said[1]} |"
 
 
-def _rows(part: Part, problems: Sequence[Mapping[str, Any]]) -> list[tuple[Setup, Row]]:
-    """Return the plainest rows that show any of the problems."""
-    smallest = [Setup(**problem["conditions"]) for problem in problems]
+def _rows(part: Part, smallest: Sequence[Setup]) -> list[tuple[Setup, Row]]:
+    """Return the plainest rows that show any of the problems with these smallest setups."""
     known = {str(setup): setup for small in smallest for setup in every_setup(small.kind)}
     rows = [
         (known[text], row)

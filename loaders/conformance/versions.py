@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from keras_loader_bench.loaders.sources.cache import cache_folder
+from keras_loader_bench.loaders.system.text import last_line
 
 _VERSION = re.compile(r"3\.\d+\.\d+")
 
@@ -44,12 +45,14 @@ def environment_of(version: str | None) -> dict[str, str]:
     if version is None:
         return {}
     folder = cache_folder() / "keras-versions" / version
-    if not (folder / "keras").exists():
+    if not folder.exists():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        command += ["--target", str(folder), f"keras=={version}"]
+        draft = folder.with_name(f"{version}.{os.getpid()}")
+        command += ["--target", str(draft), f"keras=={version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            last = last_line(done.stderr, "it says nothing")
             raise VersionError(f"pip does not install Keras {version}: {last}")
+        draft.replace(folder)  # whole or not at all
     before = filter(None, [os.environ.get("PYTHONPATH")])
     return {"PYTHONPATH": os.pathsep.join([str(folder), *before])}

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from keras_loader_bench.loaders.launchers.own_rank import VARIABLES, OwnRank
 from keras_loader_bench.loaders.system.process_tree import kill_tree
-from keras_loader_bench.loaders.system.text import json_object
+from keras_loader_bench.loaders.system.text import json_object, last_line
 
 LauncherName = Literal["local", "ray", "env"]
 """`local`: processes of this machine. `ray`: rank 0 on this machine, the others spread over the
@@ -91,9 +91,9 @@ def launcher(name: str, own: OwnRank | None = None) -> Iterator[Launcher]:
             found = json_object(_line(process))
             if found is None:
                 log.seek(0)
-                last = log.read().decode(errors="replace").strip().splitlines() or ["it was silent"]
+                last = last_line(log.read().decode(errors="replace"), "it was silent")
                 raise LauncherError(
-                    f"Ray finds no cluster and starts none: {last[-1]}; "
+                    f"Ray finds no cluster and starts none: {last}; "
                     "`pip install 'keras-loader-bench[ray]'` adds it, and RAY_ADDRESS names a "
                     "cluster."
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from types import TracebackType
 from typing import Any
@@ -53,6 +54,22 @@ def without_traceback(message: str) -> str:
     before, inside = before.strip(), inside.strip()
     last = inside if before.endswith("Original") else before
     return last.rpartition("\n")[2].strip() or message
+
+
+def one_line(message: str) -> str:
+    """Return the line of a message that says what was wrong; nothing if it says nothing."""
+    line = (without_traceback(message).strip().splitlines() or [""])[0]
+    return re.sub(r"\{\{.*?\}\} ?", "", line)  # TensorFlow's names of nodes
+
+
+def last_line(text: str, otherwise: str) -> str:
+    """Return the last line of what a program has printed.
+
+    Args:
+        text: of its log.
+        otherwise: what is said if there is none.
+    """
+    return (text.strip().splitlines() or [otherwise])[-1]
 
 
 def traceback_of(error: BaseException, begin: TracebackType | None) -> str:
