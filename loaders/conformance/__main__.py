@@ -15,6 +15,7 @@ from keras_loader_bench.loaders.conformance.parts import try_all, try_changed
 from keras_loader_bench.loaders.conformance.setups import (
     KINDS,
     QUICK,
+    SLOW,
     Setup,
     chosen_setups,
     every_setup,
@@ -117,8 +118,8 @@ def _names(text: str, known: Collection[str], what: str) -> list[str]:
 
 def _setups(options: argparse.Namespace, kinds: list[str]) -> list[Setup]:
     if options.only:
-        every = (setup for kind in KINDS for setup in every_setup(kind))
-        found = [setup for setup in every if str(setup) == options.only]
+        every = [setup for kind in KINDS for setup in every_setup(kind)]
+        found = [setup for setup in (*every, *SLOW) if str(setup) == options.only]
         if not found:
             raise ValueError(f"`--only {options.only}` is no row of the page.")
         return found
@@ -166,7 +167,7 @@ def _write_reports(matrix: Matrix, folder: Path) -> None:
     newest = newest_of(matrix)
     for cause, found in causes_of(matrix):
         mine = [(part, problem) for part, problem in found if part.keras == newest]
-        if cause is None or cause.mend is None or not mine:
+        if cause is None or not cause.mends or not mine:
             continue
         text = upstream_report(cause, mine, partial(try_changed, cause.key))
         (folder / f"{cause.key}.md").write_text(text, encoding="utf-8")

@@ -28,8 +28,8 @@ class Cause:
     explains: Callable[[ProblemRecord], bool]
     """Whether it is that of a problem."""
 
-    mend: Mend | None = None
-    """A change of Keras that was tried."""
+    mends: tuple[Mend, ...] = ()
+    """A change of Keras that was tried: of each function, in order."""
 
     where: str = ""
     """File and function of Keras that it comes from."""
@@ -71,7 +71,8 @@ def _forked(problem: ProblemRecord) -> bool:
 
 def _unknown_length(problem: ProblemRecord) -> bool:
     kinds = ("iterable DataLoader", "Grain MapDataset", "Grain IterDataset")
-    return _data(problem, *kinds) and problem.setup.steps == "all"
+    unknown = _data(problem, *kinds, "image_dataset_from_directory (grain)")
+    return unknown and problem.setup.steps == "all"
 
 
 KNOWN: tuple[Cause, ...] = (
@@ -90,14 +91,25 @@ KNOWN: tuple[Cause, ...] = (
         "`PyDatasetEnqueuer.stop` puts what was read ahead into `ready_queue`, and "
         "`OrderedEnqueuer._run` makes the indices anew; `EpochIterator.reset` in "
         "`keras/src/trainers/epoch_iterator.py` is who stops it",
-        mend=Mend(
-            module=f"{_ADAPTERS}.py_dataset_adapter",
-            function="PyDatasetAdapter._finite_enqueuer_generator",
-            old="    self.enqueuer.start()",
-            new="    # A new pass: what another one has left is not of it.\n"
-            "    while not self.enqueuer.ready_queue.empty():\n"
-            "        self.enqueuer.ready_queue.get_nowait()\n"
-            "    self.enqueuer.start()",
+        mends=(
+            Mend(
+                module=f"{_ADAPTERS}.py_dataset_adapter",
+                function="PyDatasetAdapter._finite_enqueuer_generator",
+                old="    self.enqueuer.start()",
+                new="    # A new pass begins anew: what another one has left is not of it.\n"
+                "    self.enqueuer.stop()\n"
+                "    while not self.enqueuer.ready_queue.empty():\n"
+                "        self.enqueuer.ready_queue.get_nowait()\n"
+                "    self.enqueuer.indices = None\n"
+                "    self.enqueuer.start()",
+            ),
+            Mend(
+                module=f"{_ADAPTERS}.py_dataset_adapter",
+                function="OrderedEnqueuer._run",
+                old="        if self.py_dataset.num_batches is not None:",
+                new="        # With `steps_per_epoch`, the next epoch goes on with the same pass.\n"
+                "        if getattr(self, 'indices', None) is None:",
+            ),
         ),
     ),
     Cause(
@@ -110,16 +122,18 @@ KNOWN: tuple[Cause, ...] = (
         link="../loaders/conformance/README.md",
         explains=_generator,
         where="`keras/src/trainers/data_adapters/generator_data_adapter.py`: `peek_and_restore`",
-        mend=Mend(
-            module=f"{_ADAPTERS}.generator_data_adapter",
-            function="peek_and_restore",
-            old="    return batches, lambda: itertools.chain(batches, generator)",
-            new="    read_on = []\n\n"
-            "    def rest():\n"
-            "        read_on.append(True)\n"
-            "        for batch in generator:  # `yield from` would close it with this one\n"
-            "            yield batch\n\n"
-            "    return batches, lambda: itertools.chain([] if read_on else batches, rest())",
+        mends=(
+            Mend(
+                module=f"{_ADAPTERS}.generator_data_adapter",
+                function="peek_and_restore",
+                old="    return batches, lambda: itertools.chain(batches, generator)",
+                new="    read_on = []\n\n"
+                "    def rest():\n"
+                "        read_on.append(True)\n"
+                "        for batch in generator:  # `yield from` would close it with this one\n"
+                "            yield batch\n\n"
+                "    return batches, lambda: itertools.chain([] if read_on else batches, rest())",
+            ),
         ),
     ),
     Cause(

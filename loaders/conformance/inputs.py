@@ -5,6 +5,7 @@ Imports the framework of a kind when it is made, and Keras: `KERAS_BACKEND` must
 
 from __future__ import annotations
 
+import inspect
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ import numpy as np
 
 from keras_loader_bench.loaders import LOADERS, bridge, make_loader
 from keras_loader_bench.loaders.conformance.expected import batches_of
+from keras_loader_bench.loaders.conformance.samples import Samples, rows_of
 from keras_loader_bench.loaders.conformance.setups import BATCH, Setup
 from keras_loader_bench.loaders.contract import LoaderOptions
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
@@ -29,6 +31,10 @@ default is 10."""
 
 _SIDE = 8
 """Pixels of an image file."""
+
+
+class NotThereError(RuntimeError):
+    """This Keras has no such input; the message says so."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,15 @@ def input_of(setup: Setup, data_dir: str | None) -> Input:
     Args:
         setup: the conditions.
         data_dir: where CIFAR-10 lies, if it does.
+
+    Raises:
+        NotThereError: this Keras has no such input.
     """
     if setup.kind in LOADERS:
         return _of_loader(setup)
     if setup.kind == "CIFAR10Sequence":
         return _cifar10(setup, data_dir)
-    if setup.kind == "image_dataset_from_directory":
+    if setup.kind.startswith("image_dataset_from_directory"):
         return _folder(setup)
     batches = batches_of(setup)
     samples = _samples(setup, sum(map(len, batches)))
@@ -71,10 +80,6 @@ def _samples(setup: Setup, count: int) -> tuple[Any, ...]:
     return (x, labels, weights) if setup.structure == "weights" else (x, labels)
 
 
-def _slice(samples: tuple[Any, ...], rows: Any) -> Any:
-    return keras.tree.map_structure(lambda array: array[rows], samples)
-
-
 class Batches(keras.utils.PyDataset):
     """What people write: a batch by its number."""
 
@@ -88,7 +93,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Any:
         """Return a batch."""
-        return _slice(self.samples, slice(index * BATCH, (index + 1) * BATCH))
+        return rows_of(self.samples, slice(index * BATCH, (index + 1) * BATCH))
 
 
 def _arrays(setup: Setup, samples: Any) -> dict[str, Any]:
@@ -122,24 +127,11 @@ def _tf_data(setup: Setup, samples: Any) -> dict[str, Any]:
     return {"x": tf.data.Dataset.from_tensor_slices(samples).batch(BATCH)}
 
 
-class _Samples:
-    """A dataset of samples, for a DataLoader and for Grain."""
-
-    def __init__(self, samples: Any) -> None:
-        self._samples = samples
-
-    def __len__(self) -> int:
-        return len(self._samples[1])
-
-    def __getitem__(self, index: int) -> Any:
-        return _slice(self._samples, index)
-
-
 def _data_loader(setup: Setup, samples: Any) -> dict[str, Any]:
     from torch.utils.data import DataLoader
 
     workers = _WORKERS if setup.workers == "processes" else 0
-    return {"x": DataLoader(_Samples(samples), batch_size=BATCH, num_workers=workers)}
+    return {"x": DataLoader(Samples(samples), batch_size=BATCH, num_workers=workers)}
 
 
 def _iterable_data_loader(setup: Setup, samples: Any) -> dict[str, Any]:
@@ -160,7 +152,7 @@ def _iterable_data_loader(setup: Setup, samples: Any) -> dict[str, Any]:
 def _map_dataset(setup: Setup, samples: Any) -> dict[str, Any]:
     import grain
 
-    return {"x": grain.MapDataset.source(_Samples(samples)).batch(BATCH)}
+    return {"x": grain.MapDataset.source(Samples(samples)).batch(BATCH)}
 
 
 def _iter_dataset(setup: Setup, samples: Any) -> dict[str, Any]:
@@ -168,8 +160,13 @@ def _iter_dataset(setup: Setup, samples: Any) -> dict[str, Any]:
 
     threads = _WORKERS if setup.workers == "threads" else 0
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 if threads else 0)
-    whole = grain.MapDataset.source(_Samples(samples)).batch(BATCH)
-    return {"x": whole.to_iter_dataset(options)}
+    whole = grain.MapDataset.source(Samples(samples)).batch(BATCH).to_iter_dataset(options)
+    if setup.workers == "processes":
+        from absl import flags
+
+        flags.FLAGS(["inputs"])  # Grain reads one, which a program parses with `absl.app.run`
+        whole = whole.mp_prefetch(grain.MultiprocessingOptions(num_workers=_WORKERS))
+    return {"x": whole}
 
 
 def _bridge(setup: Setup, samples: Any) -> dict[str, Any]:
@@ -204,12 +201,15 @@ def _files(count: int) -> tuple[Path, Any, Any]:
 
 def _folder(setup: Setup) -> Input:
     folder, images, labels = _files(sum(map(len, batches_of(setup))))
+    read = keras.utils.image_dataset_from_directory
+    options: dict[str, Any] = {"image_size": (_SIDE, _SIDE), "batch_size": BATCH}
+    if "grain" in setup.kind:
+        if "format" not in inspect.signature(read).parameters:
+            raise NotThereError(f"Keras {keras.__version__} reads no folder with Grain")
+        options["format"] = "grain"
 
     def make() -> dict[str, Any]:
-        data = keras.utils.image_dataset_from_directory(
-            folder, image_size=(_SIDE, _SIDE), batch_size=BATCH, shuffle=False, verbose=False
-        )
-        return {"x": data}
+        return {"x": read(folder, shuffle=False, verbose=False, **options)}
 
     return Input(make, lambda: (images, labels))
 

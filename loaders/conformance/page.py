@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
+from keras_loader_bench.loaders.conformance.causes import KNOWN, Cause, cause_of
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
 from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, ProblemRecord, Row
-from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES
+from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES, UNDECIDED_RACES
 
 COMMAND = "keras-loader-bench audit --matrix"
 
@@ -31,7 +31,7 @@ def _head(matrix: Matrix) -> Iterator[str]:
         "one input under one set of conditions: a compiled model keeps which samples each of its "
         "steps was given, by fingerprints of all arrays, and these are compared with what the "
         f"input holds. Inputs have 10 batches of 4 samples. What depends on threads or processes "
-        f"was tried {RACES} times. A pass of more than {HANG_S:g} s counts as a hang."
+        f"was tried {RACES} times, or {UNDECIDED_RACES} times where these differ. A pass of more than {HANG_S:g} s counts as a hang."
     )
     yield ""
     yield from _table(
@@ -59,14 +59,15 @@ Found = Sequence[tuple[Part, ProblemRecord]]
 
 
 def causes_of(matrix: Matrix) -> list[tuple[Cause | None, Found]]:
-    """Return all problems by their cause, known ones first; each new problem stands for itself."""
-    known: dict[str, tuple[Cause | None, list[tuple[Part, ProblemRecord]]]] = {}
+    """Return all problems by their cause, new ones first; each new problem stands for itself."""
+    found: dict[str, tuple[Cause | None, list[tuple[Part, ProblemRecord]]]] = {}
     for part in matrix.parts:
         for problem in part.problems:
             cause = cause_of(problem)
-            key = cause.key if cause else f"~{problem.setup}, {problem.sort}"
-            known.setdefault(key, (cause, []))[1].append((part, problem))
-    return [known[key] for key in sorted(known, key=lambda key: (key.startswith("~"), key))]
+            key = cause.key if cause else f"{problem.setup}, {problem.sort}"
+            found.setdefault(key, (cause, []))[1].append((part, problem))
+    order = [cause.key for cause in KNOWN]
+    return sorted(found.values(), key=lambda each: order.index(each[0].key) if each[0] else -1)
 
 
 def _wrong(matrix: Matrix) -> Iterator[str]:
@@ -80,24 +81,65 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
         yield f"### {cause.title if cause else 'New: ' + what(found[0][1])}"
         yield ""
         if cause:
-            yield f"{cause.why} {cause.remedy} [More]({cause.link})"
+            yield f"{cause.why} [More]({cause.link})"
             yield ""
-        yield from _table(
-            ["Keras", "backend", "smallest conditions", "passes", "example", "cells"],
-            [
-                [
-                    part.keras,
-                    part.backend,
-                    str(problem.setup),
-                    ", ".join(problem.passes),
-                    mark_text(problem.example),
-                    str(problem.cells),
-                ]
-                for part, problem in found
-            ],
-        )
+            yield f"**Remedy**: {cause.remedy}"
+            yield ""
+        if len(versions := versions_of(matrix)) > 1:
+            yield f"**Versions**: {_since(found, versions)}"
+            yield ""
+        headings = ["input", "smallest conditions", "passes", "example", "where", "cells"]
+        yield from _table(headings, _problem_rows(matrix, found))
         yield ""
         yield from _program(found)
+
+
+def _since(found: Found, versions: Sequence[str]) -> str:
+    """Say in which of the versions tried it shows."""
+    having = {part.keras for part, _ in found}
+    shown = [version for version in versions if version in having]
+    first = versions.index(shown[0])
+    if shown != list(versions[first : first + len(shown)]):
+        return f"shows in {', '.join(shown)}."
+    text = "shows in all that were tried"
+    if first:
+        text = f"since {shown[0]}; not in {versions[first - 1]}"
+    if shown[-1] != versions[-1]:
+        gone = f"gone in {versions[first + len(shown)]}"
+        return f"{text}; {gone}." if first else f"shows up to {shown[-1]}; {gone}."
+    return f"{text}."
+
+
+def _problem_rows(matrix: Matrix, found: Found) -> list[list[str]]:
+    """Return the rows of a cause: what differs by input, backend or version alone is one row."""
+    where: dict[tuple[str, ...], tuple[list[Part], int]] = {}
+    for part, problem in found:
+        passes = "; ".join(name for name in PASSES if name in problem.passes)
+        conditions = str(problem.setup).removeprefix(problem.setup.kind).removeprefix(", ")
+        key = (problem.setup.kind, conditions, passes, mark_text(problem.example))
+        parts, cells = where.get(key, ([], 0))
+        where[key] = ([*parts, part], cells + problem.cells)
+    kinds: dict[tuple[str, ...], tuple[list[str], int]] = {}
+    for (kind, *rest), (parts, cells) in where.items():
+        row = (*rest, _where(matrix, parts))
+        names, sum_ = kinds.get(row, ([], 0))
+        kinds[row] = ([*names, kind], sum_ + cells)
+    return [
+        [", ".join(names), conditions or "none", *rest, str(cells)]
+        for (conditions, *rest), (names, cells) in kinds.items()
+    ]
+
+
+def _where(matrix: Matrix, parts: Sequence[Part]) -> str:
+    """Name backends, with the versions of Keras where these are not all that were tried on it."""
+    said = []
+    for backend in dict.fromkeys(part.backend for part in matrix.parts):
+        tried = [part.keras for part in matrix.parts if part.backend == backend]
+        mine = [part.keras for part in parts if part.backend == backend]
+        some = [version for version in tried if version in mine]
+        if some:
+            said.append(backend if some == tried else f"{backend} ({', '.join(some)})")
+    return ", ".join(said)
 
 
 def what(problem: ProblemRecord) -> str:
@@ -107,13 +149,16 @@ def what(problem: ProblemRecord) -> str:
 
 
 def _program(found: Found) -> Iterator[str]:
-    for part, problem in found:
+    for part, problem in sorted(found, key=lambda each: len(each[1].setup.conditions)):
         name = problem.passes[0]
-        if text := program(problem.setup, name, part.backend):
+        if text := program(problem.setup, name):
             wanted = wanted_output(problem.setup, name)
             if not problem.example.got:
                 wanted = "two different losses: the second epoch trains on nothing"
-            yield f"On Keras {part.keras}, this shows it ({name}). It should print {wanted}."
+            yield (
+                f"With Keras {part.keras} and `KERAS_BACKEND={part.backend}`, this shows it in "
+                f"`{name}`. It should print {wanted}."
+            )
             yield ""
             yield f"```python\n{text.rstrip()}\n```"
             yield ""
@@ -135,7 +180,7 @@ def mark_text(mark: Mark | None) -> str:
 
 
 def _versions(matrix: Matrix) -> Iterator[str]:
-    versions = list(dict.fromkeys(part.keras for part in matrix.parts))
+    versions = versions_of(matrix)
     if len(versions) < 2:
         return
     yield "## By version"
@@ -175,10 +220,15 @@ def _whole(matrix: Matrix) -> Iterator[str]:
         yield ""
 
 
+def versions_of(matrix: Matrix) -> list[str]:
+    """Return the versions of Keras in a matrix, the oldest first."""
+    versions = {part.keras for part in matrix.parts}
+    return sorted(versions, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
+
+
 def newest_of(matrix: Matrix) -> str:
     """Return the newest Keras of a matrix; an empty text if it has none."""
-    versions = (part.keras for part in matrix.parts)
-    return max(versions, key=lambda text: [int(n) for n in re.findall(r"\d+", text)], default="")
+    return next(reversed(versions_of(matrix)), "")
 
 
 def _cells(row: Row, notes: dict[str, int]) -> Iterator[str]:

@@ -111,7 +111,7 @@ def try_changed(cause: str, part: Part, setups: Sequence[Setup]) -> Sequence[Cel
 
 
 def _twice(setup: Setup) -> int:
-    return 1 if setup.workers == "none" else 2
+    return min(runs_of(setup), 2)
 
 
 def try_all(

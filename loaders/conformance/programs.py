@@ -41,7 +41,7 @@ class Stream(IterableDataset):
 """
 
 
-def program(setup: Setup, name: str, backend: str) -> str | None:
+def program(setup: Setup, name: str) -> str | None:
     """Return a program that shows a pass over the input of a setup; `None`: there is no short one.
 
     It prints the mean of the ids that a pass was given, or, for `predict`, the ids.
@@ -49,15 +49,13 @@ def program(setup: Setup, name: str, backend: str) -> str | None:
     Args:
         setup: the conditions.
         name: of the pass.
-        backend: of Keras.
     """
     if (data := _data(setup)) is None:
         return None
     count = BATCH * BATCHES - (BATCH // 2 if setup.last_batch == "partial" else 0)
     imports = _IMPORTS.get(setup.kind, "")
     torch = imports if "torch" in imports else ""
-    head = f'import os\n\nos.environ["KERAS_BACKEND"] = "{backend}"\n'
-    head += f"{torch}import keras\nimport numpy as np\n{imports if not torch else ''}"
+    head = f"{torch}import keras\nimport numpy as np\n{imports if not torch else ''}"
     head += f'\nids = np.arange({count}, dtype="float32")[:, None]\n'
     made, given = data
     return f"{head}{made}\n{_uses(setup, name, given)}"

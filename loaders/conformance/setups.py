@@ -131,6 +131,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "image_dataset_from_directory": Kind(
             axes=_with(**_IMAGES), packages=("tensorflow", "PIL:pillow")
         ),
+        "image_dataset_from_directory (grain)": Kind(
+            axes=_with(**_IMAGES), packages=("grain", "PIL:pillow")
+        ),
         "bridge": Kind(axes=_with(workers=("none", "threads")), shuffled="batches", own=True),
         "CIFAR10Sequence": Kind(
             axes=_with(workers=("none", "threads"), last_batch=("partial",), **_IMAGES),
@@ -158,6 +161,14 @@ COMPLETE = ("workers", "shuffle", "steps", "steps_per_execution")
 """Conditions of a PyDataset that are tried in every combination."""
 
 
+SLOW = (
+    Setup("Grain IterDataset", workers="processes"),
+    Setup("Grain IterDataset", workers="processes", steps="fewer"),
+)
+"""Setups that are tried without others of their kind: each of Grain's processes imports Grain and
+JAX, for each pass."""
+
+
 def every_setup(kind: str) -> Iterator[Setup]:
     """Yield all combinations of a kind."""
     axes = KINDS[kind].axes
@@ -168,7 +179,7 @@ def every_setup(kind: str) -> Iterator[Setup]:
 def chosen_setups(kinds: Iterable[str] = KINDS) -> list[Setup]:
     """Return the combinations that are tried: of each kind, every pair of conditions occurs.
 
-    Of a PyDataset, also every combination of the conditions in `COMPLETE`.
+    Of a PyDataset, also every combination of the conditions in `COMPLETE`. Then those in `SLOW`.
     """
     found: list[Setup] = []
     for kind in kinds:
@@ -181,6 +192,7 @@ def chosen_setups(kinds: Iterable[str] = KINDS) -> list[Setup]:
             best = max(setups, key=lambda s: (len(wanted & _shown(s)), -len(s.conditions)))
             wanted -= _shown(best)
             found.append(best)
+        found += [setup for setup in SLOW if setup.kind == kind]
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import Event, run
 from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
-from keras_loader_bench.loaders.conformance.setups import KINDS, Setup
+from keras_loader_bench.loaders.conformance.setups import KINDS, SLOW, Setup
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.system.text import last_line
 
@@ -20,6 +20,9 @@ HANG_S = 60.0
 
 RACES = 3
 """How many times a setup with workers is tried."""
+
+UNDECIDED_RACES = 10
+"""How many times it is where the first runs differ."""
 
 _IMPORT_S = 180.0
 
@@ -41,12 +44,12 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """The first that is not `identical`, if any is."""
-        return next((f.verdict for f in self.found if f.verdict != "identical"), "identical")
+        """That of the worst run."""
+        return self.worst.verdict
 
     @property
     def worst(self) -> Found:
-        """The run in which most went wrong."""
+        """The run in which most samples were given wrongly, or else any that went wrong."""
         wrong = [each for each in self.found if each.verdict != "identical"]
         return max(wrong or self.found, key=lambda each: each.missing + each.repeated)
 
@@ -71,7 +74,7 @@ class Tried:
 
 def runs_of(setup: Setup) -> int:
     """Return how many times a setup is tried: what depends on threads may go either way."""
-    return 1 if setup.workers == "none" else RACES
+    return 1 if setup.workers == "none" or setup in SLOW else RACES
 
 
 def not_there(kind: str, data_dir: str | None) -> str | None:
@@ -102,7 +105,7 @@ def try_setups(
         data_dir: where CIFAR-10 lies, if it does.
         mends: keys of the causes in `causes.KNOWN` whose change of Keras is tried.
         names: passes of each setup; `None`: all.
-        runs: how many times a setup is tried.
+        runs: how many times a setup is tried; `UNDECIDED_RACES` times where several runs differ.
         watch: called with how many setups are done, whenever one is.
         tick: called several times a second; what it raises ends the process that tries.
 
@@ -125,7 +128,12 @@ def try_setups(
         ended.go(
             backend=backend,
             environment=environment,
-            settings={"data_dir": data_dir, "mends": list(mends), "import_s": _IMPORT_S},
+            settings={
+                "data_dir": data_dir,
+                "mends": list(mends),
+                "import_s": _IMPORT_S,
+                "undecided_runs": UNDECIDED_RACES,
+            },
             watch=lambda done, gone=gone: watch(gone + done),  # type: ignore[misc]
             tick=tick,
         )

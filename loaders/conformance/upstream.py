@@ -22,17 +22,21 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
     """Return a report to paste into a tracker, as Markdown.
 
     Args:
-        cause: with a mend.
+        cause: with mends.
         found: where it shows, of one version of Keras.
-        retry: tries setups with the mend.
+        retry: tries setups with the mends.
     """
-    assert cause.mend is not None
     part, problem = found[0]
     backends = ", ".join(dict.fromkeys(f"{p.backend} {p.version}" for p, _ in found))
     lines = [f"# {cause.title}", "", f"Keras {part.keras}; {backends}.", "", cause.why, ""]
     name = problem.passes[0]
-    if text := program(problem.setup, name, part.backend):
-        lines += [f"```python\n{text.rstrip()}\n```", ""]
+    if text := program(problem.setup, name):
+        lines += [
+            f"With `KERAS_BACKEND={part.backend}`:",
+            "",
+            f"```python\n{text.rstrip()}\n```",
+            "",
+        ]
     said = mark_text(problem.example)
     lines += [
         f"**Seen** in `{name}` ({problem.setup}, {part.backend}): {said}.",
@@ -40,16 +44,22 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
         "",
         f"**Where**: {cause.where}.",
         "",
-        f"**A change that was tried**, in `{cause.mend.function}` of `{cause.mend.module}`:",
-        "",
-        f"```diff\n{cause.mend.diff}\n```",
-        "",
+        *_changes(cause),
         "Passes over the inputs that went wrong, before and after it; those that are the same, for "
         "other reasons, are left out:",
         "",
         *_table(cause, found, retry),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _changes(cause: Cause) -> Iterator[str]:
+    for number, mend in enumerate(cause.mends):
+        start = "And" if number else "**A change that was tried**,"
+        yield f"{start} in `{mend.function}` of `{mend.module}`:"
+        yield ""
+        yield f"```diff\n{mend.diff}\n```"
+        yield ""
 
 
 def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
