@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from keras_loader_bench.loaders.conformance.causes import KNOWN, Cause, cause_of
+from keras_loader_bench.loaders.conformance import causes
+from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
 from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, ProblemRecord, Row
@@ -31,7 +32,8 @@ def _head(matrix: Matrix) -> Iterator[str]:
         "one input under one set of conditions: a compiled model keeps which samples each of its "
         "steps was given, by fingerprints of all arrays, and these are compared with what the "
         f"input holds. Inputs have 10 batches of 4 samples. What depends on threads or processes "
-        f"was tried {RACES} times, or {UNDECIDED_RACES} times where these differ. A pass of more than {HANG_S:g} s counts as a hang."
+        f"was tried {RACES} times, or {UNDECIDED_RACES} times where these differ. A pass "
+        f"of more than {HANG_S:g} s counts as a hang."
     )
     yield ""
     yield from _table(
@@ -66,18 +68,18 @@ def causes_of(matrix: Matrix) -> list[tuple[Cause | None, Found]]:
             cause = cause_of(problem)
             key = cause.key if cause else f"{problem.setup}, {problem.sort}"
             found.setdefault(key, (cause, []))[1].append((part, problem))
-    order = [cause.key for cause in KNOWN]
+    order = [cause.key for cause in causes.KNOWN]
     return sorted(found.values(), key=lambda each: order.index(each[0].key) if each[0] else -1)
 
 
 def _wrong(matrix: Matrix) -> Iterator[str]:
-    causes = causes_of(matrix)
+    groups = causes_of(matrix)
     yield "## What is wrong"
     yield ""
-    if not causes:
+    if not groups:
         yield "Nothing: every pass was given what it should have been."
         yield ""
-    for cause, found in causes:
+    for cause, found in groups:
         yield f"### {cause.title if cause else 'New: ' + what(found[0][1])}"
         yield ""
         if cause:
