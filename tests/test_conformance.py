@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 
+import keras
+import numpy as np
 import pytest
 from conftest import PROJECT, TESTS
 
@@ -25,6 +27,7 @@ from keras_loader_bench.loaders.conformance.expected import (
 )
 from keras_loader_bench.loaders.conformance.html import html_page
 from keras_loader_bench.loaders.conformance.mends import Mend, MendError
+from keras_loader_bench.loaders.conformance.older_keras import supply_view
 from keras_loader_bench.loaders.conformance.page import causes_of, mark_text, newest_of, page
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.programs import program
@@ -417,6 +420,31 @@ def test_options_say_what_they_take(capsys, arguments, message):
         parse(["--matrix", *arguments])
     assert raised.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_loaders_of_this_project_need_the_keras_that_it_needs():
+    text = (PROJECT / "pyproject.toml").read_text()
+    assert f'"keras>={trials.OWN_SINCE[0]}.{trials.OWN_SINCE[1]}"' in text
+    for kind in ("bridge", "sequence", "torch"):
+        assert trials.not_there(kind, "3.10.0", "/data") == "this project needs Keras 3.12"
+    assert trials.not_there("bridge", "3.12.1", "/data") is None
+    assert trials.not_there("arrays", "3.10.0", "/data") is None
+
+
+def test_bits_can_be_had_from_a_keras_without_view(monkeypatch):
+    given = np.array([1.5, -0.0, 3e38], np.float32)
+    monkeypatch.delattr(keras.ops, "view")
+    supply_view()
+    came = keras.ops.view(keras.ops.convert_to_tensor(given), "int32")
+    assert keras.ops.convert_to_numpy(came).tolist() == given.view(np.int32).tolist()
+
+
+def test_an_input_that_is_not_taken_has_one_line_and_a_cause():
+    line = child.line_of(ValueError("Unrecognized data type: x=<A of 7> (of type <class 'A'>)"))
+    assert line == "ValueError: Unrecognized data type"
+    refused = cell("error", text=line)
+    (found,) = problems([refused], lambda asked: [])
+    assert cause_of(ProblemRecord.of(found)).key == "not-taken"
 
 
 def test_versions_are_those_of_keras_3():

@@ -69,6 +69,10 @@ def _forked(problem: ProblemRecord) -> bool:
     return forked and problem.sort != "data"
 
 
+def _not_taken(problem: ProblemRecord) -> bool:
+    return problem.sort.startswith("ValueError: Unrecognized data type")
+
+
 def _unknown_length(problem: ProblemRecord) -> bool:
     kinds = ("iterable DataLoader", "Grain MapDataset", "Grain IterDataset")
     unknown = _data(problem, *kinds, "image_dataset_from_directory (grain)")
@@ -182,6 +186,15 @@ KNOWN: tuple[Cause, ...] = (
         link="https://keras.io/api/models/model_training_apis/#fit-method",
         explains=_unknown_length,
         where="`keras/src/trainers/epoch_iterator.py`: `_enumerate_iterator`",
+    ),
+    Cause(
+        key="not-taken",
+        title="Inputs that this Keras does not take",
+        why="`fit` raises an error at once.",
+        remedy="A newer Keras, or a `PyDataset` or generator that reads from the input.",
+        link="https://keras.io/api/models/model_training_apis/#fit-method",
+        explains=_not_taken,
+        where="`keras/src/trainers/data_adapters/__init__.py`: `get_data_adapter`",
     ),
 )
 

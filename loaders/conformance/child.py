@@ -26,19 +26,22 @@ from keras_loader_bench.loaders.conformance.expected import (
     expected,
     judged,
 )
+from keras_loader_bench.loaders.conformance.older_keras import supply_view
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.system.text import message_of, one_line, shown
 
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+| \(pid \d+\)")
-"""What differs between processes."""
+_VARYING = re.compile(r" at 0x[0-9a-f]+| \(pid \d+\)|(?<=Unrecognized data type): x=.*")
+"""What differs between processes, and the representation of an input."""
 
 
 def environment() -> dict[str, str]:
     """Import Keras and its backend, and return what is running."""
     if missing_package(("torch",)) is None:
         import torch  # noqa: F401  # after TensorFlow it does not load
-    return running_keras()
+    about = running_keras()
+    supply_view()
+    return about
 
 
 def try_passes(
@@ -94,7 +97,7 @@ def try_passes(
 
 def line_of(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message, the same in every process."""
-    text = _ADDRESS.sub("", one_line(message_of(error)))
+    text = _VARYING.sub("", one_line(message_of(error)))
     return shown(f"{type(error).__name__}: {text}")[:200]
 
 

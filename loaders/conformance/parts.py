@@ -55,10 +55,11 @@ def try_part(
     """
     found_dir = find_cifar10(os.environ.get("CIFAR10_DIR"))
     data_dir = str(found_dir) if found_dir else None
+    keras = version or metadata.version("keras")
     left_out = {
         kind: why
         for kind in dict.fromkeys(setup.kind for setup in setups)
-        if (why := not_there(kind, data_dir))
+        if (why := not_there(kind, keras, data_dir))
     }
     there = [setup for setup in setups if setup.kind not in left_out]
     known: dict[str, Any] = {
@@ -67,7 +68,7 @@ def try_part(
         "data_dir": data_dir,
         "tick": tick,
     }
-    name = f"Keras {version or metadata.version('keras')} on {backend}"
+    name = f"Keras {keras} on {backend}"
 
     def watch(done: int) -> None:
         if done % _EVERY == 0:

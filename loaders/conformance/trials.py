@@ -10,7 +10,8 @@ from typing import Any
 from keras_loader_bench.loaders.audit.parent import Event, run
 from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
 from keras_loader_bench.loaders.conformance.setups import KINDS, SLOW, Setup
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.conformance.versions import OWN_SINCE
+from keras_loader_bench.loaders.registry import LOADERS, missing_package
 from keras_loader_bench.loaders.system.text import last_line
 
 CHILD = "keras_loader_bench.loaders.conformance.child"
@@ -77,8 +78,11 @@ def runs_of(setup: Setup) -> int:
     return 1 if setup.workers == "none" or setup in SLOW else RACES
 
 
-def not_there(kind: str, data_dir: str | None) -> str | None:
-    """Return why a kind cannot be tried; `None`: it can."""
+def not_there(kind: str, keras: str, data_dir: str | None) -> str | None:
+    """Return why a kind cannot be tried on a version of Keras; `None`: it can."""
+    ours = KINDS[kind].own or kind in LOADERS
+    if ours and tuple(map(int, keras.split(".")[:2])) < OWN_SINCE:
+        return f"this project needs Keras {'.'.join(map(str, OWN_SINCE))}"
     if kind == "CIFAR10Sequence" and data_dir is None:
         return "CIFAR-10 was not found"
     return missing_package(KINDS[kind].packages)

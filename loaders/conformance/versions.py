@@ -10,6 +10,9 @@ import sys
 from keras_loader_bench.loaders.sources.cache import cache_folder
 from keras_loader_bench.loaders.system.text import last_line
 
+OWN_SINCE = (3, 12)
+"""Keras that this project needs: its loaders are not tried on older ones."""
+
 _VERSION = re.compile(r"3\.\d+\.\d+")
 
 
