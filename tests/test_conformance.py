@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TESTS
 
+from keras_loader_bench.loaders.conformance import __main__ as command
 from keras_loader_bench.loaders.conformance import causes, child, parts, passes, trials
 from keras_loader_bench.loaders.conformance.__main__ import main, parse
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
@@ -196,10 +197,8 @@ def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
     assert problems([cell()], retry) == []
 
 
-def matrix(*parts, keras="3.15.1"):
-    packages = {"numpy": "2.0"}
-    given = {"date": "2026-01-02", "python": "3.11.0", "packages": packages, "quick": False}
-    return Matrix(**given, parts=parts)
+def matrix(*parts):
+    return Matrix(quick=False, parts=parts)
 
 
 def part(*cells, keras="3.15.1", backend="jax", found=()):
@@ -207,6 +206,8 @@ def part(*cells, keras="3.15.1", backend="jax", found=()):
         keras=keras,
         backend=backend,
         version="0.1",
+        date="2026-01-02",
+        packages={"Python": "3.11.0", "numpy": "2.0"},
         rows=rows_of(cells),
         problems=tuple(map(ProblemRecord.of, found)),
         left_out={"CIFAR10Sequence": "CIFAR-10 was not found"},
@@ -221,7 +222,7 @@ WHOLE = matrix(part(cell(), LOST, found=[PROBLEM]))
 def test_a_file_keeps_a_matrix(tmp_path):
     write(WHOLE, tmp_path / "matrix.json")
     assert read(tmp_path / "matrix.json") == WHOLE
-    for text, message in (("{}", "holds no matrix"), ('{"form": 0}', "has form 0, expected 1")):
+    for text, message in (("{}", "holds no matrix"), ('{"form": 0}', "has form 0, expected 2")):
         (tmp_path / "matrix.json").write_text(text)
         with pytest.raises(FileError, match=message):
             read(tmp_path / "matrix.json")
@@ -234,6 +235,51 @@ def test_what_another_keras_changed_is_said():
     assert changes(WHOLE, newer) == [line]
     assert changes(WHOLE, WHOLE) == []
     assert changes(WHOLE, matrix(part(LOST, backend="torch"))) == []
+
+
+def test_a_part_takes_the_place_of_one_of_the_same_keras_and_backend():
+    tried = [("3.9.0", "jax"), ("3.10.0", "torch"), ("3.10.0", "jax"), ("3.9.0", "jax")]
+    whole = Matrix(quick=False)
+    for keras_, backend in tried:
+        whole = whole.plus(part(cell(), keras=keras_, backend=backend))
+    whole = whole.plus(part(cell(), LOST, keras="3.9.0"))
+    found = [(each.keras, each.backend, len(each.rows)) for each in whole.parts]
+    assert found == [("3.10.0", "jax", 1), ("3.10.0", "torch", 1), ("3.9.0", "jax", 2)]
+
+
+@pytest.fixture
+def tried_in_turn(monkeypatch):
+    """Parts of jax and torch come out; after the first one, Ctrl-C if it is asked for."""
+    asked = {"interrupt": False}
+
+    def try_all(setups, versions, backends, *, quick, keep):
+        for backend in ("jax", "torch"):
+            keep(part(cell(), backend=backend))
+            if asked["interrupt"]:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "try_all", try_all)
+    return asked
+
+
+def test_what_has_been_tried_is_kept(tmp_path, tried_in_turn, capsys):
+    old = matrix(part(cell(), keras="3.9.0"))
+    write(old, tmp_path / "conformance.json")
+    arguments = ["--matrix", "--output", str(tmp_path)]
+    tried_in_turn["interrupt"] = True
+    assert main(arguments) == 130
+    assert "interrupted; 1 are in" in capsys.readouterr().err
+    kept = read(tmp_path / "conformance.json")
+    assert [(each.keras, each.backend) for each in kept.parts] == [
+        ("3.15.1", "jax"),
+        ("3.9.0", "jax"),
+    ]
+    tried_in_turn["interrupt"] = False
+    assert main(arguments) == 0
+    assert len(read(tmp_path / "conformance.json").parts) == 3
+    # A quick one is of another sort.
+    assert main([*arguments, "--quick"]) == 0
+    assert len(read(tmp_path / "conformance.json").parts) == 2
 
 
 def test_the_page_says_what_is_wrong_and_shows_every_cell(monkeypatch):
@@ -411,8 +457,12 @@ def test_what_ticks_can_end_it(fake):
     [
         (("--keras", "2.15.0"), "`2.15.0` is no version of Keras 3"),
         (("--keras-backends", "theano"), "Unknown backend `theano`; choose from jax"),
-        (("--kinds", "lists"), "Unknown kind of input `lists`; choose from arrays"),
+        (
+            ("--kinds", "lists", "--output", "x"),
+            "Unknown kind of input `lists`; choose from arrays",
+        ),
         (("--only", "PyDataset, 3 threads"), "is no row of the page"),
+        (("--kinds", "arrays"), "`--kinds` needs `--output FOLDER`"),
     ],
 )
 def test_options_say_what_they_take(capsys, arguments, message):

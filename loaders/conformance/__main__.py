@@ -23,6 +23,7 @@ from keras_loader_bench.loaders.conformance.setups import (
 from keras_loader_bench.loaders.conformance.stored import (
     FileError,
     Matrix,
+    Part,
     changes,
     read,
     write,
@@ -70,9 +71,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path("results"),
         metavar="FOLDER",
-        help=f"for {NAME}.json, {NAME}.md and {NAME}.html (default: %(default)s)",
+        help=f"for {NAME}.json, {NAME}.md and {NAME}.html (default: results); other versions and "
+        "backends that are in the file stay there",
     )
     parser.add_argument(
         "--from",
@@ -92,6 +93,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--diff", type=Path, metavar="OLD", help="say which cells differ from an earlier file"
     )
     options = parser.parse_args(arguments)
+    if options.kinds and not (options.output or options.only):
+        parser.error("`--kinds` needs `--output FOLDER`: the file in `results` has all kinds")
+    options.output = options.output or Path("results")
     try:
         versions = checked_versions(options.keras) if options.keras else [None]
         kinds = _names(options.kinds, KINDS, "kind of input") if options.kinds else list(KINDS)
@@ -129,15 +133,29 @@ def _setups(options: argparse.Namespace, kinds: list[str]) -> list[Setup]:
 def main(arguments: Sequence[str]) -> int:
     """Return 0, 1 where something is wrong of which no cause is known, or 2."""
     options = parse(arguments)
+    stored = options.output / f"{NAME}.json"
+    if not options.only:
+        options.output.mkdir(parents=True, exist_ok=True)
+    kept = []
     try:
         old = read(options.diff) if options.diff else None
         if options.made:
             matrix = read(options.made)
         else:
+            matrix = _start(options, stored)
+
+            def keep(part: Part) -> None:
+                nonlocal matrix
+                matrix = matrix.plus(part)
+                kept.append(part)
+                if not options.only:
+                    write(matrix, stored)
+
             asked = (options.setups, options.versions, options.backends)
-            matrix = try_all(*asked, quick=options.quick)
+            try_all(*asked, quick=options.quick, keep=keep)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        said = [f"{len(kept)} are in `{stored}`, of which `--from` makes pages"] * bool(kept)
+        print("; ".join(["interrupted", *said]), file=sys.stderr)
         return 130
     except (TrialError, VersionError, FileError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -145,9 +163,6 @@ def main(arguments: Sequence[str]) -> int:
     if options.only:
         _print_rows(matrix)
     else:
-        options.output.mkdir(parents=True, exist_ok=True)
-        if not options.made:
-            write(matrix, options.output / f"{NAME}.json")
         (options.output / f"{NAME}.md").write_text(page(matrix), encoding="utf-8")
         (options.output / f"{NAME}.html").write_text(html_page(matrix), encoding="utf-8")
         print(f"Report: {options.output / NAME}.md")
@@ -159,6 +174,18 @@ def main(arguments: Sequence[str]) -> int:
     for problem in new:
         print(f"No cause is known of: {problem.setup}: {mark_text(problem.example)}")
     return 1 if new else 0
+
+
+def _start(options: argparse.Namespace, stored: Path) -> Matrix:
+    """Return what parts are put into: the file that is there, if it is one of the same sort."""
+    empty = Matrix(quick=options.quick)
+    if options.only or options.kinds or not stored.exists():
+        return empty
+    try:
+        before = read(stored)
+    except FileError:
+        return empty
+    return before if before.quick == options.quick else empty
 
 
 def _write_reports(matrix: Matrix, folder: Path) -> None:

@@ -59,7 +59,7 @@ def html_page(matrix: Matrix) -> str:
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8"><title>What Keras feeds a model</title>',
             f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>',
-            f"<body><h1>What Keras feeds a model</h1><p>Tried on {escape(matrix.date)}.</p>",
+            f"<body><h1>What Keras feeds a model</h1><p>{escape(_tried(matrix))}</p>",
             *_wrong(matrix),
             '<h2>Every cell</h2><p id="filters"></p>',
             *_cells(matrix),
@@ -67,6 +67,11 @@ def html_page(matrix: Matrix) -> str:
             "",
         ]
     )
+
+
+def _tried(matrix: Matrix) -> str:
+    parts = (f"Keras {part.keras} on {part.backend}: {part.date}" for part in matrix.parts)
+    return f"Tried: {'; '.join(parts)}."
 
 
 def _wrong(matrix: Matrix) -> Iterator[str]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from keras_loader_bench.loaders.conformance import causes
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
-from keras_loader_bench.loaders.conformance.stored import Mark, Matrix, Part, ProblemRecord, Row
+from keras_loader_bench.loaders.conformance.stored import (
+    Mark,
+    Matrix,
+    Part,
+    ProblemRecord,
+    Row,
+    version_key,
+)
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES, UNDECIDED_RACES
 
 COMMAND = "keras-loader-bench audit --matrix"
@@ -24,22 +30,26 @@ def page(matrix: Matrix) -> str:
 
 
 def _head(matrix: Matrix) -> Iterator[str]:
-    packages = ", ".join(f"{name} {version}" for name, version in matrix.packages.items())
     yield "# What Keras feeds a model"
     yield ""
     yield (
-        f"Tried on {matrix.date} with Python {matrix.python}, {packages}. A cell is one pass over "
-        "one input under one set of conditions: a compiled model keeps which samples each of its "
-        "steps was given, by fingerprints of all arrays, and these are compared with what the "
-        f"input holds. Inputs have 10 batches of 4 samples. What depends on threads or processes "
+        "A cell is one pass over one input under one set of conditions: a compiled model keeps "
+        "which samples each of its steps was given, by fingerprints of all arrays, and these are "
+        "compared with what the input holds. Inputs have 10 batches of 4 samples. What depends on threads or processes "
         f"was tried {RACES} times, or {UNDECIDED_RACES} times where these differ. A pass "
         f"of more than {HANG_S:g} s counts as a hang."
     )
     yield ""
     yield from _table(
-        ["Keras", "backend", "cells", "identical", "not"],
+        ["Keras", "backend", "tried on", "with", "cells", "identical", "not"],
         [
-            [part.keras, f"{part.backend} {part.version}", *map(str, _count(part))]
+            [
+                part.keras,
+                f"{part.backend} {part.version}",
+                part.date,
+                ", ".join(f"{name} {version}" for name, version in part.packages.items()),
+                *map(str, _count(part)),
+            ]
             for part in matrix.parts
         ],
     )
@@ -224,8 +234,7 @@ def _whole(matrix: Matrix) -> Iterator[str]:
 
 def versions_of(matrix: Matrix) -> list[str]:
     """Return the versions of Keras in a matrix, the oldest first."""
-    versions = {part.keras for part in matrix.parts}
-    return sorted(versions, key=lambda text: [int(number) for number in re.findall(r"\d+", text)])
+    return sorted({part.keras for part in matrix.parts}, key=version_key)
 
 
 def newest_of(matrix: Matrix) -> str:

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from importlib import metadata
 from threading import Event
@@ -15,7 +15,7 @@ from typing import Any
 from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.setups import Setup
-from keras_loader_bench.loaders.conformance.stored import Matrix, Part, ProblemRecord, rows_of
+from keras_loader_bench.loaders.conformance.stored import Part, ProblemRecord, rows_of
 from keras_loader_bench.loaders.conformance.trials import Cell, not_there, runs_of, try_setups
 from keras_loader_bench.loaders.conformance.versions import environment_of
 from keras_loader_bench.loaders.registry import missing_package
@@ -23,6 +23,9 @@ from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
 
 _EVERY = 25
 """Sets of conditions between two lines of the progress."""
+
+_PACKAGES = ("numpy", "tensorflow", "torch", "grain")
+"""Those that inputs come from."""
 
 AT_ONCE = 2
 """Processes that try something at the same time; most of their time they compile, on one core."""
@@ -92,6 +95,8 @@ def try_part(
         keras=tried.keras,
         backend=backend,
         version=tried.version,
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        packages={"Python": platform.python_version(), **_versions(_PACKAGES)},
         rows=rows_of(tried.cells),
         problems=tuple(map(ProblemRecord.of, found)),
         left_out=left_out,
@@ -111,6 +116,10 @@ def try_changed(cause: str, part: Part, setups: Sequence[Setup]) -> Sequence[Cel
     return try_setups(setups, backend=part.backend, environment=environment, mends=[cause]).cells
 
 
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    return {name: metadata.version(name) for name in names if missing_package((name,)) is None}
+
+
 def _twice(setup: Setup) -> int:
     return min(runs_of(setup), 2)
 
@@ -121,7 +130,8 @@ def try_all(
     backends: Sequence[str],
     *,
     quick: bool,
-) -> Matrix:
+    keep: Callable[[Part], None],
+) -> None:
     """Try setups on all versions of Keras and all backends.
 
     Args:
@@ -129,6 +139,7 @@ def try_all(
         versions: of Keras; `None`: the installed one.
         backends: of Keras.
         quick: whether what depends on threads is tried twice only, and conditions are not removed.
+        keep: called with each part when it has been tried.
 
     Raises:
         TrialError: nothing could be tried.
@@ -147,16 +158,9 @@ def try_all(
         try:
             how: dict[str, Any] = {"quick": quick, "tick": tick}
             futures = [pool.submit(try_part, setups, *each, **how) for each in asked]
-            parts = [future.result() for future in futures]
+            for future in as_completed(futures):
+                keep(future.result())
         except BaseException:  # Ctrl-C too: what is tried elsewhere has to end
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    names = ("numpy", *backends, "grain")
-    return Matrix(
-        date=f"{datetime.now(UTC):%Y-%m-%d}",
-        python=platform.python_version(),
-        packages={n: metadata.version(n) for n in names if missing_package((n,)) is None},
-        quick=quick,
-        parts=tuple(parts),
-    )

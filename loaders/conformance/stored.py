@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.problems import Problem
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.trials import Cell
+from keras_loader_bench.loaders.registry import BACKENDS
 
-FORM = 1
+FORM = 2
 """Of the file."""
+
+
+_PLAIN = ("keras", "backend", "version", "date")
 
 
 class FileError(ValueError):
@@ -94,6 +99,12 @@ class Part:
     version: str
     """Of the backend."""
 
+    date: str
+    """On which it was tried."""
+
+    packages: Mapping[str, str]
+    """Name -> version of Python and of packages that inputs come from."""
+
     rows: Mapping[str, Row]
     """Text of a setup -> its passes."""
 
@@ -105,13 +116,23 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """What was tried, on which day."""
+    """What was tried."""
 
-    date: str
-    python: str
-    packages: Mapping[str, str]
     quick: bool
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = ()
+    """The newest Keras first."""
+
+    def plus(self, part: Part) -> Matrix:
+        """Return one with a part more, or in the place of one of the same Keras and backend."""
+        of = {(each.keras, each.backend): each for each in (*self.parts, part)}
+        parts = sorted(of.values(), key=lambda each: BACKENDS.index(each.backend))
+        parts.sort(key=lambda each: version_key(each.keras), reverse=True)
+        return replace(self, parts=tuple(parts))
+
+
+def version_key(version: str) -> list[int]:
+    """Return what versions are sorted by."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def rows_of(cells: Iterable[Cell]) -> dict[str, Row]:
@@ -127,15 +148,15 @@ def write(matrix: Matrix, path: Path) -> None:
     """Write a file: a line per setup, each pass as 0, `null` or what was wrong."""
     parts = [
         {
-            **{name: getattr(part, name) for name in ("keras", "backend", "version")},
+            **{name: getattr(part, name) for name in _PLAIN},
+            "packages": dict(part.packages),
             "left_out": dict(part.left_out),
             "problems": [asdict(each) for each in part.problems],
             "rows": {text: _row(row) for text, row in part.rows.items()},
         }
         for part in matrix.parts
     ]
-    about = {name: getattr(matrix, name) for name in ("date", "python", "packages", "quick")}
-    content = {"form": FORM, **about, "passes": list(PASSES), "parts": parts}
+    content = {"form": FORM, "quick": matrix.quick, "passes": list(PASSES), "parts": parts}
     text = json.dumps(content, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -161,14 +182,13 @@ def read(path: Path) -> Matrix:
             raise FileError(f"`{path}` has form {content['form']}, expected {FORM}.")
         parts = tuple(
             Part(
-                **{name: part[name] for name in ("keras", "backend", "version", "left_out")},
+                **{name: part[name] for name in (*_PLAIN, "packages", "left_out")},
                 problems=tuple(map(ProblemRecord.read, part["problems"])),
                 rows={text: _marks(json.loads(row)) for text, row in part["rows"].items()},
             )
             for part in content["parts"]
         )
-        about = {name: content[name] for name in ("date", "python", "packages", "quick")}
-        return Matrix(**about, parts=parts)
+        return Matrix(quick=content["quick"], parts=parts)
     except (OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, FileError):
             raise
@@ -184,7 +204,7 @@ def changes(old: Matrix, new: Matrix) -> list[str]:
     """Return a line for every cell whose verdict differs, of backends and setups in both.
 
     Args:
-        old: of one Keras; the first one of a backend counts.
+        old: of one Keras; the newest one of a backend counts.
         new: of another.
     """
     before = {part.backend: part for part in reversed(old.parts)}
