@@ -531,12 +531,23 @@ def test_a_change_is_tried_in_a_copy_of_the_function(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "changed", changed)  # it is set back after the test
     known = {"module": __name__, "function": "changed"}
     with pytest.raises(MendError, match="made for another version"):
-        Mend(**known, old="nothing of it", new="").apply()
-    mend = Mend(**known, old="text.upper()", new="text.lower()")
+        Mend(**known, changes=(("text", "it"), ("nothing of it", ""))).apply()
+    mend = Mend(**known, changes=(("text.upper()", "text.lower()"), ("return ", "return '+' + ")))
     assert changed("aB") == "AB"
     mend.apply()
-    assert changed("aB") == "ab"
-    assert mend.diff == "- text.upper()\n+ text.lower()"
+    assert changed("aB") == "+ab"
+    assert mend.diff == "- text.upper()\n+ text.lower()\n\n- return \n+ return '+' + "
+
+
+@pytest.mark.each_backend
+@pytest.mark.parametrize(
+    "cause", [each for each in causes.KNOWN if each.mends], ids=lambda c: c.key
+)
+def test_each_change_fits_the_installed_keras(cause):
+    mine = [mend for mend in cause.mends if keras.backend.backend() in mend.backends]
+    for mend in mine:
+        ast.parse(mend.source())
+    assert mine or keras.backend.backend() != "jax"
 
 
 def test_a_report_for_the_tracker_has_all_that_it_needs():
@@ -548,8 +559,13 @@ def test_a_report_for_the_tracker_has_all_that_it_needs():
         link="https://example.org",
         explains=lambda problem: True,
         mends=(
-            Mend(module="keras.src.some", function="Enqueuer.stop", old="put(it)", new="pass"),
-            Mend(module="keras.src.more", function="begin", old="no", new="yes"),
+            Mend(module="keras.src.some", function="Enqueuer.stop", changes=(("put(it)", "pass"),)),
+            Mend(
+                module="keras.src.more",
+                function="begin",
+                changes=(("no", "yes"),),
+                backends=("jax", "torch"),
+            ),
         ),
         where="`some.py`, `stop`",
     )
@@ -558,7 +574,10 @@ def test_a_report_for_the_tracker_has_all_that_it_needs():
     text = upstream_report(cause, [(of, of.problems[0])], lambda part, setups: [mended])
     assert text.startswith("# Threads lose batches\n\nKeras 3.15.1; jax 0.1.\n")
     assert "in `Enqueuer.stop` of `keras.src.some`:\n\n```diff\n- put(it)\n+ pass\n```" in text
-    assert "And in `begin` of `keras.src.more`:\n\n```diff\n- no\n+ yes\n```" in text
+    assert (
+        "And in `begin` of `keras.src.more`, on jax and torch only:\n\n```diff\n- no\n+ yes\n```"
+        in text
+    )
     assert "**Where**: `some.py`, `stop`." in text
     assert "| jax | PyDataset, 2 threads | predict | 4 samples missing | identical |" in text
     assert "workers=2, max_queue_size=2" in text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keras_loader_bench.loaders.conformance import suggested
 from keras_loader_bench.loaders.conformance.mends import Mend
 from keras_loader_bench.loaders.conformance.stored import ProblemRecord
 
-_ADAPTERS = "keras.src.trainers.data_adapters"
 _RESUMED = "fit resumed in mid-epoch"
 
 
@@ -95,26 +95,7 @@ KNOWN: tuple[Cause, ...] = (
         "`PyDatasetEnqueuer.stop` puts what was read ahead into `ready_queue`, and "
         "`OrderedEnqueuer._run` makes the indices anew; `EpochIterator.reset` in "
         "`keras/src/trainers/epoch_iterator.py` is who stops it",
-        mends=(
-            Mend(
-                module=f"{_ADAPTERS}.py_dataset_adapter",
-                function="PyDatasetAdapter._finite_enqueuer_generator",
-                old="    self.enqueuer.start()",
-                new="    # A new pass begins anew: what another one has left is not of it.\n"
-                "    self.enqueuer.stop()\n"
-                "    while not self.enqueuer.ready_queue.empty():\n"
-                "        self.enqueuer.ready_queue.get_nowait()\n"
-                "    self.enqueuer.indices = None\n"
-                "    self.enqueuer.start()",
-            ),
-            Mend(
-                module=f"{_ADAPTERS}.py_dataset_adapter",
-                function="OrderedEnqueuer._run",
-                old="        if self.py_dataset.num_batches is not None:",
-                new="        # With `steps_per_epoch`, the next epoch goes on with the same pass.\n"
-                "        if getattr(self, 'indices', None) is None:",
-            ),
-        ),
+        mends=suggested.WORKERS,
     ),
     Cause(
         key="a-generator-repeats-its-first-batches",
@@ -126,19 +107,7 @@ KNOWN: tuple[Cause, ...] = (
         link="../loaders/conformance/README.md",
         explains=_generator,
         where="`keras/src/trainers/data_adapters/generator_data_adapter.py`: `peek_and_restore`",
-        mends=(
-            Mend(
-                module=f"{_ADAPTERS}.generator_data_adapter",
-                function="peek_and_restore",
-                old="    return batches, lambda: itertools.chain(batches, generator)",
-                new="    read_on = []\n\n"
-                "    def rest():\n"
-                "        read_on.append(True)\n"
-                "        for batch in generator:  # `yield from` would close it with this one\n"
-                "            yield batch\n\n"
-                "    return batches, lambda: itertools.chain([] if read_on else batches, rest())",
-            ),
-        ),
+        mends=suggested.GENERATOR,
     ),
     Cause(
         key="resumed-from-the-first-batch",
@@ -151,6 +120,7 @@ KNOWN: tuple[Cause, ...] = (
         explains=_resumed,
         every_input=True,
         where="`keras/src/callbacks/backup_and_restore.py`: `_load_model` reads `epoch` alone",
+        mends=suggested.RESUMED,
     ),
     Cause(
         key="steps-per-epoch-are-rounded-up",
@@ -164,6 +134,7 @@ KNOWN: tuple[Cause, ...] = (
         every_input=True,
         where="`keras/src/trainers/epoch_iterator.py`: `_enumerate_iterator` goes in steps of "
         "`steps_per_execution`, and an execution takes as many batches as it can",
+        mends=suggested.ROUNDED_UP,
     ),
     Cause(
         key="forked-workers-die",
@@ -186,6 +157,7 @@ KNOWN: tuple[Cause, ...] = (
         link="https://keras.io/api/models/model_training_apis/#fit-method",
         explains=_unknown_length,
         where="`keras/src/trainers/epoch_iterator.py`: `_enumerate_iterator`",
+        mends=suggested.EMPTY_EPOCHS,
     ),
     Cause(
         key="not-taken",

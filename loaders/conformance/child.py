@@ -106,10 +106,12 @@ def main(settings_text: str) -> None:
     with reporting() as report:
         settings = json.loads(settings_text)
         report("stage", name="import", may_take_s=settings["import_s"])
-        report("environment", **environment())
+        about = environment()
+        report("environment", **about)
         for key in settings["mends"]:
             for mend in next(cause.mends for cause in KNOWN if cause.key == key):
-                mend.apply()
+                if about["backend"] in mend.backends:
+                    mend.apply()
         # That an input has run out of data is one of the verdicts.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         for number, (conditions, names, runs) in enumerate(settings["work"]):

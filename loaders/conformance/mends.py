@@ -1,15 +1,19 @@
 """Suggested changes of Keras, tried in a copy of the function that they change.
 
 Nothing is written into the installed package: the function is compiled anew from its own source,
-with one text in the place of another, and set in this process alone.
+with some texts in the place of others, and set in this process alone.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 import textwrap
 from dataclasses import dataclass
+from typing import Any
+
+from keras_loader_bench.loaders.registry import BACKENDS
 
 
 class MendError(ValueError):
@@ -24,35 +28,54 @@ class Mend:
     function: str
     """Its name in the module, with its class: `Class.method`."""
 
-    old: str
-    """What stands there, once."""
+    changes: tuple[tuple[str, str], ...]
+    """What stands there, once, and what takes its place."""
 
-    new: str
+    backends: tuple[str, ...] = BACKENDS
+    """On which it is made: others have another function."""
 
     @property
     def diff(self) -> str:
-        """The change, a line with `-` or `+` each."""
-        lines = [f"- {line}" for line in self.old.splitlines()]
-        return "\n".join([*lines, *(f"+ {line}" for line in self.new.splitlines())])
+        """The changes, a line with `-` or `+` each."""
+        hunks = []
+        for old, new in self.changes:
+            lines = [f"- {line}" for line in old.splitlines()]
+            hunks.append("\n".join([*lines, *(f"+ {line}" for line in new.splitlines())]))
+        return "\n\n".join(hunks)
+
+    def source(self) -> str:
+        """Return the changed source of the function.
+
+        Raises:
+            MendError: it is another function than the one that was looked at.
+        """
+        owner, name = self._place()
+        source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
+        for old, new in self.changes:
+            if source.count(old) != 1:
+                raise MendError(
+                    f"`{self.module}.{self.function}` has not once what is to be changed; the mend "
+                    "was made for another version of Keras."
+                )
+            source = source.replace(old, new)
+        return source
 
     def apply(self) -> None:
         """Set the changed function.
 
         Raises:
-            MendError: it is another function than the one that was looked at.
+            MendError: see `source`.
         """
-        module = importlib.import_module(self.module)
+        owner, name = self._place()
+        made: dict[str, object] = {}
+        code = compile(self.source(), f"<{self.function}, changed>", "exec")
+        exec(code, vars(sys.modules[self.module]), made)  # noqa: S102
+        setattr(owner, name, made[name])
+
+    def _place(self) -> tuple[Any, str]:
+        """Return the module or class that has the function, and its name there."""
+        owner: Any = importlib.import_module(self.module)
         *owners, name = self.function.split(".")
-        owner = module
         for each in owners:
             owner = getattr(owner, each)
-        source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
-        if source.count(self.old) != 1:
-            raise MendError(
-                f"`{self.module}.{self.function}` has not once what is to be changed; the mend was "
-                "made for another version of Keras."
-            )
-        made: dict[str, object] = {}
-        text = source.replace(self.old, self.new)
-        exec(compile(text, f"<{self.function}, changed>", "exec"), vars(module), made)  # noqa: S102
-        setattr(owner, name, made[name])
+        return owner, name

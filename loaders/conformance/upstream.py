@@ -10,6 +10,7 @@ from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import Setup, every_setup
 from keras_loader_bench.loaders.conformance.stored import Part, Row, rows_of
 from keras_loader_bench.loaders.conformance.trials import Cell
+from keras_loader_bench.loaders.registry import BACKENDS
 
 MOST_ROWS = 8
 """Of a backend, tried again with the change."""
@@ -40,13 +41,12 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
     said = mark_text(problem.example)
     lines += [
         f"**Seen** in `{name}` ({problem.setup}, {part.backend}): {said}.",
-        "**Expected**: every sample once, in order.",
+        f"**Expected**: {problem.example.batches} batches, each of their samples once, in order.",
         "",
         f"**Where**: {cause.where}.",
         "",
         *_changes(cause),
-        "Passes over the inputs that went wrong, before and after it; those that are the same, for "
-        "other reasons, are left out:",
+        "Passes that went wrong for this reason, and others that it changes, before and after it:",
         "",
         *_table(cause, found, retry),
     ]
@@ -56,7 +56,8 @@ def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
 def _changes(cause: Cause) -> Iterator[str]:
     for number, mend in enumerate(cause.mends):
         start = "And" if number else "**A change that was tried**,"
-        yield f"{start} in `{mend.function}` of `{mend.module}`:"
+        only = "" if mend.backends == BACKENDS else f", on {' and '.join(mend.backends)} only"
+        yield f"{start} in `{mend.function}` of `{mend.module}`{only}:"
         yield ""
         yield f"```diff\n{mend.diff}\n```"
         yield ""
@@ -65,14 +66,17 @@ def _changes(cause: Cause) -> Iterator[str]:
 def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
     yield "| backend | conditions | pass | before | after |"
     yield "|:--|:--|:--|:--|:--|"
-    for of in {part.backend: part for part, _ in found}.values():
-        rows = _rows(of, [problem.setup for part, problem in found if part is of])
+    changed_on = {backend for mend in cause.mends for backend in mend.backends}
+    for of in {part.backend: part for part, _ in found if part.backend in changed_on}.values():
+        mine = [problem for part, problem in found if part is of]
+        rows = _rows(of, [problem.setup for problem in mine])
         after = rows_of(retry(of, [setup for setup, _ in rows]))
         for setup, row in rows:
             changed = after.get(str(setup), {})
+            caused = {n for each in mine if setup.includes(each.setup) for n in each.passes}
             for name, mark in row.items():
                 said = (mark_text(mark), mark_text(changed.get(name)))
-                if name in changed and said[0] != said[1]:
+                if name in changed and (said[0] != said[1] or (mark and name in caused)):
                     yield f"| {of.backend} | {setup} | {name} | {said[0]} | {said[1]} |"
 
 
