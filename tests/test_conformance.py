@@ -550,6 +550,45 @@ def test_each_change_fits_the_installed_keras(cause):
     assert mine or keras.backend.backend() != "jax"
 
 
+INTERRUPTED_TWICE = """
+import sys, keras, numpy as np
+from keras_loader_bench.loaders.conformance.suggested import RESUMED
+for mend in RESUMED if sys.argv[1] == "mended" else ():
+    if keras.backend.backend() in mend.backends:
+        mend.apply()
+
+class Stop(keras.callbacks.Callback):
+    begun = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun.append(epoch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if len(self.begun) in (2, 3) and batch == 3 + len(self.begun):
+            raise OSError
+
+for _ in range(3):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    backup = keras.callbacks.BackupAndRestore(sys.argv[2], save_freq=1)
+    x = np.zeros((40, 1))
+    try:
+        model.fit(x, x, batch_size=4, epochs=2, verbose=0, callbacks=[backup, Stop()])
+    except OSError:
+        pass
+print(Stop.begun)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "epochs"), [("as_it_is", [0, 1, 1, 0, 1]), ("mended", [0, 1, 1, 1])]
+)
+def test_a_second_interruption_goes_back_to_epoch_0(tmp_path, how, epochs):
+    command = [sys.executable, "-c", INTERRUPTED_TWICE, how, str(tmp_path / "backup")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1:] == [str(epochs)], done.stderr
+
+
 def test_a_report_for_the_tracker_has_all_that_it_needs():
     cause = Cause(
         key="a",

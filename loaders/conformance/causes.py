@@ -114,7 +114,8 @@ KNOWN: tuple[Cause, ...] = (
         title="`BackupAndRestore(save_freq=N)` resumes an epoch from its first batch",
         why="In mid-epoch, it backs up the weights and the number of the batch; but `fit` begins "
         "that epoch anew, so that the batches before are trained on twice. The number is written "
-        "and never read.",
+        "and never read. Interrupted once more before that epoch ends, training goes back to epoch "
+        "0: the callback does not keep the epoch that it has read.",
         remedy="`save_freq='epoch'`, or a dataset that skips what has been.",
         link="https://keras.io/api/callbacks/backup_and_restore/",
         explains=_resumed,

@@ -96,6 +96,7 @@ RESUMED = (
 """,
                 """
         self.model._initial_epoch = epoch
+        self._current_epoch = epoch  # or what is saved before its end is of epoch 0
         if self.save_freq != "epoch":  # it was saved after that batch
             self.model._initial_batch = training_metadata["batch"] + 1
 """,
