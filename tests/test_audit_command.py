@@ -97,6 +97,7 @@ def rows(text):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.long
 def test_the_failure_of_keras_workers_is_found_on(backend):
     if reason := missing_package((backend,)):
         pytest.skip(reason)
@@ -117,6 +118,7 @@ def test_the_failure_of_keras_workers_is_found_on(backend):
     assert "`model.fit(bridge(stock()), ...)`" in output
 
 
+@pytest.mark.long
 def test_the_same_input_is_right_on_tensorflow():
     if reason := missing_package(("tensorflow",)):
         pytest.skip(reason)
@@ -390,6 +392,7 @@ def test_a_fit_that_hangs_is_named(hanging):
     assert "`fit` did not finish within 40 s" in output
 
 
+@pytest.mark.long
 def test_an_input_that_ends_the_process_is_named():
     status, output, _ = command(
         "inputs:EndsTheProcessLater", "--keras-backend", keras.backend.backend()

@@ -15,6 +15,7 @@ def audit(name, *options, ranks=2, backend="jax"):
     )
 
 
+@pytest.mark.long
 def test_an_input_that_is_shared_out_is_right():
     status, text, errors = audit("shared_out")
     assert status == 0, text + errors
@@ -85,6 +86,7 @@ def test_a_sampler_that_fills_up_is_found():
     assert "a `DistributedSampler` needs `set_epoch`" in flat
 
 
+@pytest.mark.long
 def test_a_rank_that_fails_is_named_and_the_others_are_ended(tmp_path):
     home = tmp_path / "home"
     arguments = ("rank_inputs:fails_on_rank_1", "--ranks", "3", "--keras-backend", "jax")

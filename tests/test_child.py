@@ -150,6 +150,7 @@ def test_a_forked_child_has_the_framework_and_a_session_of_its_own(servers, sour
 
 
 @needs_guardian
+@pytest.mark.long
 def test_a_server_that_is_gone_is_replaced(source, tmp_path):
     servers = Guardians()
     try:
@@ -207,6 +208,7 @@ def test_a_process_that_has_opened_a_device_does_not_become_a_server():
 
 
 @needs_guardian
+@pytest.mark.long
 def test_a_server_ends_with_what_it_forked_when_its_run_is_killed(source, tmp_path):
     script = (
         "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"

@@ -374,6 +374,7 @@ def test_programs_are_short_and_valid(kind):
                 assert len(lines) <= (23 if "exception" in name or "resumed" in name else 12)
 
 
+@pytest.mark.long
 def test_a_program_shows_what_was_given():
     """Of arrays on any backend: the mean of 0 to 39, and all ids."""
     backend = next(b for b in ("jax", "torch", "tensorflow") if not trials.missing_package((b,)))
@@ -583,6 +584,7 @@ print(Stop.begun)
 @pytest.mark.parametrize(
     ("how", "epochs"), [("as_it_is", [0, 1, 1, 0, 1]), ("mended", [0, 1, 1, 1])]
 )
+@pytest.mark.long
 def test_a_second_interruption_goes_back_to_epoch_0(tmp_path, how, epochs):
     command = [sys.executable, "-c", INTERRUPTED_TWICE, how, str(tmp_path / "backup")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -67,6 +67,7 @@ def failure_of(child, method, **args):
         ("stop", "is stopped (SIGSTOP)"),
     ],
 )
+@pytest.mark.long
 def test_a_child_that_hangs_is_named_by_what_it_does(child, method, doing):
     error, seconds = failure_of(child, method)
     assert (error.outcome, error.kind) == ("timeout", "Hang")
@@ -76,6 +77,7 @@ def test_a_child_that_hangs_is_named_by_what_it_does(child, method, doing):
     assert (f"in {method}" in child.log()) == (method != "stop")
 
 
+@pytest.mark.long
 def test_steps_are_signs_of_life(child):
     assert child.call("step_slowly", seconds=1.5 * SILENCE_S) == "done"
 
@@ -176,6 +178,7 @@ def test_nothing_outlives_a_run_that_is_killed(after_s, tmp_path):
 
 
 @pytest.mark.parametrize(("text", "kind"), [('{"steps": 0}\n', "Hang"), ("x", "StrayOutput")])
+@pytest.mark.long
 def test_what_comes_without_end_is_no_sign_of_life(child, text, kind):
     error, seconds = failure_of(child, "drip", text=text)
     assert error.kind == kind
@@ -207,6 +210,7 @@ def without_guardians(monkeypatch):
     [("die", "ChildKilled"), ("close_answers", "ClosedPipe"), ("wait", "Hang")],
 )
 @pytest.mark.usefixtures("without_guardians")
+@pytest.mark.long
 def test_without_guardians_children_end_the_same(tmp_path, method, kind):
     def start(settings, descriptors, environment):
         requests, answers, log = descriptors

@@ -216,6 +216,7 @@ if __name__ == "__main__":  # a worker process of a loader imports the rest of t
 """
 
 
+@pytest.mark.long
 def test_another_process_is_given_the_same_bytes(source, tmp_path: Path):
     script = tmp_path / "digests.py"
     script.write_text(DIGESTS)

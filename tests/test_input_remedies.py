@@ -138,6 +138,7 @@ def test_narrow_arrays_hold_the_same_values(make, dtype):
     assert dtypes == {"float32" if make is arrays and dtype == "float16" else dtype}
 
 
+@pytest.mark.long
 def test_worker_processes_cast_as_well():
     own = data_loader(num_workers=1, multiprocessing_context="spawn")
     (x, _), *_ = narrowed(own)
@@ -178,6 +179,7 @@ def test_an_input_that_is_known_is_read_once_and_fitted_twice():
     assert len(read) in (3, 4)  # Keras may begin an epoch once more to look at the first batch
 
 
+@pytest.mark.long
 def test_worker_processes_of_grain_give_the_same_batches():
     grain = pytest.importorskip("grain")
     from absl import flags

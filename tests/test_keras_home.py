@@ -58,6 +58,7 @@ print(json.dumps([list(map(str, ours)), list(map(str, theirs))]))
     ],
     ids=["named and read-only", "read-only", "none"],
 )
+@pytest.mark.long
 def test_it_is_where_keras_has_it(tmp_path, home, options):
     kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "KERAS_HOME")}
     home = {name: value.replace("TMP", str(tmp_path)) for name, value in home.items()}

@@ -48,6 +48,7 @@ class Watcher(keras.Model):
     "name", [pytest.param(v.values[0], marks=v.marks, id=v.id) for v in VARIANTS if not v.values[1]]
 )
 @pytest.mark.parametrize("batch_size", [64, 100])
+@pytest.mark.long
 def test_all_ranks_have_each_sample_once_in_as_many_steps(name, batch_size, numbered):
     options = LoaderOptions(batch_size=batch_size, pixels="uint8", num_workers=0)
     given = {(rank, epoch): [] for rank in range(RANKS) for epoch in range(EPOCHS)}

@@ -34,6 +34,7 @@ def test_a_part_on_lines_of_its_own_and_one_in_a_sentence(folder):
     assert refreshed(new, folder) == new
 
 
+@pytest.mark.long
 def test_a_marker_without_a_run_takes_the_one_of_the_command_line(folder, capsys):
     file = folder / "README.md"
     file.write_text("<!-- bench:plot rates -->\n<!-- /bench -->\n")

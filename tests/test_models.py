@@ -34,6 +34,7 @@ def test_the_models_of_training_cases_are_those_that_can_be_asked_for():
 
 
 @each_backend
+@pytest.mark.long
 def test_a_seed_fixes_the_weights_and_imports_nothing():
     script = (
         "import sys; from keras_loader_bench.bench.child.framework import import_modules, set_seed;"

@@ -111,6 +111,7 @@ if __name__ == "__main__":  # a worker process imports the rest of this file
 
 
 @pytest.mark.skipif(missing_package(("torch",)) is not None, reason="torch is not installed")
+@pytest.mark.long
 def test_ctrl_c_in_a_terminal_ends_worker_processes_too(source, tmp_path):
     """A terminal interrupts the workers as well as the process that trains."""
     script = tmp_path / "train.py"

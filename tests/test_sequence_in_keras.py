@@ -212,6 +212,7 @@ model.fit(sequence, shuffle=False, verbose=0, callbacks=[Exit()])
 """
 
 
+@pytest.mark.long
 def test_a_process_ends_in_the_middle_of_a_pass(source):
     done = subprocess.run(
         [sys.executable, "-c", EXIT_IN_MID_PASS, str(source.folder)],

@@ -44,6 +44,7 @@ def test_it_stays_exact_under_a_policy_of_half_precision():
     assert scaled(layer, compiled=False).tobytes() == scale_pixels(ALL_VALUES).tobytes()
 
 
+@pytest.mark.long
 def test_the_loss_is_the_same_whichever_form_is_delivered(source):
     losses = {}
     for pixels in ("float32", "uint8"):

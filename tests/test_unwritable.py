@@ -45,6 +45,7 @@ def content(folder):
 FULL = r"cannot be written to: File too large\. Free space on its disk\.$"
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_at_any_write_of_a_report_keeps_all_files(tmp_path, capsys):
     shutil.copy(INVENTED_RUN / "run.json", tmp_path)
     (tmp_path / "report.md").write_text("older")
