@@ -58,7 +58,7 @@ def try_passes(
         setup: the conditions.
         names: of the passes.
         runs: how many times.
-        undecided_runs: how many times where several runs differ.
+        undecided_runs: how many times where some runs are right and others are not.
         data_dir: where CIFAR-10 lies, if it does.
         found: called with the name of a pass and what was found.
     """
@@ -69,10 +69,10 @@ def try_passes(
     calls = [[name for name in call if wanted.get(name)] for call in RUNS]
     trial: Trial | None = None
     for call in filter(None, calls):
-        verdicts: dict[str, set[str]] = {name: set() for name in call}
+        right: dict[str, set[bool]] = {name: set() for name in call}
         wanted_runs = runs if call[0] != PASSES[-1] else 1  # that one takes long, and is no race
         for run in range(undecided_runs):
-            if run >= wanted_runs and all(len(each) == 1 for each in verdicts.values()):
+            if run >= wanted_runs and all(len(each) == 1 for each in right.values()):
                 break
             found("stage", name=call[0], may_take_s=0)
             try:
@@ -91,7 +91,7 @@ def try_passes(
                     if (want := wanted[name])
                 }
             for name, cell in cells.items():
-                verdicts[name].add(cell["verdict"])
+                right[name].add(cell["verdict"] == "identical")
                 found("cell", **{"pass": name}, **cell)
 
 

@@ -23,7 +23,7 @@ RACES = 3
 """How many times a setup with workers is tried."""
 
 UNDECIDED_RACES = 10
-"""How many times it is where the first runs differ."""
+"""How many times it is where some of these runs are right and others are not."""
 
 _IMPORT_S = 180.0
 
@@ -109,7 +109,7 @@ def try_setups(
         data_dir: where CIFAR-10 lies, if it does.
         mends: keys of the causes in `causes.KNOWN` whose change of Keras is tried.
         names: passes of each setup; `None`: all.
-        runs: how many times a setup is tried; `UNDECIDED_RACES` times where several runs differ.
+        runs: how many times a setup is tried; see `UNDECIDED_RACES`.
         watch: called with how many setups are done, whenever one is.
         tick: called several times a second; what it raises ends the process that tries.
 
