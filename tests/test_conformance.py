@@ -371,7 +371,7 @@ def test_programs_are_short_and_valid(kind):
             if text := program(setup, name):
                 ast.parse(text)
                 lines = [line for line in text.splitlines() if line]
-                assert len(lines) <= (23 if "exception" in name or "resumed" in name else 12)
+                assert len(lines) <= (22 if "exception" in name or "resumed" in name else 12)
 
 
 @pytest.mark.long

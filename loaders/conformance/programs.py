@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from keras_loader_bench.loaders.conformance.expected import INTERRUPTED_AFTER, expected
@@ -38,6 +39,21 @@ class Stream(IterableDataset):
         for i in range({batches}):
             rows = ids[{batch} * i : {batch} * i + {batch}]
             yield {sample}
+"""
+
+
+_STOP = """class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == {last}:
+            raise OSError
+
+"""
+
+_TWICE = """for stop in [Stop()], []:
+    try:
+        print(model.fit({given}, callbacks=[{backup}*stop], verbose=0).history)
+    except OSError:
+        pass
 """
 
 
@@ -80,6 +96,8 @@ def _data(setup: Setup) -> tuple[str, str] | None:
     }[setup.structure]
     known = {"batches": BATCHES, "batch": BATCH, "sample": sample}
     whole = sample.replace("rows", "ids")
+    if setup.kind == "arrays" and setup.structure == "tuple":
+        return "", f"ids, ids, batch_size={BATCH}"
     if setup.kind == "PyDataset":
         options = []
         if setup.workers != "none":
@@ -110,7 +128,7 @@ def _uses(setup: Setup, name: str, given: str) -> str:
     execution = setup.steps_per_execution
     more = f", steps_per_execution={execution}" if execution != 1 else ""
     if name == "predict":
-        given += f", steps={steps}" if steps else ""
+        given = given.replace("ids, ids", "ids") + (f", steps={steps}" if steps else "")
         lines = "model = keras.Sequential([keras.layers.Identity()])\n"
         lines += f"model.compile({more[2:]})\n" if more else ""
         return f"{lines}print(model.predict({given}, verbose=0).ravel())\n"
@@ -121,28 +139,25 @@ def _uses(setup: Setup, name: str, given: str) -> str:
         given += f", steps={steps}" if steps else ""
         return f"{lines}print(model.evaluate({given}, verbose=0, return_dict=True))\n"
     if name.startswith("validation"):
+        given = given.replace("ids, ids, ", "(ids, ids), validation_")
         given = f"validation_data={given}" + (f", validation_steps={steps}" if steps else "")
         return f"{lines}print(model.fit(ids, ids, {given}, epochs=2, verbose=0).history)\n"
-    given += f", steps_per_epoch={steps}" if steps else ""
-    given += f", shuffle={setup.shuffle}"
+    more_given = f", steps_per_epoch={steps}" if steps else ""
+    more_given += f", shuffle={setup.shuffle}"
     if name == "fit after an exception":
-        stop = "\n\nclass Stop(keras.callbacks.Callback):\n"
-        stop += "    def on_train_batch_end(self, batch, logs=None):\n        raise OSError\n\n\n"
-        lines = lines.replace("model = ", f"{stop.lstrip()}model = ", 1)
-        first = f"try:\n    model.fit({given}, callbacks=[Stop()], verbose=0)\n"
-        again = f"except OSError:\n    print(model.fit({given}, verbose=0).history)\n"
-        return f"{lines}{first}{again}"
+        made = ""
+        if setup.kind != "arrays" and given != "data":  # both calls read the same input
+            made, given = f"data = {given}\n", "data"
+        stopped = _STOP.format(last=0)
+        return f"{stopped}{lines}{made}{_TWICE.format(given=given + more_given, callbacks='stop')}"
     if name == "fit resumed in mid-epoch":
-        stop = "\n\nclass Stop(keras.callbacks.Callback):\n"
-        stop += "    def on_train_batch_end(self, batch, logs=None):\n"
-        stop += f"        if batch + 1 == {INTERRUPTED_AFTER}:\n            raise OSError\n\n\n"
-        # What is backed up has to be built.
-        lines = stop.lstrip() + lines.replace("([", "([keras.Input((1,)), ", 1)
-        backup = 'keras.callbacks.BackupAndRestore("backup", save_freq=2)'
-        first = f"try:\n    model.fit({given}, callbacks=[{backup}, Stop()], verbose=0)\n"
-        again = "except OSError:\n"
-        again += "    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])\n"
-        again += f"    {compiled}"
-        again += f"    print(model.fit({given}, callbacks=[{backup}], verbose=0).history)\n"
-        return f"{lines}{first}{again}"
+        # What is backed up has to be built; a model that begins anew is given the backup.
+        lines = lines.replace("([", "([keras.Input((1,)), ", 1)
+        lines += 'backup = keras.callbacks.BackupAndRestore("backup", save_freq=2)\n'
+        twice = _TWICE.format(given=given + more_given, callbacks="[backup, *stop]").splitlines()
+        loop, *rest = twice
+        inside = textwrap.indent(lines, "    ").splitlines()
+        stopped = _STOP.format(last=INTERRUPTED_AFTER - 1)
+        return stopped + "\n".join([loop, *inside, *rest]) + "\n"
+    given += more_given
     return f"{lines}print(model.fit({given}, epochs=2, verbose=0).history)\n"
