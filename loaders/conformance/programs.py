@@ -51,7 +51,7 @@ _STOP = """class Stop(keras.callbacks.Callback):
 
 _TWICE = """for stop in [Stop()], []:
     try:
-        print(model.fit({given}, callbacks=[{backup}*stop], verbose=0).history)
+        print(model.fit({given}, callbacks={callbacks}, verbose=0).history)
     except OSError:
         pass
 """
