@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 
 def report(event, **fields):
@@ -24,7 +25,11 @@ for number, (setup, names, runs) in enumerate(settings["work"]):
             if name == "predict" and setup["kind"] == "generator":
                 time.sleep(600)
             if name == "evaluate" and setup["kind"] == "arrays":
-                os._exit(7)
+                once = os.environ.get("DIES_ONCE")
+                if not (once and Path(once).exists()):
+                    if once:
+                        Path(once).touch()
+                    os._exit(7)
             wrong = name == "predict" and setup["kind"] == "tf.data"
             found = FINE | ({"verdict": "missing", "missing": 4} if wrong else {})
             report("cell", work=number, **{"pass": name}, **found)

@@ -401,17 +401,24 @@ def test_a_pass_that_hangs_or_dies_is_a_cell_and_the_others_are_tried(fake):
     done = []
     tried = try_setups(setups, **fake, watch=done.append)
     found = {(each.setup.kind, each.name): each for each in tried.cells}
-    assert found["generator", "predict"].verdict == "hang"
-    assert found["arrays", "evaluate"].worst.text == "the process ended with 7"
+    hung = found["generator", "predict"]
+    assert (hung.verdict, hung.how_often) == ("hang", "3 of 3 runs")
+    died = found["arrays", "evaluate"]
+    assert (died.worst.text, died.how_often) == ("the process ended with 7", "3 of 3 runs")
     wrong = found["tf.data", "predict"]
     assert (wrong.verdict, wrong.how_often) == ("missing", "3 of 3 runs")
-    assert {
-        each.verdict
-        for key, each in found.items()
-        if each not in (found["generator", "predict"], found["arrays", "evaluate"], wrong)
-    } == {"identical"}
+    assert {each.verdict for key, each in found.items() if each not in (hung, died, wrong)} == {
+        "identical"
+    }
     assert found.keys() >= {("arrays", "predict"), ("arrays", "fit resumed in mid-epoch")}
     assert (tried.keras, done[-1]) == ("3.0.0", 3)
+
+
+def test_what_died_once_is_a_race(fake, tmp_path):
+    environment = fake["environment"] | {"DIES_ONCE": str(tmp_path / "died")}
+    tried = try_setups([Setup("arrays")], backend="jax", environment=environment)
+    (died,) = [each for each in tried.cells if each.name == "evaluate"]
+    assert (died.verdict, died.how_often) == ("error", "1 of 2 runs")
 
 
 def test_a_keras_that_cannot_be_imported_is_an_error(fake):

@@ -37,7 +37,8 @@ def _head(matrix: Matrix) -> Iterator[str]:
         "which samples each of its steps was given, by fingerprints of all arrays, and these are "
         "compared with what the input holds. Inputs have 10 batches of 4 samples. What depends on "
         f"threads or processes was tried {RACES} times, or {UNDECIDED_RACES} times where some "
-        f"of these were right and others not. A pass of more than {HANG_S:g} s counts as a hang."
+        f"of these were right and others not; {RACES} times too what hung "
+        f"or died. A pass of more than {HANG_S:g} s counts as a hang."
     )
     yield ""
     yield from _table(
