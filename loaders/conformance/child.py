@@ -5,6 +5,7 @@ Started by `loaders.conformance.trials`; its standard output is for events.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sys
@@ -95,6 +96,14 @@ def try_passes(
                 found("cell", **{"pass": name}, **cell)
 
 
+def free_models() -> None:
+    """Let go of what Keras and its backend keep of models that are gone."""
+    import keras
+
+    keras.utils.clear_session()
+    gc.collect()
+
+
 def line_of(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message, the same in every process."""
     text = _VARYING.sub("", one_line(message_of(error)))
@@ -122,6 +131,7 @@ def main(settings_text: str) -> None:
 
             limits = (runs, settings["undecided_runs"])
             try_passes(setup, names, *limits, settings["data_dir"], found)
+            free_models()
             report("done", work=number)
         report("end")
 
