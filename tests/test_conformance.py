@@ -234,6 +234,13 @@ def test_what_another_keras_changed_is_said():
     line = "jax, PyDataset, 2 threads, predict: missing on Keras 3.15.1, identical on 3.16.0"
     assert changes(WHOLE, newer) == [line]
     assert changes(WHOLE, WHOLE) == []
+    # Other batches are as wrong as missing ones; and a race is no change of Keras.
+    other = replace(LOST, found=[Found("other order", 10, 10)])
+    race = replace(LOST, found=[Found("identical", 10, 10), *LOST.found])
+    for found in (other, race):
+        assert changes(WHOLE, matrix(part(cell(), found, keras="3.16.0"))) == []
+    error = replace(LOST, found=[Found("error", text="ValueError: no")])
+    assert len(changes(WHOLE, matrix(part(cell(), error, keras="3.16.0")))) == 1
     assert changes(WHOLE, matrix(part(LOST, backend="torch"))) == []
 
 
@@ -317,6 +324,10 @@ def test_versions_stand_beside_each_other(monkeypatch):
     assert "| PyDataset, 2 threads: other samples than the input has | - | - | jax |" in text
     assert "| 4 samples missing | jax (3.15.1) | 1 |" in text
     assert newest_of(versions()) == "3.15.1"
+    assert "From 3.9.0 to 3.10.0, no cell changed" in text
+    right = part(cell(), replace(LOST, found=[Found("identical", 10, 10)]), keras="3.9.0")
+    line = "- jax, PyDataset, 2 threads, predict: identical on Keras 3.9.0, missing on 3.15.1"
+    assert line in page(matrix(right, part(cell(), LOST, found=[PROBLEM])))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from keras_loader_bench.loaders.conformance import causes
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
@@ -14,11 +16,15 @@ from keras_loader_bench.loaders.conformance.stored import (
     Part,
     ProblemRecord,
     Row,
+    changes,
     version_key,
 )
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES, UNDECIDED_RACES
 
 COMMAND = "keras-loader-bench audit --matrix"
+
+_MOST_CHANGES = 20
+"""Lines of what changed from one version to the next."""
 
 _SHORT = ("fit 1", "fit 2", "val. 1", "val. 2", "evaluate", "predict", "after exc.", "resumed")
 """Headings of `PASSES`."""
@@ -205,6 +211,19 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         lines.append([title, *(", ".join(dict.fromkeys(each)) or "-" for each in having)])
     yield from _table(["what is wrong", *versions], lines)
     yield ""
+    for older, newer in pairwise(versions):
+        lines_ = changes(_only(matrix, older), _only(matrix, newer))
+        count = {0: "no cell", 1: "1 cell"}.get(len(lines_), f"{len(lines_)} cells")
+        yield f"From {older} to {newer}, {count} changed; races do not count."
+        yield ""
+        yield from (f"- {line}" for line in lines_[:_MOST_CHANGES])
+        if len(lines_) > _MOST_CHANGES:
+            yield f"- and {len(lines_) - _MOST_CHANGES} more, which `--diff` prints"
+        yield ""
+
+
+def _only(matrix: Matrix, version: str) -> Matrix:
+    return replace(matrix, parts=tuple(p for p in matrix.parts if p.keras == version))
 
 
 def _whole(matrix: Matrix) -> Iterator[str]:

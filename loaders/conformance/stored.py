@@ -40,6 +40,11 @@ class Mark:
     got: int = 0
     text: str = ""
 
+    @property
+    def is_race(self) -> bool:
+        """Whether some runs were right."""
+        return len(set(re.findall(r"\d+", self.how_often))) > 1
+
     @classmethod
     def of(cls, cell: Cell) -> Mark:
         """Return that of a cell."""
@@ -201,7 +206,9 @@ def _marks(values: list[Any]) -> Row:
 
 
 def changes(old: Matrix, new: Matrix) -> list[str]:
-    """Return a line for every cell whose verdict differs, of backends and setups in both.
+    """Return a line for every cell that was right and is not, or the other way round.
+
+    Or that is an error or a hang on one of them. What is a race on either is left out.
 
     Args:
         old: of one Keras; the newest one of a backend counts.
@@ -217,10 +224,19 @@ def changes(old: Matrix, new: Matrix) -> list[str]:
                 was = other.rows.get(text, {})
                 if name not in was:
                     continue
-                verdicts = [each.verdict if each else "identical" for each in (was[name], mark)]
-                if verdicts[0] != verdicts[1]:
+                marks = (was[name], mark)
+                if any(each and each.is_race for each in marks):
+                    continue
+                if len(set(map(_outcome, marks))) == 2:
+                    verdicts = [each.verdict if each else "identical" for each in marks]
                     lines.append(
                         f"{part.backend}, {text}, {name}: {verdicts[0]} on Keras {other.keras}, "
                         f"{verdicts[1]} on {part.keras}"
                     )
     return lines
+
+
+def _outcome(mark: Mark | None) -> str:
+    if mark is None:
+        return "identical"
+    return mark.verdict if mark.verdict in ("error", "hang") else "other data"
