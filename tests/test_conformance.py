@@ -26,10 +26,11 @@ from keras_loader_bench.loaders.conformance.expected import (
     expected,
     judged,
 )
+from keras_loader_bench.loaders.conformance.grouped import causes_of, mark_text, newest_of
 from keras_loader_bench.loaders.conformance.html import html_page
 from keras_loader_bench.loaders.conformance.mends import Mend, MendError
 from keras_loader_bench.loaders.conformance.older_keras import supply_view
-from keras_loader_bench.loaders.conformance.page import causes_of, mark_text, newest_of, page
+from keras_loader_bench.loaders.conformance.page import page
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import (

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from keras_loader_bench.loaders.conformance.causes import cause_of
+from keras_loader_bench.loaders.conformance.grouped import causes_of, mark_text, newest_of
 from keras_loader_bench.loaders.conformance.html import html_page
-from keras_loader_bench.loaders.conformance.page import causes_of, mark_text, newest_of, page
+from keras_loader_bench.loaders.conformance.page import page
 from keras_loader_bench.loaders.conformance.parts import try_all, try_changed
 from keras_loader_bench.loaders.conformance.setups import (
     KINDS,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from html import escape
 
 from keras_loader_bench.loaders.conformance.expected import PASSES
-from keras_loader_bench.loaders.conformance.page import causes_of, mark_text, what
+from keras_loader_bench.loaders.conformance.grouped import causes_of, mark_text, what
 from keras_loader_bench.loaders.conformance.stored import Matrix
 
 _STYLE = """

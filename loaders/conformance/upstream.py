@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from keras_loader_bench.loaders.conformance.causes import Cause
-from keras_loader_bench.loaders.conformance.page import Found, mark_text
+from keras_loader_bench.loaders.conformance.grouped import Found, mark_text
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import Setup, every_setup
 from keras_loader_bench.loaders.conformance.stored import Part, Row, rows_of
