@@ -16,6 +16,7 @@ from keras_loader_bench.loaders.conformance import __main__ as command
 from keras_loader_bench.loaders.conformance import causes, child, parts, passes, trials
 from keras_loader_bench.loaders.conformance.__main__ import main, parse
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
+from keras_loader_bench.loaders.conformance.changed import changes
 from keras_loader_bench.loaders.conformance.expected import (
     FEWER,
     PASSES,
@@ -48,7 +49,6 @@ from keras_loader_bench.loaders.conformance.stored import (
     Matrix,
     Part,
     ProblemRecord,
-    changes,
     read,
     rows_of,
     write,
@@ -233,7 +233,7 @@ def test_what_another_keras_changed_is_said():
     mended = replace(LOST, found=[Found("identical")])
     newer = matrix(part(cell(), mended, keras="3.16.0"))
     line = "jax, PyDataset, 2 threads, predict: missing on Keras 3.15.1, identical on 3.16.0"
-    assert changes(WHOLE, newer) == [line]
+    assert list(map(str, changes(WHOLE, newer))) == [line]
     assert changes(WHOLE, WHOLE) == []
     # Other batches are as wrong as missing ones; and a race is no change of Keras.
     other = replace(LOST, found=[Found("other order", 10, 10)])
@@ -323,6 +323,7 @@ def test_versions_stand_beside_each_other(monkeypatch):
     monkeypatch.setattr(causes, "KNOWN", ())
     text = page(versions("3.15.1"))
     assert "| PyDataset, 2 threads: other samples than the input has | - | - | jax |" in text
+    assert "| what is wrong | 3.9.0 (tried on jax) | 3.10.0 (tried on jax) |" in text
     assert "| 4 samples missing | jax (3.15.1) | 1 |" in text
     assert newest_of(versions()) == "3.15.1"
     assert "From 3.9.0 to 3.10.0, no cell changed" in text

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from keras_loader_bench.loaders.conformance.causes import cause_of
+from keras_loader_bench.loaders.conformance.changed import changes
 from keras_loader_bench.loaders.conformance.grouped import causes_of, mark_text, newest_of
 from keras_loader_bench.loaders.conformance.html import html_page
 from keras_loader_bench.loaders.conformance.page import page
@@ -25,7 +26,6 @@ from keras_loader_bench.loaders.conformance.stored import (
     FileError,
     Matrix,
     Part,
-    changes,
     read,
     write,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from keras_loader_bench.loaders.conformance.changed import Change, changes
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.grouped import (
     Found,
@@ -18,13 +20,13 @@ from keras_loader_bench.loaders.conformance.grouped import (
     what,
 )
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
-from keras_loader_bench.loaders.conformance.stored import Matrix, Part, Row, changes
+from keras_loader_bench.loaders.conformance.stored import Matrix, Part, Row
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES, UNDECIDED_RACES
 
 COMMAND = "keras-loader-bench audit --matrix"
 
 _MOST_CHANGES = 20
-"""Lines of what changed from one version to the next."""
+"""From one version to the next, that are listed; more are counted by kind of input."""
 
 _SHORT = ("fit 1", "fit 2", "val. 1", "val. 2", "evaluate", "predict", "after exc.", "resumed")
 """Headings of `PASSES`."""
@@ -120,22 +122,33 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         return
     yield "## By version"
     yield ""
+    backends = {v: [p.backend for p in matrix.parts if p.keras == v] for v in versions}
+    tried = {version: ", ".join(dict.fromkeys(backends[version])) for version in versions}
     lines = []
     for cause, found in causes_of(matrix):
         title = cause.title if cause else what(found[0][1])
         having = [[p.backend for p, _ in found if p.keras == version] for version in versions]
         lines.append([title, *(", ".join(dict.fromkeys(each)) or "-" for each in having)])
-    yield from _table(["what is wrong", *versions], lines)
+    headings = [f"{version} (tried on {tried[version]})" for version in versions]
+    yield from _table(["what is wrong", *headings], lines)
     yield ""
     for older, newer in pairwise(versions):
-        lines_ = changes(_only(matrix, older), _only(matrix, newer))
-        count = {0: "no cell", 1: "1 cell"}.get(len(lines_), f"{len(lines_)} cells")
+        changed = changes(_only(matrix, older), _only(matrix, newer))
+        count = {0: "no cell", 1: "1 cell"}.get(len(changed), f"{len(changed)} cells")
         yield f"From {older} to {newer}, {count} changed; races do not count."
         yield ""
-        yield from (f"- {line}" for line in lines_[:_MOST_CHANGES])
-        if len(lines_) > _MOST_CHANGES:
-            yield f"- and {len(lines_) - _MOST_CHANGES} more, which `--diff` prints"
-        yield ""
+        if changed:
+            yield from _changes(changed)
+            yield ""
+
+
+def _changes(changed: Sequence[Change]) -> Iterator[str]:
+    if len(changed) <= _MOST_CHANGES:
+        yield from (f"- {change}" for change in changed)
+        return
+    groups = Counter((change.setup.partition(", ")[0], change.was) for change in changed)
+    for (kind, was), count in groups.items():
+        yield f"- {kind}, {count} cells: {was}"
 
 
 def _only(matrix: Matrix, version: str) -> Matrix:

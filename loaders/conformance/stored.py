@@ -1,4 +1,4 @@
-"""The file that keeps a matrix, and what changed between two of them."""
+"""The file that keeps a matrix."""
 
 from __future__ import annotations
 
@@ -203,40 +203,3 @@ def read(path: Path) -> Matrix:
 def _marks(values: list[Any]) -> Row:
     pairs = zip(PASSES, values, strict=True)
     return {name: Mark(*each) if each else None for name, each in pairs if each is not None}
-
-
-def changes(old: Matrix, new: Matrix) -> list[str]:
-    """Return a line for every cell that was right and is not, or the other way round.
-
-    Or that is an error or a hang on one of them. What is a race on either is left out.
-
-    Args:
-        old: of one Keras; the newest one of a backend counts.
-        new: of another.
-    """
-    before = {part.backend: part for part in reversed(old.parts)}
-    lines = []
-    for part in new.parts:
-        if (other := before.get(part.backend)) is None:
-            continue
-        for text, row in part.rows.items():
-            for name, mark in row.items():
-                was = other.rows.get(text, {})
-                if name not in was:
-                    continue
-                marks = (was[name], mark)
-                if any(each and each.is_race for each in marks):
-                    continue
-                if len(set(map(_outcome, marks))) == 2:
-                    verdicts = [each.verdict if each else "identical" for each in marks]
-                    lines.append(
-                        f"{part.backend}, {text}, {name}: {verdicts[0]} on Keras {other.keras}, "
-                        f"{verdicts[1]} on {part.keras}"
-                    )
-    return lines
-
-
-def _outcome(mark: Mark | None) -> str:
-    if mark is None:
-        return "identical"
-    return mark.verdict if mark.verdict in ("error", "hang") else "other data"
