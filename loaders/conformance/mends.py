@@ -6,6 +6,7 @@ with some texts in the place of others, and set in this process alone.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import sys
@@ -36,11 +37,11 @@ class Mend:
 
     @property
     def diff(self) -> str:
-        """The changes, a line with `-` or `+` each."""
+        """The changes: lines with `-` or `+`, and others that stay."""
         hunks = []
         for old, new in self.changes:
-            lines = [f"- {line}" for line in old.splitlines()]
-            hunks.append("\n".join([*lines, *(f"+ {line}" for line in new.splitlines())]))
+            lines = difflib.ndiff(old.splitlines(), new.splitlines())
+            hunks.append("\n".join(line for line in lines if not line.startswith("?")))
         return "\n\n".join(hunks)
 
     def source(self) -> str:
