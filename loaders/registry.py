@@ -14,7 +14,7 @@ from keras_loader_bench.loaders import recipes
 from keras_loader_bench.loaders.recipes import Recipe
 
 BACKENDS = ("jax", "tensorflow", "torch")
-"""Of Keras."""
+"""The Keras backends that are supported; each is named after the package it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,7 @@ import keras
 import pytest
 from conftest import PROJECT, TESTS
 
-from keras_loader_bench.bench.plan.option import BACKENDS
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import BACKENDS, missing_package
 
 OTHERS = [backend for backend in BACKENDS if backend != keras.backend.backend()]
 """This process runs the laws on its own backend."""

@@ -10,11 +10,10 @@ from functools import cache
 import pytest
 from conftest import PROJECT
 
-from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.loaders import LOADERS, Loader
 from keras_loader_bench.loaders.encoded.contract import ImageLoader
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
-from keras_loader_bench.loaders.registry import import_name, missing_package
+from keras_loader_bench.loaders.registry import BACKENDS, import_name, missing_package
 
 ENTRIES = {
     **{name: (entry, "loaders") for name, entry in LOADERS.items()},

@@ -10,7 +10,6 @@ from conftest import PROJECT
 
 from keras_loader_bench.bench.__main__ import COMMANDS
 from keras_loader_bench.bench.child.cold_pages import MOST_RESIDENT
-from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.__main__ import PAGES as QUOTING
 from keras_loader_bench.bench.report.markers import refreshed
@@ -20,7 +19,7 @@ from keras_loader_bench.bench.report.rows import not_skipped, rows_from_run
 from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.loaders import LOADERS, LoaderOptions
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import BACKENDS, missing_package
 
 REFERENCE = PROJECT / "results" / "reference"
 REPORTS = sorted(path.parent for path in REFERENCE.glob("*/*/run.json"))

@@ -4,8 +4,7 @@ import pytest
 import suite
 
 from keras_loader_bench.bench.child.audit import WHOLE_EPOCH
-from keras_loader_bench.bench.plan.option import BACKENDS
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import BACKENDS, missing_package
 
 pytestmark = pytest.mark.long
 

@@ -6,8 +6,7 @@ import contextlib
 import json
 import os
 
-from keras_loader_bench.bench.plan.option import BACKENDS
-from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.registry import BACKENDS, missing_package
 from keras_loader_bench.loaders.sources.keras_home import keras_home
 
 

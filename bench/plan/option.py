@@ -7,9 +7,6 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
-BACKENDS = ("jax", "tensorflow", "torch")
-"""The Keras backends that the suite supports; each is named after the package it needs."""
-
 PixelForm = Literal["float32", "uint8", "own"]
 Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["float32", "mixed_bfloat16"]

@@ -13,7 +13,6 @@ from typing import get_args
 
 from keras_loader_bench.bench.plan.image_options import OfImages
 from keras_loader_bench.bench.plan.option import (
-    BACKENDS,
     Device,
     JitCompile,
     PageCache,
@@ -23,6 +22,7 @@ from keras_loader_bench.bench.plan.option import (
     options_of,
 )
 from keras_loader_bench.bench.plan.rank_options import OfRanks
+from keras_loader_bench.loaders.registry import BACKENDS
 
 
 @dataclass(frozen=True, kw_only=True)

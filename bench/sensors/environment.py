@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psutil
 
-from keras_loader_bench.bench.plan.option import BACKENDS
 from keras_loader_bench.bench.record.environment_record import (
     CardDescription,
     Environment,
@@ -22,7 +21,7 @@ from keras_loader_bench.bench.record.environment_record import (
 )
 from keras_loader_bench.bench.sensors.card_monitor import describe_card
 from keras_loader_bench.bench.sensors.machine import cpu_quota_cores, swap_used_bytes
-from keras_loader_bench.loaders.registry import LOADERS, import_name, pip_name
+from keras_loader_bench.loaders.registry import BACKENDS, LOADERS, import_name, pip_name
 from keras_loader_bench.loaders.system.cores import usable_cores
 
 PACKAGES = sorted(

@@ -14,6 +14,7 @@ import keras
 
 from keras_loader_bench.loaders.audit.arrays import FIELDS
 from keras_loader_bench.loaders.audit.fingerprint import MIX, STRIDE, WORD_DTYPES, BatchPrint, form
+from keras_loader_bench.loaders.audit.recording import TrainsOnOutputs
 
 
 class FingerprintMetric(keras.metrics.Metric):
@@ -51,8 +52,8 @@ class FingerprintMetric(keras.metrics.Metric):
         return prints + [BatchPrint(0, 0)] * (count - len(kept))
 
 
-class KeepsBatches(keras.Model):
-    """Trains on the mean of its outputs, and calls `keep` within the same compiled step."""
+class KeepsBatches(TrainsOnOutputs, keras.Model):
+    """Calls `keep` within the compiled step that trains."""
 
     def compute_loss(
         self,
@@ -64,7 +65,7 @@ class KeepsBatches(keras.Model):
     ) -> Any:
         """Keep the batch; the loss does not matter."""
         self.keep(named_arrays((x, y, sample_weight)), training=training)
-        return keras.ops.mean(y_pred)
+        return super().compute_loss(y_pred=y_pred)
 
     def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
         """Keep what a step was given.

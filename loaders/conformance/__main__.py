@@ -38,6 +38,7 @@ from keras_loader_bench.loaders.conformance.versions import (
     checked_versions,
 )
 from keras_loader_bench.loaders.registry import BACKENDS, missing_package
+from keras_loader_bench.loaders.system.drafts import WriteError, write_whole
 
 NAME = "conformance"
 
@@ -158,14 +159,14 @@ def main(arguments: Sequence[str]) -> int:
         said = [f"{len(kept)} are in `{stored}`, of which `--from` makes pages"] * bool(kept)
         print("; ".join(["interrupted", *said]), file=sys.stderr)
         return 130
-    except (TrialError, VersionError, FileError) as error:
+    except (TrialError, VersionError, FileError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.only:
         _print_rows(matrix)
     else:
-        (options.output / f"{NAME}.md").write_text(page(matrix), encoding="utf-8")
-        (options.output / f"{NAME}.html").write_text(html_page(matrix), encoding="utf-8")
+        write_whole(options.output / f"{NAME}.md", page(matrix))
+        write_whole(options.output / f"{NAME}.html", html_page(matrix))
         print(f"Report: {options.output / NAME}.md")
         if options.upstream:
             _write_reports(matrix, options.upstream)
@@ -198,7 +199,7 @@ def _write_reports(matrix: Matrix, folder: Path) -> None:
         if cause is None or not cause.mends or not mine:
             continue
         text = upstream_report(cause, mine, partial(try_changed, cause.key))
-        (folder / f"{cause.key}.md").write_text(text, encoding="utf-8")
+        write_whole(folder / f"{cause.key}.md", text)
         print(f"Report for Keras: {folder / cause.key}.md")
 
 

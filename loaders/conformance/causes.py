@@ -104,7 +104,7 @@ KNOWN: tuple[Cause, ...] = (
         "before the rest each time that it begins to read: also when the rest goes on where it was "
         "left. So each validation with `validation_steps` but the first has two batches again.",
         remedy="A `PyDataset` or dataset that can begin anew.",
-        link="../loaders/conformance/README.md",
+        link="upstream/a-generator-repeats-its-first-batches.md",
         explains=_generator,
         where="`keras/src/trainers/data_adapters/generator_data_adapter.py`: `peek_and_restore`",
         mends=suggested.GENERATOR,

@@ -15,11 +15,11 @@ from keras_loader_bench.loaders.conformance.stored import (
     version_key,
 )
 
-Found = Sequence[tuple[Part, ProblemRecord]]
+Occurrences = Sequence[tuple[Part, ProblemRecord]]
 """Where a cause shows: parts of a matrix, and the problems."""
 
 
-def causes_of(matrix: Matrix) -> list[tuple[Cause | None, Found]]:
+def causes_of(matrix: Matrix) -> list[tuple[Cause | None, Occurrences]]:
     """Return all problems by their cause, new ones first; each new problem stands for itself."""
     found: dict[str, tuple[Cause | None, list[tuple[Part, ProblemRecord]]]] = {}
     for part in matrix.parts:
@@ -37,7 +37,7 @@ def what(problem: ProblemRecord) -> str:
     return f"{problem.setup}: {sort}"
 
 
-def since(found: Found, versions: Sequence[str]) -> str:
+def since(found: Occurrences, versions: Sequence[str]) -> str:
     """Say in which of the versions tried it shows."""
     having = {part.keras for part, _ in found}
     shown = [version for version in versions if version in having]
@@ -53,7 +53,7 @@ def since(found: Found, versions: Sequence[str]) -> str:
     return f"{text}."
 
 
-def problem_rows(matrix: Matrix, found: Found) -> list[list[str]]:
+def problem_rows(matrix: Matrix, found: Occurrences) -> list[list[str]]:
     """Return the rows of a cause: what differs by input, backend or version alone is one row."""
     where: dict[tuple[str, ...], tuple[list[Part], int]] = {}
     for part, problem in found:

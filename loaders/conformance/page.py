@@ -10,7 +10,7 @@ from itertools import pairwise
 from keras_loader_bench.loaders.conformance.changed import Change, changes
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.grouped import (
-    Found,
+    Occurrences,
     causes_of,
     mark_text,
     newest_of,
@@ -99,7 +99,7 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
         yield from _program(found)
 
 
-def _program(found: Found) -> Iterator[str]:
+def _program(found: Occurrences) -> Iterator[str]:
     for part, problem in sorted(found, key=lambda each: len(each[1].setup.conditions)):
         name = problem.passes[0]
         if text := program(problem.setup, name):
@@ -122,14 +122,13 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         return
     yield "## By version"
     yield ""
-    backends = {v: [p.backend for p in matrix.parts if p.keras == v] for v in versions}
-    tried = {version: ", ".join(dict.fromkeys(backends[version])) for version in versions}
     lines = []
     for cause, found in causes_of(matrix):
         title = cause.title if cause else what(found[0][1])
         having = [[p.backend for p, _ in found if p.keras == version] for version in versions]
         lines.append([title, *(", ".join(dict.fromkeys(each)) or "-" for each in having)])
-    headings = [f"{version} (tried on {tried[version]})" for version in versions]
+    tried = [", ".join(part.backend for part in _only(matrix, v).parts) for v in versions]
+    headings = [f"{v} (tried on {names})" for v, names in zip(versions, tried, strict=True)]
     yield from _table(["what is wrong", *headings], lines)
     yield ""
     for older, newer in pairwise(versions):

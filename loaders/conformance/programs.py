@@ -133,8 +133,7 @@ def _uses(setup: Setup, name: str, given: str) -> str:
         lines += f"model.compile({more[2:]})\n" if more else ""
         return f"{lines}print(model.predict({given}, verbose=0).ravel())\n"
     lines = "model = keras.Sequential([keras.layers.Dense(1)])\n"
-    compiled = f'model.compile("sgd", "mse", metrics=[lambda ids, _: ids]{more})\n'
-    lines += compiled
+    lines += f'model.compile("sgd", "mse", metrics=[lambda ids, _: ids]{more})\n'
     if name == "evaluate":
         given += f", steps={steps}" if steps else ""
         return f"{lines}print(model.evaluate({given}, verbose=0, return_dict=True))\n"
@@ -154,8 +153,8 @@ def _uses(setup: Setup, name: str, given: str) -> str:
         # What is backed up has to be built; a model that begins anew is given the backup.
         lines = lines.replace("([", "([keras.Input((1,)), ", 1)
         lines += 'backup = keras.callbacks.BackupAndRestore("backup", save_freq=2)\n'
-        twice = _TWICE.format(given=given + more_given, callbacks="[backup, *stop]").splitlines()
-        loop, *rest = twice
+        twice = _TWICE.format(given=given + more_given, callbacks="[backup, *stop]")
+        loop, *rest = twice.splitlines()
         inside = textwrap.indent(lines, "    ").splitlines()
         stopped = _STOP.format(last=INTERRUPTED_AFTER - 1)
         return stopped + "\n".join([loop, *inside, *rest]) + "\n"

@@ -14,10 +14,10 @@ from keras_loader_bench.loaders.conformance.problems import Problem
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.trials import Cell
 from keras_loader_bench.loaders.registry import BACKENDS
+from keras_loader_bench.loaders.system.drafts import write_whole
 
 FORM = 2
 """Of the file."""
-
 
 _PLAIN = ("keras", "backend", "version", "date")
 
@@ -150,7 +150,11 @@ def rows_of(cells: Iterable[Cell]) -> dict[str, Row]:
 
 
 def write(matrix: Matrix, path: Path) -> None:
-    """Write a file: a line per setup, each pass as 0, `null` or what was wrong."""
+    """Write a file: a line per setup, each pass as 0, `null` or what was wrong.
+
+    Raises:
+        WriteError: it could not be written; what was there stays.
+    """
     parts = [
         {
             **{name: getattr(part, name) for name in _PLAIN},
@@ -162,8 +166,7 @@ def write(matrix: Matrix, path: Path) -> None:
         for part in matrix.parts
     ]
     content = {"form": FORM, "quick": matrix.quick, "passes": list(PASSES), "parts": parts}
-    text = json.dumps(content, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _row(row: Row) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from keras_loader_bench.loaders.conformance.causes import Cause
-from keras_loader_bench.loaders.conformance.grouped import Found, mark_text
+from keras_loader_bench.loaders.conformance.grouped import Occurrences, mark_text
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import Setup, every_setup
 from keras_loader_bench.loaders.conformance.stored import Part, Row, rows_of
@@ -19,7 +19,7 @@ Retry = Callable[[Part, Sequence[Setup]], Sequence[Cell]]
 """Tries setups again on the Keras and backend of a part, with the change."""
 
 
-def upstream_report(cause: Cause, found: Found, retry: Retry) -> str:
+def upstream_report(cause: Cause, found: Occurrences, retry: Retry) -> str:
     """Return a report to paste into a tracker, as Markdown.
 
     Args:
@@ -63,7 +63,7 @@ def _changes(cause: Cause) -> Iterator[str]:
         yield ""
 
 
-def _table(cause: Cause, found: Found, retry: Retry) -> Iterator[str]:
+def _table(cause: Cause, found: Occurrences, retry: Retry) -> Iterator[str]:
     yield "| backend | conditions | pass | before | after |"
     yield "|:--|:--|:--|:--|:--|"
     changed_on = {backend for mend in cause.mends for backend in mend.backends}
