@@ -223,7 +223,7 @@ WHOLE = matrix(part(cell(), LOST, found=[PROBLEM]))
 def test_a_file_keeps_a_matrix(tmp_path):
     write(WHOLE, tmp_path / "matrix.json")
     assert read(tmp_path / "matrix.json") == WHOLE
-    for text, message in (("{}", "holds no matrix"), ('{"form": 0}', "has form 0, expected 2")):
+    for text, message in (("{}", "holds no matrix"), ('{"form": 0}', "has form 0, expected 3")):
         (tmp_path / "matrix.json").write_text(text)
         with pytest.raises(FileError, match=message):
             read(tmp_path / "matrix.json")

@@ -12,11 +12,11 @@ from typing import Any
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.problems import Problem
 from keras_loader_bench.loaders.conformance.setups import Setup
-from keras_loader_bench.loaders.conformance.trials import Cell
+from keras_loader_bench.loaders.conformance.trials import Cell, how_often
 from keras_loader_bench.loaders.registry import BACKENDS
 from keras_loader_bench.loaders.system.drafts import write_whole
 
-FORM = 2
+FORM = 3
 """Of the file."""
 
 _PLAIN = ("keras", "backend", "version", "date")
@@ -31,7 +31,8 @@ class Mark:
     """What a matrix keeps of a cell that is not `identical`."""
 
     verdict: str
-    how_often: str = ""
+    wrong_runs: int = 1
+    runs: int = 1
     missing: int = 0
     repeated: int = 0
     batches: int = 0
@@ -43,7 +44,12 @@ class Mark:
     @property
     def is_race(self) -> bool:
         """Whether some runs were right."""
-        return len(set(re.findall(r"\d+", self.how_often))) > 1
+        return self.wrong_runs < self.runs
+
+    @property
+    def how_often(self) -> str:
+        """See the function."""
+        return how_often(self.wrong_runs, self.runs)
 
     @classmethod
     def of(cls, cell: Cell) -> Mark:
@@ -51,7 +57,8 @@ class Mark:
         worst = cell.worst
         return cls(
             cell.verdict,
-            cell.how_often,
+            cell.wrong_runs,
+            len(cell.found),
             worst.missing,
             worst.repeated,
             worst.expected,

@@ -33,6 +33,11 @@ class TrialError(RuntimeError):
     """Nothing could be tried; the message says why."""
 
 
+def how_often(wrong: int, runs: int) -> str:
+    """Say in how many runs a cell was wrong: nothing for one run, and where it never was."""
+    return f"{wrong} of {runs} runs" if wrong and runs > 1 else ""
+
+
 @dataclass
 class Cell:
     """What was found of one pass over the input of one setup."""
@@ -56,10 +61,14 @@ class Cell:
         return max(wrong or self.found, key=lambda each: each.missing + each.repeated)
 
     @property
+    def wrong_runs(self) -> int:
+        """In how many runs it was wrong."""
+        return sum(each.verdict != "identical" for each in self.found)
+
+    @property
     def how_often(self) -> str:
-        """In how many runs it was wrong: empty for one run, and where it never was."""
-        wrong = sum(each.verdict != "identical" for each in self.found)
-        return f"{wrong} of {len(self.found)} runs" if wrong and len(self.found) > 1 else ""
+        """See the function."""
+        return how_often(self.wrong_runs, len(self.found))
 
 
 @dataclass(frozen=True, kw_only=True)
