@@ -5,7 +5,10 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -35,6 +38,7 @@ from keras_loader_bench.loaders.conformance.page import page
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import (
+    AXES,
     COMPLETE,
     KINDS,
     QUICK,
@@ -169,7 +173,7 @@ def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
     tried = []
 
     def retry(asked):
-        tried.append(len(asked))
+        tried.append([(setup, name) for setup, names in asked for name in names])
         verdicts = {"threads": "missing"}
         return [
             Cell(setup, name, [Found(verdicts.get(setup.workers, "identical"))])
@@ -185,7 +189,7 @@ def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
         cell("repeated", name="fit resumed in mid-epoch"),
         cell("other order", name="evaluate", **held),
         cell("error", kind="generator", text="ValueError: no", structure="dict"),
-        cell("hang", workers="threads"),
+        cell("hang", kind="tf.data", steps="all"),
     ]
     data, resumed, error, hang = problems(cells, retry)
     # What is wrong without any condition explains nothing else.
@@ -193,8 +197,11 @@ def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
     assert str(data.setup) == "PyDataset, 2 threads"
     assert (data.passes, data.sort, len(data.cells)) == (("predict", "evaluate"), "data", 3)
     assert (error.sort, str(error.setup)) == ("ValueError: no", "generator, dictionary")
-    assert hang.sort == "hang"
-    assert max(tried) == 3
+    assert (hang.sort, str(hang.setup)) == ("hang", "tf.data, all steps per epoch")
+    # What all need next is tried at once: threads with each of two others, then alone.
+    assert len(tried) == 3
+    every = [each for asked in tried for each in asked]
+    assert len(every) == len({*every} - {(each.setup, each.name) for each in cells})
     assert problems([cell()], retry) == []
 
 
@@ -536,12 +543,49 @@ def test_passes_that_do_not_apply_with_fewer_conditions_are_not_tried(fake, monk
             keras="3", backend="jax", version="1", cells=(Cell(setup, "fit, epoch 2", [found]),)
         )
 
-    monkeypatch.setattr(parts, "try_setups", tried)
-    found = parts.try_part([Setup("generator")], None, "jax", quick=False, tick=lambda: None)
+    processes = SimpleNamespace(try_setups=tried)
+    found = parts.try_part([Setup("generator")], None, "jax", quick=False, processes=processes)
     assert [str(each.setup) for each in found.problems] == [
         "generator, fewer steps per epoch, sample weights"
     ]
     assert Setup("generator", structure="weights") not in asked
+
+
+@pytest.fixture
+def processes(tmp_path):
+    made = parts.Processes(str(tmp_path))
+    yield made
+    made.end()
+
+
+def test_setups_are_shared_out_to_processes_and_come_back_in_their_order(
+    fake, processes, monkeypatch
+):
+    monkeypatch.setattr(parts, "MOST_SETUPS", 2)
+    setups = [Setup("tf.data", structure=each) for each in AXES["structure"]]
+    setups += [Setup("PyDataset", steps=each) for each in AXES["steps"]]
+    done = []
+    tried = processes.try_setups(setups, **fake, watch=done.append)
+    assert list(dict.fromkeys(cell.setup for cell in tried.cells)) == setups
+    assert sorted(done) == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_end_ends_what_runs(fake, processes, monkeypatch):
+    monkeypatch.setattr(trials, "HANG_S", 600.0)
+    reached = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        # One is done, and the other one hangs.
+        setups = [Setup("tf.data"), Setup("generator")]
+        tried = pool.submit(processes.try_setups, setups, **fake, watch=lambda _: reached.set())
+        assert reached.wait(60)
+        processes.end()
+        assert isinstance(tried.exception(10), parts._EndedError)
+
+
+def test_kinds_of_which_none_is_there_are_an_error(processes, monkeypatch):
+    monkeypatch.setattr(parts, "not_there", lambda *_: "it needs grain")
+    with pytest.raises(TrialError, match=r"on jax\. arrays: it needs grain"):
+        parts.try_part([Setup("arrays")], None, "jax", quick=False, processes=processes)
 
 
 def changed(text):

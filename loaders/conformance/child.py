@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import re
 import sys
 import warnings
@@ -96,10 +97,17 @@ def try_passes(
                 found("cell", **{"pass": name}, **cell)
 
 
-def free_models() -> None:
-    """Let go of what Keras and its backend keep of models that are gone."""
+def let_go(setup: Setup) -> None:
+    """Let go of what a setup has left: models, and workers of a `DataLoader`.
+
+    Torch waits for each worker of an iterator that nobody has read to its end: for 5 seconds, where
+    the garbage collector is what finds it.
+    """
     import keras
 
+    if "DataLoader" in setup.kind:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
     keras.utils.clear_session()
     gc.collect()
 
@@ -117,6 +125,7 @@ def main(settings_text: str) -> None:
         report("stage", name="import", may_take_s=settings["import_s"])
         about = environment()
         report("environment", **about)
+        gc.freeze()  # or each collection goes through all that the frameworks are made of
         for key in settings["mends"]:
             for mend in next(cause.mends for cause in KNOWN if cause.key == key):
                 if about["backend"] in mend.backends:
@@ -131,7 +140,7 @@ def main(settings_text: str) -> None:
 
             limits = (runs, settings["undecided_runs"])
             try_passes(setup, names, *limits, settings["data_dir"], found)
-            free_models()
+            let_go(setup)
             report("done", work=number)
         report("end")
 

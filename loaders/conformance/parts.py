@@ -7,8 +7,10 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
@@ -16,7 +18,14 @@ from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.problems import problems
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.stored import Part, ProblemRecord, rows_of
-from keras_loader_bench.loaders.conformance.trials import Cell, not_there, runs_of, try_setups
+from keras_loader_bench.loaders.conformance.trials import (
+    Cell,
+    TrialError,
+    Tried,
+    not_there,
+    runs_of,
+    try_setups,
+)
 from keras_loader_bench.loaders.conformance.versions import environment_of
 from keras_loader_bench.loaders.registry import missing_package
 from keras_loader_bench.loaders.sources.cifar10_find import find_cifar10
@@ -27,12 +36,72 @@ _EVERY = 25
 _PACKAGES = ("numpy", "tensorflow", "torch", "grain")
 """Those that inputs come from."""
 
-AT_ONCE = 2
-"""Processes that try something at the same time; most of their time they compile, on one core."""
+AT_ONCE = 3
+"""Processes that try something at the same time: each has one core busy, or waits for workers."""
+
+MOST_SETUPS = 50
+"""That one process tries: it grows with them, and a slow backend takes more than one core."""
 
 
 class _EndedError(Exception):
     """Ends what is tried in another thread."""
+
+
+class Processes:
+    """Tries setups in processes, of which only `AT_ONCE` run at the same time.
+
+    Args:
+        compiled: a folder for what JAX compiles. Most setups make programs that others have made.
+    """
+
+    def __init__(self, compiled: str) -> None:
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._ended = Event()
+        self._variables = {
+            "JAX_COMPILATION_CACHE_DIR": compiled,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+
+    def end(self) -> None:
+        """End what runs, and try nothing more."""
+        self._ended.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def try_setups(
+        self,
+        setups: Sequence[Setup],
+        *,
+        environment: dict[str, str],
+        watch: Callable[[int], None] = lambda done: None,
+        **how: Any,
+    ) -> Tried:
+        """Do what `trials.try_setups` does, in as many processes as the setups need."""
+        count = -(-len(setups) // MOST_SETUPS)
+        done = [0] * count
+
+        def share(number: int) -> Tried:
+            def watch_share(mine: int) -> None:
+                done[number] = mine
+                watch(sum(done))
+
+            # Not those that follow each other: these are of one kind, and some kinds take long.
+            return try_setups(
+                setups[number::count],
+                environment=environment | self._variables,
+                watch=watch_share,
+                tick=self._tick,
+                **how,
+            )
+
+        found = list(self._pool.map(share, range(count)))
+        place = {setup: number for number, setup in enumerate(setups)}
+        cells = [cell for tried in found for cell in tried.cells]
+        return replace(found[0], cells=tuple(sorted(cells, key=lambda cell: place[cell.setup])))
+
+    def _tick(self) -> None:
+        if self._ended.is_set():
+            raise _EndedError
 
 
 def try_part(
@@ -41,7 +110,7 @@ def try_part(
     backend: str,
     *,
     quick: bool,
-    tick: Callable[[], None],
+    processes: Processes,
 ) -> Part:
     """Try setups on one Keras and backend, and find the smallest conditions of what is wrong.
 
@@ -50,7 +119,7 @@ def try_part(
         version: of Keras; `None`: the installed one.
         backend: of Keras.
         quick: see `try_all`.
-        tick: called several times a second; what it raises ends what is tried.
+        processes: which try them.
 
     Raises:
         TrialError: nothing could be tried.
@@ -65,11 +134,13 @@ def try_part(
         if (why := not_there(kind, keras, data_dir))
     }
     there = [setup for setup in setups if setup.kind not in left_out]
+    if not there:
+        reasons = "; ".join(f"{kind}: {why}" for kind, why in left_out.items())
+        raise TrialError(f"Nothing can be tried with Keras {keras} on {backend}. {reasons}")
     known: dict[str, Any] = {
         "backend": backend,
         "environment": environment_of(version),
         "data_dir": data_dir,
-        "tick": tick,
     }
     name = f"Keras {keras} on {backend}"
 
@@ -78,7 +149,7 @@ def try_part(
             print(f"{name}: {done} of {len(there)} sets of conditions", file=sys.stderr)
 
     runs = _twice if quick else runs_of
-    tried = try_setups(there, **known, watch=watch, runs=runs)
+    tried = processes.try_setups(there, **known, watch=watch, runs=runs)
 
     def retry(again: Sequence[tuple[Setup, Sequence[str]]]) -> Sequence[Cell]:
         apply: dict[Setup, list[str]] = {}
@@ -87,7 +158,7 @@ def try_part(
                 apply.setdefault(setup, []).extend(names)
         if quick or not apply:
             return ()
-        return try_setups(list(apply), **known, names=apply).cells
+        return processes.try_setups(list(apply), **known, names=apply).cells
 
     found = problems(tried.cells, retry)
     print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
@@ -145,22 +216,15 @@ def try_all(
         TrialError: nothing could be tried.
         VersionError: there is no such Keras.
     """
-    ended = Event()
-
-    def tick() -> None:
-        if ended.is_set():
-            raise _EndedError
-
     for version in versions:
         environment_of(version)  # pip installs it once, and not for two backends at a time
     asked = [(version, backend) for version in versions for backend in backends]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with TemporaryDirectory() as compiled, ThreadPoolExecutor(len(asked)) as pool:
+        processes = Processes(compiled)
         try:
-            how: dict[str, Any] = {"quick": quick, "tick": tick}
+            how: dict[str, Any] = {"quick": quick, "processes": processes}
             futures = [pool.submit(try_part, setups, *each, **how) for each in asked]
             for future in as_completed(futures):
                 keep(future.result())
-        except BaseException:  # Ctrl-C too: what is tried elsewhere has to end
-            ended.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:  # after Ctrl-C too, where what is tried elsewhere has to end
+            processes.end()

@@ -41,40 +41,72 @@ def sort_of(cell: Cell) -> str:
 def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
     """Return what is wrong, with conditions removed one by one as long as it stays wrong.
 
-    What is found for one kind of input is tried with all others at once.
+    What all of them need next is tried at once.
 
     Args:
         cells: of one Keras on one backend.
         retry: tries fewer conditions.
     """
-    wrong = [cell for cell in cells if sort_of(cell)]
+    tried = _Tried(cells, retry)
+    wrong = [cell for cell in tried.cells if sort_of(cell)]
     passes: dict[tuple[Setup, str], list[str]] = {}
     for cell in wrong:
-        names = passes.setdefault((_least(cell, wrong), sort_of(cell)), [])
-        if cell.name not in names:
-            names.append(cell.name)
+        _add(passes, _least(cell, wrong), sort_of(cell), [cell.name])
+    reduced = [(setup, sort, names) for (setup, sort), names in passes.items()]
+    before = None
+    while reduced != before:
+        before = reduced
+        tried.try_new([(each, names) for setup, _, names in before for each in _fewer(setup)])
+        reduced = [
+            (tried.smaller(setup, sort, names), sort, names) for setup, sort, names in before
+        ]
     found: dict[tuple[Setup, str], list[str]] = {}
-    open_ = dict(passes)
-    while open_:
-        (setup, sort), names = next(iter(open_.items()))
-        small = _reduced(setup, sort, names, retry)
-        guesses = {
-            key: guess
-            for key in open_
-            if (guess := _with(key[0], small)) is not None and key != (setup, sort)
-        }
-        del open_[setup, sort]
-        _add(found, small, sort, names)
-        still = _still_wrong(
-            [(guess, *key[1:], open_[key]) for key, guess in guesses.items()], retry
-        )
-        for (key, guess), stays in zip(guesses.items(), still, strict=True):
-            if stays:
-                _add(found, guess, key[1], open_.pop(key))
+    for setup, sort, names in reduced:
+        _add(found, setup, sort, names)
     return [
         Problem(setup, tuple(names), sort, _showing(wrong, setup, names, sort))
         for (setup, sort), names in found.items()
     ]
+
+
+class _Tried:
+    """What is known of the passes over setups.
+
+    Args:
+        cells: that have been tried.
+        retry: tries others.
+    """
+
+    def __init__(self, cells: Iterable[Cell], retry: Retry) -> None:
+        self._cells = {(cell.setup, cell.name): cell for cell in cells}
+        self._asked = set(self._cells)
+        self._retry = retry
+
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """All of them."""
+        return list(self._cells.values())
+
+    def try_new(self, asked: Iterable[tuple[Setup, Sequence[str]]]) -> None:
+        """Try those passes over setups that have not been."""
+        new: dict[Setup, list[str]] = {}
+        for setup, names in asked:
+            for name in names:
+                if (setup, name) not in self._asked:
+                    self._asked.add((setup, name))
+                    new.setdefault(setup, []).append(name)
+        if new:
+            self._cells |= {
+                (cell.setup, cell.name): cell for cell in self._retry(list(new.items()))
+            }
+
+    def smaller(self, setup: Setup, sort: str, names: Iterable[str]) -> Setup:
+        """Return one with a condition less where all passes that apply go wrong, or the same."""
+        for fewer in _fewer(setup):
+            mine = [self._cells[fewer, name] for name in names if (fewer, name) in self._cells]
+            if {sort_of(cell) for cell in mine} == {sort}:
+                return fewer
+        return setup
 
 
 def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
@@ -84,19 +116,10 @@ def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
     return min(within, key=lambda setup: len(setup.conditions))
 
 
-def _with(setup: Setup, small: Setup) -> Setup | None:
-    """Return a setup of the same kind with no more conditions than another one has.
-
-    `None`: it does not have all of them, or no others.
-    """
-    if not small.conditions.items() <= setup.conditions.items():
-        return None
-    guess = setup
-    for name in setup.conditions.keys() - small.conditions.keys():
-        if AXES[name][0] not in KINDS[setup.kind].axes[name]:
-            return None
-        guess = guess.without(name)
-    return guess
+def _fewer(setup: Setup) -> list[Setup]:
+    """Return the setups with one condition less."""
+    axes = KINDS[setup.kind].axes
+    return [setup.without(name) for name in setup.conditions if AXES[name][0] in axes[name]]
 
 
 def _add(
@@ -104,31 +127,6 @@ def _add(
 ) -> None:
     known = found.setdefault((setup, sort), [])
     known += [name for name in names if name not in known]
-
-
-def _reduced(setup: Setup, sort: str, names: Sequence[str], retry: Retry) -> Setup:
-    """Remove conditions one by one as long as the problem stays."""
-    while setup.conditions:
-        axes = KINDS[setup.kind].axes
-        fewer = [setup.without(name) for name in setup.conditions if AXES[name][0] in axes[name]]
-        still = _still_wrong([(each, sort, names) for each in fewer], retry)
-        smaller = [each for each, stays in zip(fewer, still, strict=True) if stays]
-        if not smaller:
-            return setup
-        setup = smaller[0]
-    return setup
-
-
-def _still_wrong(asked: Sequence[tuple[Setup, str, Sequence[str]]], retry: Retry) -> list[bool]:
-    """Return of each setup whether all passes that apply are wrong in the same way."""
-    if not asked:
-        return []
-    cells = list(retry([(setup, names) for setup, _, names in asked]))
-    still = []
-    for setup, sort, names in asked:
-        mine = [sort_of(cell) for cell in cells if cell.setup == setup and cell.name in names]
-        still.append(bool(mine) and set(mine) == {sort})
-    return still
 
 
 def _showing(
