@@ -8,7 +8,9 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +79,18 @@ def pytest_addoption():
 
 
 def pytest_configure(config):
-    """Let pytest-xdist begin with what comes first, not with the files that have most tests."""
+    """Share what JAX compiles, and choose which file is first.
+
+    Most of what JAX compiles has been compiled before, in another test or process.
+
+    With pytest-xdist the first file is what comes first, not the one that has most tests.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 

@@ -65,7 +65,7 @@ def fingerprint(batch: DenseArrays) -> BatchPrint:
         batch: arrays of shape `(n, ...)`, all of the same `n`.
     """
     samples = sample_prints(batch)
-    return BatchPrint(int(samples @ _weights(-1, len(samples))), len(samples))
+    return BatchPrint(int(samples @ weights(-1, len(samples))), len(samples))
 
 
 def sample_prints(batch: DenseArrays) -> Words:
@@ -75,7 +75,7 @@ def sample_prints(batch: DenseArrays) -> Words:
     samples = np.full(num_samples, form(specs), np.uint32)
     for number, array in enumerate(batch.values()):
         words = _mix(_words(array).reshape(num_samples, -1))
-        samples += words @ _weights(number, words.shape[1])
+        samples += words @ weights(number, words.shape[1])
     return _mix(samples)
 
 
@@ -95,7 +95,8 @@ def _mix(words: Words) -> Words:
     return words
 
 
-def _weights(number: int, count: int) -> Words:
+def weights(number: int, count: int) -> Words:
+    """Return the weights of the first positions of an array, or with -1 those of the samples."""
     positions = np.arange(count, dtype=np.uint32) + np.uint32(number * STRIDE % 2**32)
     return _mix(positions) | np.uint32(1)
 

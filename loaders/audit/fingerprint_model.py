@@ -91,7 +91,7 @@ class FingerprintModel(KeepsBatches):
 
     def call(self, x: Any) -> Any:
         """Return one number per sample."""
-        flat = _flat(keras.tree.flatten(x)[0])
+        flat = flat_samples(keras.tree.flatten(x)[0])
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))
 
     def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
@@ -156,19 +156,20 @@ def sample_prints(batch: Mapping[str, Any]) -> Any:
         name: f"{keras.backend.standardize_dtype(array.dtype)} {tuple(array.shape[1:])}"
         for name, array in arrays.items()
     }
-    samples = _signed(form(specs))
+    samples = signed(form(specs))
     for number, array in enumerate(arrays.values()):
-        words = _mix(_words(_flat(array)))
+        words = _mix(words_of(flat_samples(array)))
         samples = samples + ops.sum(words * _weights(number, words.shape[1]), axis=1)
     return _mix(samples)
 
 
-def _flat(array: Any) -> Any:
+def flat_samples(array: Any) -> Any:
     """Return an array of shape `(n, positions)`; TensorFlow may not know `n`."""
     return keras.ops.reshape(array, (keras.ops.shape(array)[0], math.prod(array.shape[1:])))
 
 
-def _words(array: Any) -> Any:
+def words_of(array: Any) -> Any:
+    """Return the words of an array; see `fingerprint.WORD_DTYPES`."""
     if keras.backend.standardize_dtype(array.dtype) in WORD_DTYPES:
         return keras.ops.cast(array, "int32")
     return keras.ops.view(keras.ops.cast(array, "float32"), "int32")
@@ -176,8 +177,8 @@ def _words(array: Any) -> Any:
 
 def _mix(words: Any) -> Any:
     first, factor, second, other_factor, third = MIX
-    words = _signed(factor) * (words ^ _shifted(words, first))
-    words = _signed(other_factor) * (words ^ _shifted(words, second))
+    words = signed(factor) * (words ^ _shifted(words, first))
+    words = signed(other_factor) * (words ^ _shifted(words, second))
     return words ^ _shifted(words, third)
 
 
@@ -187,9 +188,10 @@ def _shifted(words: Any, bits: int) -> Any:
 
 
 def _weights(number: int, count: Any) -> Any:
-    positions = keras.ops.arange(count, dtype="int32") + _signed(number * STRIDE % 2**32)
+    positions = keras.ops.arange(count, dtype="int32") + signed(number * STRIDE % 2**32)
     return _mix(positions) | 1
 
 
-def _signed(word: int) -> int:
+def signed(word: int) -> int:
+    """Return a word as int32 has it."""
     return word - 2**32 if word >= 2**31 else word

@@ -39,6 +39,9 @@ _PACKAGES = ("numpy", "tensorflow", "torch", "grain")
 AT_ONCE = 3
 """Processes that try something at the same time: each has one core busy, or waits for workers."""
 
+_SLOWEST_FIRST = ("tensorflow", "jax", "torch")
+"""Or the slowest would be tried alone in the end."""
+
 MOST_SETUPS = 50
 """That one process tries: it grows with them, and a slow backend takes more than one core."""
 
@@ -81,13 +84,15 @@ class Processes:
         done = [0] * count
 
         def share(number: int) -> Tried:
-            def watch_share(mine: int) -> None:
-                done[number] = mine
+            def watch_share(count: int) -> None:
+                done[number] = count
                 watch(sum(done))
 
             # Not those that follow each other: these are of one kind, and some kinds take long.
+            # Those that fork come first: later on, the process has imported more and has grown.
+            mine = sorted(setups[number::count], key=lambda setup: setup.workers != "processes")
             return try_setups(
-                setups[number::count],
+                mine,
                 environment=environment | self._variables,
                 watch=watch_share,
                 tick=self._tick,
@@ -218,7 +223,8 @@ def try_all(
     """
     for version in versions:
         environment_of(version)  # pip installs it once, and not for two backends at a time
-    asked = [(version, backend) for version in versions for backend in backends]
+    slowest_first = sorted(backends, key=_SLOWEST_FIRST.index)
+    asked = [(version, backend) for version in versions for backend in slowest_first]
     with TemporaryDirectory() as compiled, ThreadPoolExecutor(len(asked)) as pool:
         processes = Processes(compiled)
         try:

@@ -16,7 +16,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_loader_bench.loaders.audit import fingerprint
 from keras_loader_bench.loaders.audit.fingerprint_model import named_arrays
 from keras_loader_bench.loaders.conformance.expected import (
     INTERRUPTED_AFTER,
@@ -25,7 +24,12 @@ from keras_loader_bench.loaders.conformance.expected import (
     batches_of,
 )
 from keras_loader_bench.loaders.conformance.inputs import Input
-from keras_loader_bench.loaders.conformance.seen import PrintModel, SeenModel, SeenSamples
+from keras_loader_bench.loaders.conformance.seen import (
+    PrintModel,
+    SeenModel,
+    SeenSamples,
+    sample_marks,
+)
 from keras_loader_bench.loaders.conformance.setups import FEWER, Setup
 
 UNKNOWN = -1
@@ -81,9 +85,10 @@ class Trial:
         samples = given.samples()
         self._numbers = _numbers(samples)
         self._numbers_of_x = _numbers(samples[:1])
-        self._first = keras.tree.map_structure(lambda array: array[:1], samples)
         batches = batches_of(setup)
-        self._most = 3 * len(batches) + 6, len(batches[0])
+        self._batch_size = len(batches[0])
+        self._first = keras.tree.map_structure(lambda array: array[: self._batch_size], samples)
+        self._most = 3 * len(batches) + 6, self._batch_size
         every = {"none": None, "fewer": FEWER, "all": len(batches)}
         self._steps = every[setup.steps]
         self._model = self._new_model()
@@ -159,6 +164,7 @@ class Trial:
         marks = _Epochs(self._model.seen, training=False)
         self._model.fit(
             **dict(zip(names, self._first, strict=False)),
+            batch_size=self._batch_size,
             validation_data=whole if len(whole) > 1 else whole[0],
             epochs=2,
             verbose=0,
@@ -180,7 +186,7 @@ class Trial:
         model.compile(steps_per_execution=self._setup.steps_per_execution)
         came = np.asarray(model.predict(**arguments, verbose=0)).tolist()
         flat = [self._numbers_of_x.get(each, UNKNOWN) for each in came]
-        size = self._most[1]  # what comes back has no batches
+        size = self._batch_size  # what comes back has no batches
         return [[flat[start : start + size] for start in range(0, len(flat), size)]]
 
     def _fit_after_an_exception(self) -> list[Batches]:
@@ -205,9 +211,8 @@ class Trial:
 
 
 def _numbers(samples: Sequence[Any]) -> dict[int, int]:
-    """Return the number of each sample by its fingerprint, as an int32."""
+    """Return the number of each sample by its mark."""
     parts = (*samples, None, None)[:3]
-    named = {name: np.asarray(array) for name, array in named_arrays(parts).items()}
-    prints = fingerprint.sample_prints(named).astype(np.int32).tolist()
-    assert len(set(prints)) == len(prints), "samples have one fingerprint each"
-    return {each: number for number, each in enumerate(prints)}
+    marks = keras.ops.convert_to_numpy(sample_marks(named_arrays(parts))).tolist()
+    assert len(set(marks)) == len(marks), "samples have one mark each"
+    return {each: number for number, each in enumerate(marks)}

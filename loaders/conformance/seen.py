@@ -10,15 +10,40 @@ from typing import Any
 
 import keras
 
+from keras_loader_bench.loaders.audit.fingerprint import form, weights
 from keras_loader_bench.loaders.audit.fingerprint_model import (
     KeepsBatches,
+    flat_samples,
     named_arrays,
-    sample_prints,
+    signed,
+    words_of,
 )
 
 
+def sample_marks(batch: Mapping[str, Any]) -> Any:
+    """Return a number for each sample, int32 of shape `(n,)`.
+
+    It changes with any single value, dtype or shape. Fingerprints hold more, but take four times
+    as many operations, and to compile these takes most of the time of a pass.
+
+    Args:
+        batch: its arrays by name.
+    """
+    ops = keras.ops
+    arrays = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
+    dtypes = {name: keras.backend.standardize_dtype(array.dtype) for name, array in arrays.items()}
+    specs = {name: f"{dtypes[name]} {tuple(array.shape[1:])}" for name, array in arrays.items()}
+    marks: Any = signed(form(specs))
+    for number, array in enumerate(arrays.values()):
+        words = words_of(flat_samples(array))
+        # Odd numbers, modulo 2**32.
+        factors = weights(number, words.shape[1]).astype("int32")
+        marks = marks + ops.sum(words * ops.convert_to_tensor(factors), axis=1)
+    return marks
+
+
 class SeenSamples(keras.metrics.Metric):
-    """Keeps the fingerprints of the samples of every batch, and whether it was trained on.
+    """Keeps the marks of the samples of every batch, and whether it was trained on.
 
     Args:
         most_batches: how many are kept; of batches beyond, only their number.
@@ -31,13 +56,13 @@ class SeenSamples(keras.metrics.Metric):
         self.count = self.add_variable(shape=(), initializer="zeros", name="count", dtype="int")
         self.kept = self.add_variable(shape=shape, initializer="zeros", name="kept", dtype="int")
 
-    def update_state(self, prints: Any, training: bool) -> None:
+    def update_state(self, marks: Any, training: bool) -> None:
         """Keep those of one batch."""
         ops = keras.ops
         width = self.kept.shape[1] - 2
         dtype = self.kept.dtype
-        about = ops.stack([ops.cast(ops.shape(prints)[0], dtype), ops.cast(int(training), dtype)])
-        padded = ops.concatenate([ops.cast(prints, dtype), ops.zeros((width,), dtype)])[:width]
+        about = ops.stack([ops.cast(ops.shape(marks)[0], dtype), ops.cast(int(training), dtype)])
+        padded = ops.concatenate([ops.cast(marks, dtype), ops.zeros((width,), dtype)])[:width]
         here = ops.equal(ops.arange(self.kept.shape[0], dtype=self.count.dtype), self.count.value)
         row = ops.concatenate([about, padded])
         self.kept.assign(ops.where(here[:, None], row, self.kept.value))
@@ -56,7 +81,7 @@ class SeenSamples(keras.metrics.Metric):
         self.count.assign(0)
 
     def read(self, *, training: bool) -> list[list[int]]:
-        """Return the fingerprints of the samples of all batches of training, or of evaluation."""
+        """Return the marks of the samples of all batches of training, or of evaluation."""
         count = int(keras.ops.convert_to_numpy(self.count))
         kept = keras.ops.convert_to_numpy(self.kept)[:count].tolist()
         # Where TensorFlow finds the end of the data in a step, that one counts and keeps nothing.
@@ -80,12 +105,12 @@ class SeenModel(KeepsBatches):
 
     def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
         """Keep the samples of the batch."""
-        self.seen.update_state(sample_prints(batch), training)
+        self.seen.update_state(sample_marks(batch), training)
 
 
 class PrintModel(keras.Model):
-    """Predicts the fingerprint of each sample."""
+    """Predicts the mark of each sample."""
 
     def call(self, x: Any) -> Any:
-        """Return the fingerprints."""
-        return sample_prints(named_arrays((x, None, None)))
+        """Return the marks."""
+        return sample_marks(named_arrays((x, None, None)))
