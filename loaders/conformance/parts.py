@@ -42,7 +42,7 @@ AT_ONCE = 3
 _SLOWEST_FIRST = ("tensorflow", "jax", "torch")
 """Or the slowest would be tried alone in the end."""
 
-MOST_SETUPS = 50
+MOST_SETUPS = 62
 """That one process tries: it grows with them, and a slow backend takes more than one core."""
 
 

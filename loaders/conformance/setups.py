@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from types import MappingProxyType
 
-from keras_loader_bench.loaders.registry import LOADERS
+from keras_loader_bench.loaders.registry import LOADERS, LoaderEntry
 
 Value = str | int | bool
 Conditions = tuple[tuple[str, Value], ...]
@@ -115,6 +115,12 @@ def _with(**axes: tuple[Value, ...]) -> Mapping[str, tuple[Value, ...]]:
     return MappingProxyType({**AXES, "workers": ("none",), **axes})
 
 
+def _workers_of(entry: LoaderEntry) -> tuple[Value, ...]:
+    if not entry.has_workers:
+        return ("none",)
+    return ("none", "processes" if entry.worker_processes else "threads")
+
+
 _IMAGES: Mapping[str, tuple[Value, ...]] = {"structure": ("tuple",)}
 _ROWS: Mapping[str, tuple[Value, ...]] = {**_IMAGES, "shuffle": (False,), "steps": ("none",)}
 
@@ -144,9 +150,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         **{
             name: Kind(
-                axes=_with(
-                    workers=("none", "threads") if entry.has_workers else ("none",), **_ROWS
-                ),
+                axes=_with(workers=_workers_of(entry), **_ROWS),
                 packages=entry.packages,
                 own=entry.own,
             )
@@ -167,6 +171,11 @@ SLOW = (
 )
 """Setups that are tried without others of their kind: each of Grain's processes imports Grain and
 JAX, for each pass."""
+
+
+def starts_slowly(setup: Setup) -> bool:
+    """Return whether each pass starts processes that import a framework first."""
+    return setup in SLOW or (setup.kind in LOADERS and setup.workers == "processes")
 
 
 def every_setup(kind: str) -> Iterator[Setup]:

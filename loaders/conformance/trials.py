@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import Event, run
 from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
-from keras_loader_bench.loaders.conformance.setups import KINDS, SLOW, Setup
+from keras_loader_bench.loaders.conformance.setups import KINDS, Setup, starts_slowly
 from keras_loader_bench.loaders.conformance.versions import OWN_SINCE
 from keras_loader_bench.loaders.registry import LOADERS, missing_package
 from keras_loader_bench.loaders.system.text import last_line
@@ -85,7 +85,7 @@ class Tried:
 
 def runs_of(setup: Setup) -> int:
     """Return how many times a setup is tried: what depends on threads may go either way."""
-    return 1 if setup.workers == "none" or setup in SLOW else RACES
+    return 1 if setup.workers == "none" or starts_slowly(setup) else RACES
 
 
 def not_there(kind: str, keras: str, data_dir: str | None) -> str | None:
