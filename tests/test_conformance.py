@@ -360,9 +360,19 @@ def test_what_differs_by_input_or_backend_alone_is_one_row(monkeypatch):
         replace(PROBLEM, setup=replace(PROBLEM.setup, kind=kind))
         for kind in ("PyDataset", "generator")
     ]
-    parts = [part(cell(), LOST, backend=backend, found=found) for backend in ("jax", "torch")]
+    jax, torch = (part(cell(), LOST, backend=each, found=found) for each in ("jax", "torch"))
+    other = [replace(each, example=replace(each.example, missing=8)) for each in torch.problems]
+    parts = [jax, replace(torch, problems=tuple(other))]
     line = "| PyDataset, generator | 2 threads | predict | 4 samples missing | jax, torch | 4 |"
     assert line in page(matrix(*parts))
+
+
+def test_versions_are_not_named_where_others_could_not_try_an_input(monkeypatch):
+    every = replace(causes.KNOWN[0], explains=lambda problem: True)
+    monkeypatch.setattr(causes, "KNOWN", (every,))
+    without = replace(part(cell(), keras="3.10.0"), left_out={"PyDataset": "too old"})
+    text = page(matrix(part(cell(), LOST, found=[PROBLEM]), without))
+    assert "| PyDataset | 2 threads | predict | 4 samples missing | jax | 1 |" in text
 
 
 def test_the_html_has_all_in_itself():

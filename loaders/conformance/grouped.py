@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from keras_loader_bench.loaders.conformance import causes
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
@@ -53,31 +54,48 @@ def since(found: Occurrences, versions: Sequence[str]) -> str:
     return f"{text}."
 
 
+@dataclass
+class _Row:
+    """Problems that differ by input, backend or version alone."""
+
+    kinds: list[str]
+    parts: list[Part]
+    example: str
+    cells: int
+
+
 def problem_rows(matrix: Matrix, found: Occurrences) -> list[list[str]]:
-    """Return the rows of a cause: what differs by input, backend or version alone is one row."""
-    where: dict[tuple[str, ...], tuple[list[Part], int]] = {}
+    """Return the rows of a cause: what differs by input, backend or version alone is one row.
+
+    The example is of the first of them: how many samples are missing may differ.
+    """
+    by_kind: dict[tuple[str, ...], _Row] = {}
     for part, problem in found:
         passes = "; ".join(name for name in PASSES if name in problem.passes)
-        conditions = str(problem.setup).removeprefix(problem.setup.kind).removeprefix(", ")
-        key = (problem.setup.kind, conditions, passes, mark_text(problem.example))
-        parts, cells = where.get(key, ([], 0))
-        where[key] = ([*parts, part], cells + problem.cells)
-    kinds: dict[tuple[str, ...], tuple[list[str], int]] = {}
-    for (kind, *rest), (parts, cells) in where.items():
-        row = (*rest, _where(matrix, parts))
-        names, sum_ = kinds.get(row, ([], 0))
-        kinds[row] = ([*names, kind], sum_ + cells)
+        kind = problem.setup.kind
+        conditions = str(problem.setup).removeprefix(kind).removeprefix(", ")
+        key = (kind, conditions or "none", passes, problem.sort, problem.example.verdict)
+        row = by_kind.setdefault(key, _Row([kind], [], mark_text(problem.example), 0))
+        row.parts.append(part)
+        row.cells += problem.cells
+    rows: dict[tuple[str, ...], _Row] = {}
+    for (kind, *rest), row in by_kind.items():
+        where = _where([p for p in matrix.parts if kind not in p.left_out], row.parts)
+        same = rows.setdefault((*rest, where), row)
+        if same is not row:
+            same.kinds += row.kinds
+            same.cells += row.cells
     return [
-        [", ".join(names), conditions or "none", *rest, str(cells)]
-        for (conditions, *rest), (names, cells) in kinds.items()
+        [", ".join(row.kinds), conditions, passes, row.example, where, str(row.cells)]
+        for (conditions, passes, *_, where), row in rows.items()
     ]
 
 
-def _where(matrix: Matrix, parts: Sequence[Part]) -> str:
+def _where(every: Sequence[Part], parts: Sequence[Part]) -> str:
     """Name backends, with the versions of Keras where these are not all that were tried on it."""
     said = []
-    for backend in dict.fromkeys(part.backend for part in matrix.parts):
-        tried = [part.keras for part in matrix.parts if part.backend == backend]
+    for backend in dict.fromkeys(part.backend for part in every):
+        tried = [part.keras for part in every if part.backend == backend]
         mine = [part.keras for part in parts if part.backend == backend]
         some = [version for version in tried if version in mine]
         if some:
