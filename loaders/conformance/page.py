@@ -42,7 +42,7 @@ def _head(matrix: Matrix) -> Iterator[str]:
     yield ""
     yield (
         "A cell is one pass over one input under one set of conditions: a compiled model keeps "
-        "which samples each of its steps was given, by fingerprints of all arrays, and these are "
+        "which samples each of its steps was given, by checksums of all arrays, and these are "
         "compared with what the input holds. Inputs have 10 batches of 4 samples. What depends on "
         f"threads or processes was tried {RACES} times, or {UNDECIDED_RACES} times where some "
         f"of these were right and others not; {RACES} times too what hung "

@@ -28,7 +28,7 @@ from keras_loader_bench.loaders.conformance.seen import (
     PrintModel,
     SeenModel,
     SeenSamples,
-    sample_marks,
+    sample_checksums,
 )
 from keras_loader_bench.loaders.conformance.setups import FEWER, Setup
 
@@ -211,8 +211,8 @@ class Trial:
 
 
 def _numbers(samples: Sequence[Any]) -> dict[int, int]:
-    """Return the number of each sample by its mark."""
+    """Return the number of each sample by its checksum."""
     parts = (*samples, None, None)[:3]
-    marks = keras.ops.convert_to_numpy(sample_marks(named_arrays(parts))).tolist()
-    assert len(set(marks)) == len(marks), "samples have one mark each"
-    return {each: number for number, each in enumerate(marks)}
+    checksums = keras.ops.convert_to_numpy(sample_checksums(named_arrays(parts))).tolist()
+    assert len(set(checksums)) == len(checksums), "each sample has another checksum"
+    return {each: number for number, each in enumerate(checksums)}

@@ -20,11 +20,12 @@ from keras_loader_bench.loaders.audit.fingerprint_model import (
 )
 
 
-def sample_marks(batch: Mapping[str, Any]) -> Any:
+def sample_checksums(batch: Mapping[str, Any]) -> Any:
     """Return a number for each sample, int32 of shape `(n,)`.
 
-    It changes with any single value, dtype or shape. Fingerprints hold more, but take four times
-    as many operations, and to compile these takes most of the time of a pass.
+    It changes with any single value, dtype or shape; of several values that change at once, one can
+    make up for another. A fingerprint rules that out, but takes four times as many operations, and
+    to compile these takes most of the time of a pass.
 
     Args:
         batch: its arrays by name.
@@ -33,17 +34,17 @@ def sample_marks(batch: Mapping[str, Any]) -> Any:
     arrays = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
     dtypes = {name: keras.backend.standardize_dtype(array.dtype) for name, array in arrays.items()}
     specs = {name: f"{dtypes[name]} {tuple(array.shape[1:])}" for name, array in arrays.items()}
-    marks: Any = signed(form(specs))
+    checksums: Any = signed(form(specs))
     for number, array in enumerate(arrays.values()):
         words = words_of(flat_samples(array))
         # Odd numbers, modulo 2**32.
         factors = weights(number, words.shape[1]).astype("int32")
-        marks = marks + ops.sum(words * ops.convert_to_tensor(factors), axis=1)
-    return marks
+        checksums = checksums + ops.sum(words * ops.convert_to_tensor(factors), axis=1)
+    return checksums
 
 
 class SeenSamples(keras.metrics.Metric):
-    """Keeps the marks of the samples of every batch, and whether it was trained on.
+    """Keeps the checksums of the samples of every batch, and whether it was trained on.
 
     Args:
         most_batches: how many are kept; of batches beyond, only their number.
@@ -56,13 +57,15 @@ class SeenSamples(keras.metrics.Metric):
         self.count = self.add_variable(shape=(), initializer="zeros", name="count", dtype="int")
         self.kept = self.add_variable(shape=shape, initializer="zeros", name="kept", dtype="int")
 
-    def update_state(self, marks: Any, training: bool) -> None:
+    def update_state(self, checksums: Any, training: bool) -> None:
         """Keep those of one batch."""
         ops = keras.ops
         width = self.kept.shape[1] - 2
         dtype = self.kept.dtype
-        about = ops.stack([ops.cast(ops.shape(marks)[0], dtype), ops.cast(int(training), dtype)])
-        padded = ops.concatenate([ops.cast(marks, dtype), ops.zeros((width,), dtype)])[:width]
+        about = ops.stack(
+            [ops.cast(ops.shape(checksums)[0], dtype), ops.cast(int(training), dtype)]
+        )
+        padded = ops.concatenate([ops.cast(checksums, dtype), ops.zeros((width,), dtype)])[:width]
         here = ops.equal(ops.arange(self.kept.shape[0], dtype=self.count.dtype), self.count.value)
         row = ops.concatenate([about, padded])
         self.kept.assign(ops.where(here[:, None], row, self.kept.value))
@@ -81,7 +84,7 @@ class SeenSamples(keras.metrics.Metric):
         self.count.assign(0)
 
     def read(self, *, training: bool) -> list[list[int]]:
-        """Return the marks of the samples of all batches of training, or of evaluation."""
+        """Return the checksums of the samples of all batches of training, or of evaluation."""
         count = int(keras.ops.convert_to_numpy(self.count))
         kept = keras.ops.convert_to_numpy(self.kept)[:count].tolist()
         # Where TensorFlow finds the end of the data in a step, that one counts and keeps nothing.
@@ -105,12 +108,12 @@ class SeenModel(KeepsBatches):
 
     def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
         """Keep the samples of the batch."""
-        self.seen.update_state(sample_marks(batch), training)
+        self.seen.update_state(sample_checksums(batch), training)
 
 
 class PrintModel(keras.Model):
-    """Predicts the mark of each sample."""
+    """Predicts the checksum of each sample."""
 
     def call(self, x: Any) -> Any:
-        """Return the marks."""
-        return sample_marks(named_arrays((x, None, None)))
+        """Return the checksums."""
+        return sample_checksums(named_arrays((x, None, None)))
