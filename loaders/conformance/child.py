@@ -101,13 +101,14 @@ def let_go(setup: Setup) -> None:
     """Let go of what a setup has left: models, and workers of a `DataLoader`.
 
     Torch waits for each worker of an iterator that nobody has read to its end: for 5 seconds, where
-    the garbage collector is what finds it.
+    the garbage collector is what finds it. A pool of Keras' own would start its workers again.
     """
     import keras
 
     if "DataLoader" in setup.kind:
         for worker in multiprocessing.active_children():
-            worker.terminate()
+            if "Pool" not in worker.name:
+                worker.terminate()
     keras.utils.clear_session()
     gc.collect()
 
