@@ -177,12 +177,12 @@ def words_of(array: Any) -> Any:
 
 def _mix(words: Any) -> Any:
     first, factor, second, other_factor, third = MIX
-    words = signed(factor) * (words ^ _shifted(words, first))
-    words = signed(other_factor) * (words ^ _shifted(words, second))
-    return words ^ _shifted(words, third)
+    words = signed(factor) * (words ^ shifted(words, first))
+    words = signed(other_factor) * (words ^ shifted(words, second))
+    return words ^ shifted(words, third)
 
 
-def _shifted(words: Any, bits: int) -> Any:
+def shifted(words: Any, bits: int) -> Any:
     """Shift to the right, with zeros from the left: of int32 the sign would come."""
     return keras.ops.right_shift(words, bits) & (2 ** (32 - bits) - 1)
 
