@@ -31,13 +31,16 @@ def changes(old: Matrix, new: Matrix) -> list[Change]:
     Or that is an error or a hang on one of them. What is a race on either is left out.
 
     Args:
-        old: of one Keras; the newest one of a backend counts.
-        new: of another.
+        old: each Keras is compared with the same one of this matrix if that is in it, or else with
+            the newest one on the same backend.
+        new: the other matrix.
     """
-    before = {part.backend: part for part in reversed(old.parts)}
+    newest = {part.backend: part for part in reversed(old.parts)}
+    same = {(part.backend, part.keras): part for part in old.parts}
     found = []
     for part in new.parts:
-        if (other := before.get(part.backend)) is None:
+        other = same.get((part.backend, part.keras)) or newest.get(part.backend)
+        if other is None:
             continue
         for text, row in part.rows.items():
             for name, mark in row.items():
