@@ -36,6 +36,7 @@ from keras_loader_bench.loaders.conformance.mends import Mend, MendError
 from keras_loader_bench.loaders.conformance.older_keras import supply_view
 from keras_loader_bench.loaders.conformance.page import page
 from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.processes import EndedError, Processes
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import (
     AXES,
@@ -555,8 +556,8 @@ def test_passes_that_do_not_apply_with_fewer_conditions_are_not_tried(fake, monk
             keras="3", backend="jax", version="1", cells=(Cell(setup, "fit, epoch 2", [found]),)
         )
 
-    processes = SimpleNamespace(try_setups=tried)
-    found = parts.try_part([Setup("generator")], None, "jax", quick=False, processes=processes)
+    start = SimpleNamespace(start=lambda *setups, **how: lambda: tried(*setups, **how))
+    found = parts.start_part([Setup("generator")], None, "jax", quick=False, processes=start)()
     assert [str(each.setup) for each in found.problems] == [
         "generator, fewer steps per epoch, sample weights"
     ]
@@ -565,7 +566,7 @@ def test_passes_that_do_not_apply_with_fewer_conditions_are_not_tried(fake, monk
 
 @pytest.fixture
 def processes(tmp_path):
-    made = parts.Processes(str(tmp_path))
+    made = Processes(str(tmp_path))
     yield made
     made.end()
 
@@ -573,11 +574,11 @@ def processes(tmp_path):
 def test_setups_are_shared_out_to_processes_and_come_back_in_their_order(
     fake, processes, monkeypatch
 ):
-    monkeypatch.setattr(parts, "MOST_SETUPS", 2)
+    monkeypatch.setattr("keras_loader_bench.loaders.conformance.processes.MOST_SETUPS", 2)
     setups = [Setup("tf.data", structure=each) for each in AXES["structure"]]
     setups += [Setup("PyDataset", steps=each) for each in AXES["steps"]]
     done = []
-    tried = processes.try_setups(setups, **fake, watch=done.append)
+    tried = processes.start(setups, **fake, watch=done.append)()
     assert list(dict.fromkeys(cell.setup for cell in tried.cells)) == setups
     assert sorted(done) == [1, 2, 3, 4, 5, 6]
 
@@ -588,16 +589,16 @@ def test_the_end_ends_what_runs(fake, processes, monkeypatch):
     with ThreadPoolExecutor() as pool:
         # One is done, and the other one hangs.
         setups = [Setup("tf.data"), Setup("generator")]
-        tried = pool.submit(processes.try_setups, setups, **fake, watch=lambda _: reached.set())
+        tried = pool.submit(processes.start(setups, **fake, watch=lambda _: reached.set()))
         assert reached.wait(60)
         processes.end()
-        assert isinstance(tried.exception(10), parts._EndedError)
+        assert isinstance(tried.exception(10), EndedError)
 
 
 def test_kinds_of_which_none_is_there_are_an_error(processes, monkeypatch):
     monkeypatch.setattr(parts, "not_there", lambda *_: "it needs grain")
     with pytest.raises(TrialError, match=r"on jax\. arrays: it needs grain"):
-        parts.try_part([Setup("arrays")], None, "jax", quick=False, processes=processes)
+        parts.start_part([Setup("arrays")], None, "jax", quick=False, processes=processes)
 
 
 def changed(text):

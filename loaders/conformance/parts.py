@@ -7,21 +7,19 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any
 
 from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.processes import Processes
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.stored import Part, ProblemRecord, rows_of
 from keras_loader_bench.loaders.conformance.trials import (
     Cell,
     TrialError,
-    Tried,
     not_there,
     runs_of,
     try_setups,
@@ -36,88 +34,19 @@ _EVERY = 25
 _PACKAGES = ("numpy", "tensorflow", "torch", "grain")
 """Those that inputs come from."""
 
-AT_ONCE = 3
-"""Processes that try something at the same time: each has one core busy, or waits for workers."""
-
 _SLOWEST_FIRST = ("tensorflow", "jax", "torch")
 """Or the slowest would be tried alone in the end."""
 
-MOST_SETUPS = 62
-"""That one process tries: it grows with them, and a slow backend takes more than one core."""
 
-
-class _EndedError(Exception):
-    """Ends what is tried in another thread."""
-
-
-class Processes:
-    """Tries setups in processes, of which only `AT_ONCE` run at the same time.
-
-    Args:
-        compiled: a folder for what JAX compiles. Most setups make programs that others have made.
-    """
-
-    def __init__(self, compiled: str) -> None:
-        self._pool = ThreadPoolExecutor(AT_ONCE)
-        self._ended = Event()
-        self._variables = {
-            "JAX_COMPILATION_CACHE_DIR": compiled,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
-
-    def end(self) -> None:
-        """End what runs, and try nothing more."""
-        self._ended.set()
-        self._pool.shutdown(cancel_futures=True)
-
-    def try_setups(
-        self,
-        setups: Sequence[Setup],
-        *,
-        environment: dict[str, str],
-        watch: Callable[[int], None] = lambda done: None,
-        **how: Any,
-    ) -> Tried:
-        """Do what `trials.try_setups` does, in as many processes as the setups need."""
-        count = -(-len(setups) // MOST_SETUPS)
-        done = [0] * count
-
-        def share(number: int) -> Tried:
-            def watch_share(count: int) -> None:
-                done[number] = count
-                watch(sum(done))
-
-            # Not those that follow each other: these are of one kind, and some kinds take long.
-            # Those that fork come first: later on, the process has imported more and has grown.
-            mine = sorted(setups[number::count], key=lambda setup: setup.workers != "processes")
-            return try_setups(
-                mine,
-                environment=environment | self._variables,
-                watch=watch_share,
-                tick=self._tick,
-                **how,
-            )
-
-        found = list(self._pool.map(share, range(count)))
-        place = {setup: number for number, setup in enumerate(setups)}
-        cells = [cell for tried in found for cell in tried.cells]
-        return replace(found[0], cells=tuple(sorted(cells, key=lambda cell: place[cell.setup])))
-
-    def _tick(self) -> None:
-        if self._ended.is_set():
-            raise _EndedError
-
-
-def try_part(
+def start_part(
     setups: Sequence[Setup],
     version: str | None,
     backend: str,
     *,
     quick: bool,
     processes: Processes,
-) -> Part:
-    """Try setups on one Keras and backend, and find the smallest conditions of what is wrong.
+) -> Callable[[], Part]:
+    """Begin to try setups on one Keras and backend.
 
     Args:
         setups: the conditions.
@@ -125,6 +54,9 @@ def try_part(
         backend: of Keras.
         quick: see `try_all`.
         processes: which try them.
+
+    Returns:
+        What waits for them, and finds the smallest conditions of what is wrong.
 
     Raises:
         TrialError: nothing could be tried.
@@ -154,7 +86,7 @@ def try_part(
             print(f"{name}: {done} of {len(there)} sets of conditions", file=sys.stderr)
 
     runs = _twice if quick else runs_of
-    tried = processes.try_setups(there, **known, watch=watch, runs=runs)
+    wait = processes.start(there, **known, watch=watch, runs=runs)
 
     def retry(again: Sequence[tuple[Setup, Sequence[str]]]) -> Sequence[Cell]:
         apply: dict[Setup, list[str]] = {}
@@ -163,20 +95,24 @@ def try_part(
                 apply.setdefault(setup, []).extend(names)
         if quick or not apply:
             return ()
-        return processes.try_setups(list(apply), **known, names=apply).cells
+        return processes.start(list(apply), **known, names=apply)().cells
 
-    found = problems(tried.cells, retry)
-    print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
-    return Part(
-        keras=tried.keras,
-        backend=backend,
-        version=tried.version,
-        date=f"{datetime.now(UTC):%Y-%m-%d}",
-        packages={"Python": platform.python_version(), **_versions(_PACKAGES)},
-        rows=rows_of(tried.cells),
-        problems=tuple(map(ProblemRecord.of, found)),
-        left_out=left_out,
-    )
+    def finish() -> Part:
+        tried = wait()
+        found = problems(tried.cells, retry)
+        print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
+        return Part(
+            keras=tried.keras,
+            backend=backend,
+            version=tried.version,
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
+            packages={"Python": platform.python_version(), **_versions(_PACKAGES)},
+            rows=rows_of(tried.cells),
+            problems=tuple(map(ProblemRecord.of, found)),
+            left_out=left_out,
+        )
+
+    return finish
 
 
 def try_changed(cause: str, part: Part, setups: Sequence[Setup]) -> Sequence[Cell]:
@@ -229,7 +165,8 @@ def try_all(
         processes = Processes(compiled)
         try:
             how: dict[str, Any] = {"quick": quick, "processes": processes}
-            futures = [pool.submit(try_part, setups, *each, **how) for each in asked]
+            started = [start_part(setups, *each, **how) for each in asked]
+            futures = [pool.submit(finish) for finish in started]
             for future in as_completed(futures):
                 keep(future.result())
         finally:  # after Ctrl-C too, where what is tried elsewhere has to end

@@ -1,0 +1,92 @@
+"""Shares setups out to processes that run at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+from keras_loader_bench.loaders.conformance.setups import Setup
+from keras_loader_bench.loaders.conformance.trials import Tried, try_setups
+
+AT_ONCE = 3
+"""Processes that try something at the same time: each has one core busy, or waits for workers."""
+
+MOST_SETUPS = 62
+"""That one process tries: it grows with them, and a slow backend takes more than one core."""
+
+
+class EndedError(Exception):
+    """Ends what is tried in another thread."""
+
+
+class Processes:
+    """Tries setups in processes, of which only `AT_ONCE` run at the same time.
+
+    Args:
+        compiled: a folder for what JAX compiles. Most setups make programs that others have made.
+    """
+
+    def __init__(self, compiled: str) -> None:
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._ended = Event()
+        self._variables = {
+            "JAX_COMPILATION_CACHE_DIR": compiled,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+
+    def end(self) -> None:
+        """End what runs, and try nothing more."""
+        self._ended.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(
+        self,
+        setups: Sequence[Setup],
+        *,
+        environment: dict[str, str],
+        watch: Callable[[int], None] = lambda done: None,
+        **how: Any,
+    ) -> Callable[[], Tried]:
+        """Do what `trials.try_setups` does, in as many processes as the setups need.
+
+        What was started first runs first.
+
+        Returns:
+            What waits for all of them.
+        """
+        count = -(-len(setups) // MOST_SETUPS)
+        done = [0] * count
+
+        def share(number: int) -> Tried:
+            def watch_share(count: int) -> None:
+                done[number] = count
+                watch(sum(done))
+
+            # Not those that follow each other: these are of one kind, and some kinds take long.
+            # Those that fork come first: later on, the process has imported more and has grown.
+            mine = sorted(setups[number::count], key=lambda setup: setup.workers != "processes")
+            return try_setups(
+                mine,
+                environment=environment | self._variables,
+                watch=watch_share,
+                tick=self._tick,
+                **how,
+            )
+
+        shares = self._pool.map(share, range(count))  # these are started now
+
+        def wait() -> Tried:
+            found = list(shares)
+            place = {setup: number for number, setup in enumerate(setups)}
+            cells = [cell for tried in found for cell in tried.cells]
+            return replace(found[0], cells=tuple(sorted(cells, key=lambda cell: place[cell.setup])))
+
+        return wait
+
+    def _tick(self) -> None:
+        if self._ended.is_set():
+            raise EndedError
