@@ -340,6 +340,11 @@ def test_versions_stand_beside_each_other(monkeypatch):
     right = part(cell(), replace(LOST, found=[Found("identical", 10, 10)]), keras="3.9.0")
     line = "- jax, PyDataset, 2 threads, predict: identical on Keras 3.9.0, missing on 3.15.1"
     assert line in page(matrix(right, part(cell(), LOST, found=[PROBLEM])))
+    # Each backend is compared with the version before that was tried on it.
+    two = [part(cell(), keras=each, backend="torch") for each in ("3.15.1", "3.9.0")]
+    text = page(matrix(*versions("3.15.1").parts, *two))
+    assert "From 3.10.0 to 3.15.1 on jax, no cell changed" in text
+    assert "From 3.9.0 to 3.15.1 on torch, no cell changed" in text
 
 
 @pytest.mark.parametrize(

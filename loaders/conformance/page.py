@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ from keras_loader_bench.loaders.conformance.grouped import (
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
 from keras_loader_bench.loaders.conformance.stored import Matrix, Part, Row
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES, UNDECIDED_RACES
+from keras_loader_bench.loaders.registry import BACKENDS
 
 COMMAND = "keras-loader-bench audit --matrix"
 
@@ -131,10 +132,11 @@ def _versions(matrix: Matrix) -> Iterator[str]:
     headings = [f"{v} (tried on {names})" for v, names in zip(versions, tried, strict=True)]
     yield from _table(["what is wrong", *headings], lines)
     yield ""
-    for older, newer in pairwise(versions):
-        changed = changes(_only(matrix, older), _only(matrix, newer))
-        count = {0: "no cell", 1: "1 cell"}.get(len(changed), f"{len(changed)} cells")
-        yield f"From {older} to {newer}, {count} changed; races do not count."
+    for (older, newer), backends in _following(matrix).items():
+        changed = changes(*(_only(matrix, version, backends) for version in (older, newer)))
+        on = ", ".join(backends)
+        count = _cell_count(len(changed))
+        yield f"From {older} to {newer} on {on}, {count} changed; races do not count."
         yield ""
         if changed:
             yield from _changes(changed)
@@ -147,11 +149,28 @@ def _changes(changed: Sequence[Change]) -> Iterator[str]:
         return
     groups = Counter((change.setup.partition(", ")[0], change.was) for change in changed)
     for (kind, was), count in groups.items():
-        yield f"- {kind}, {count} cells: {was}"
+        yield f"- {kind}, {_cell_count(count)}: {was}"
 
 
-def _only(matrix: Matrix, version: str) -> Matrix:
-    return replace(matrix, parts=tuple(p for p in matrix.parts if p.keras == version))
+def _cell_count(count: int) -> str:
+    return {0: "no cell", 1: "1 cell"}.get(count, f"{count} cells")
+
+
+def _following(matrix: Matrix) -> dict[tuple[str, str], list[str]]:
+    """Return versions that follow each other on a backend, with all backends where they do."""
+    versions = versions_of(matrix)
+    found: dict[tuple[str, str], list[str]] = {}
+    for backend in BACKENDS:
+        tried = {part.keras for part in matrix.parts if part.backend == backend}
+        for pair in pairwise(version for version in versions if version in tried):
+            found.setdefault(pair, []).append(backend)
+    order = sorted(found, key=lambda pair: [versions.index(version) for version in pair[::-1]])
+    return {pair: found[pair] for pair in order}
+
+
+def _only(matrix: Matrix, version: str, backends: Collection[str] = BACKENDS) -> Matrix:
+    chosen = (p for p in matrix.parts if p.keras == version and p.backend in backends)
+    return replace(matrix, parts=tuple(chosen))
 
 
 def _whole(matrix: Matrix) -> Iterator[str]:
