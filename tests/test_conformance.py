@@ -336,7 +336,7 @@ def test_versions_stand_beside_each_other(monkeypatch):
     assert "| what is wrong | 3.9.0 (tried on jax) | 3.10.0 (tried on jax) |" in text
     assert "| 4 samples missing | jax (3.15.1) | 1 |" in text
     assert newest_of(versions()) == "3.15.1"
-    assert "From 3.9.0 to 3.10.0, no cell changed" in text
+    assert "From 3.9.0 to 3.10.0 on jax, no cell changed" in text
     right = part(cell(), replace(LOST, found=[Found("identical", 10, 10)]), keras="3.9.0")
     line = "- jax, PyDataset, 2 threads, predict: identical on Keras 3.9.0, missing on 3.15.1"
     assert line in page(matrix(right, part(cell(), LOST, found=[PROBLEM])))
