@@ -91,7 +91,7 @@ class FingerprintModel(KeepsBatches):
 
     def call(self, x: Any) -> Any:
         """Return one number per sample."""
-        flat = flat_samples(keras.tree.flatten(x)[0])
+        flat = _flat(keras.tree.flatten(x)[0])
         return self.dense(keras.ops.cast(flat[:, :10], "float32"))
 
     def keep(self, batch: Mapping[str, Any], *, training: bool) -> None:
@@ -150,26 +150,32 @@ def _fingerprint(batch: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def sample_prints(batch: Mapping[str, Any]) -> Any:
     """Return the fingerprint of each sample of a batch, int32 of shape `(n,)`."""
-    ops = keras.ops
-    arrays = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
+    samples, arrays = form_and_words(batch)
+    for number, array in enumerate(arrays):
+        words = _mix(array)
+        samples = samples + keras.ops.sum(words * _weights(number, words.shape[1]), axis=1)
+    return _mix(samples)
+
+
+def form_and_words(batch: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+    """Return what dtypes and shapes add to each sample, and the words of each array.
+
+    Words are int32 of shape `(n, positions)`.
+    """
+    arrays = {name: keras.ops.convert_to_tensor(array) for name, array in batch.items()}
     specs = {
         name: f"{keras.backend.standardize_dtype(array.dtype)} {tuple(array.shape[1:])}"
         for name, array in arrays.items()
     }
-    samples = signed(form(specs))
-    for number, array in enumerate(arrays.values()):
-        words = _mix(words_of(flat_samples(array)))
-        samples = samples + ops.sum(words * _weights(number, words.shape[1]), axis=1)
-    return _mix(samples)
+    return _signed(form(specs)), [_words(_flat(array)) for array in arrays.values()]
 
 
-def flat_samples(array: Any) -> Any:
+def _flat(array: Any) -> Any:
     """Return an array of shape `(n, positions)`; TensorFlow may not know `n`."""
     return keras.ops.reshape(array, (keras.ops.shape(array)[0], math.prod(array.shape[1:])))
 
 
-def words_of(array: Any) -> Any:
-    """Return the words of an array; see `fingerprint.WORD_DTYPES`."""
+def _words(array: Any) -> Any:
     if keras.backend.standardize_dtype(array.dtype) in WORD_DTYPES:
         return keras.ops.cast(array, "int32")
     return keras.ops.view(keras.ops.cast(array, "float32"), "int32")
@@ -177,8 +183,8 @@ def words_of(array: Any) -> Any:
 
 def _mix(words: Any) -> Any:
     first, factor, second, other_factor, third = MIX
-    words = signed(factor) * (words ^ shifted(words, first))
-    words = signed(other_factor) * (words ^ shifted(words, second))
+    words = _signed(factor) * (words ^ shifted(words, first))
+    words = _signed(other_factor) * (words ^ shifted(words, second))
     return words ^ shifted(words, third)
 
 
@@ -188,10 +194,9 @@ def shifted(words: Any, bits: int) -> Any:
 
 
 def _weights(number: int, count: Any) -> Any:
-    positions = keras.ops.arange(count, dtype="int32") + signed(number * STRIDE % 2**32)
+    positions = keras.ops.arange(count, dtype="int32") + _signed(number * STRIDE % 2**32)
     return _mix(positions) | 1
 
 
-def signed(word: int) -> int:
-    """Return a word as int32 has it."""
+def _signed(word: int) -> int:
     return word - 2**32 if word >= 2**31 else word

@@ -158,7 +158,7 @@ def try_all(
         VersionError: there is no such Keras.
     """
     for version in versions:
-        environment_of(version)  # pip installs it once, and not for two backends at a time
+        environment_of(version)  # one that pip does not have is said before any is tried
     slowest_first = sorted(backends, key=_SLOWEST_FIRST.index)
     asked = [(version, backend) for version in versions for backend in slowest_first]
     with TemporaryDirectory() as compiled, ThreadPoolExecutor(len(asked)) as pool:

@@ -47,8 +47,9 @@ def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
         cells: of one Keras on one backend.
         retry: tries fewer conditions.
     """
+    cells = list(cells)
     tried = _Tried(cells, retry)
-    wrong = [cell for cell in tried.cells if sort_of(cell)]
+    wrong = [cell for cell in cells if sort_of(cell)]
     passes: dict[tuple[Setup, str], list[str]] = {}
     for cell in wrong:
         _add(passes, _least(cell, wrong), sort_of(cell), [cell.name])
@@ -81,11 +82,6 @@ class _Tried:
         self._cells = {(cell.setup, cell.name): cell for cell in cells}
         self._asked = set(self._cells)
         self._retry = retry
-
-    @property
-    def cells(self) -> Sequence[Cell]:
-        """All of them."""
-        return list(self._cells.values())
 
     def try_new(self, asked: Iterable[tuple[Setup, Sequence[str]]]) -> None:
         """Try those passes over setups that have not been."""

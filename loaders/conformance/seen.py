@@ -10,14 +10,12 @@ from typing import Any
 
 import keras
 
-from keras_loader_bench.loaders.audit.fingerprint import form, weights
+from keras_loader_bench.loaders.audit.fingerprint import weights
 from keras_loader_bench.loaders.audit.fingerprint_model import (
     KeepsBatches,
-    flat_samples,
+    form_and_words,
     named_arrays,
     shifted,
-    signed,
-    words_of,
 )
 
 
@@ -32,13 +30,9 @@ def sample_checksums(batch: Mapping[str, Any]) -> Any:
         batch: its arrays by name.
     """
     ops = keras.ops
-    arrays = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
-    dtypes = {name: keras.backend.standardize_dtype(array.dtype) for name, array in arrays.items()}
-    specs = {name: f"{dtypes[name]} {tuple(array.shape[1:])}" for name, array in arrays.items()}
-    checksums: Any = signed(form(specs))
-    for number, array in enumerate(arrays.values()):
-        words = words_of(flat_samples(array))
-        words = words ^ shifted(words, 16)  # the lower half of most floats is 0
+    checksums, arrays = form_and_words(batch)
+    for number, array in enumerate(arrays):
+        words = array ^ shifted(array, 16)  # the lower half of most floats is 0
         # Odd numbers, modulo 2**32.
         factors = weights(number, words.shape[1]).astype("int32")
         checksums = checksums + ops.sum(words * ops.convert_to_tensor(factors), axis=1)
