@@ -34,6 +34,7 @@ from keras_loader_bench.bench.plan.command_line import add_options
 from keras_loader_bench.loaders import ImageSource
 from keras_loader_bench.loaders.sources.cache import write_source
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
+from keras_loader_bench.loaders.system.compiled import shared_by_jax
 
 # Garbage is collected by the thread that runs the tests, and by no other. Whichever thread begins a
 # collection also ends the pools that it finds, such as those that Keras leaves behind. The thread
@@ -88,9 +89,7 @@ def pytest_configure(config):
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="compiled-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+        os.environ |= shared_by_jax(folder)
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 

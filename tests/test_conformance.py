@@ -2,10 +2,12 @@
 
 import ast
 import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -598,6 +600,37 @@ def test_the_end_ends_what_runs(fake, processes, monkeypatch):
         assert reached.wait(60)
         processes.end()
         assert isinstance(tried.exception(10), EndedError)
+
+
+def test_workers_of_an_iterator_that_was_left_are_ended():
+    """Torch would wait 5 s for each that is still there when the iterator goes."""
+    data = pytest.importorskip("torch.utils.data")
+    left = iter(data.DataLoader(range(40), num_workers=2, multiprocessing_context="fork"))
+    next(left)
+    workers = multiprocessing.active_children()
+    child.let_go(Setup("PyDataset"))
+    before = [worker.is_alive() for worker in workers]
+    child.let_go(Setup("DataLoader"))
+    for worker in workers:
+        worker.join(5)
+    after = [worker.is_alive() for worker in workers]
+    assert (before, after) == ([True] * 2, [False] * 2)
+
+
+def test_workers_of_a_pool_are_left_alone():
+    """They are told by their name. A pool that loses one can hang, so another process has it."""
+    fork = multiprocessing.get_context("fork")
+    others = multiprocessing.active_children()
+    with fork.Pool(1):
+        (name,) = (each.name for each in multiprocessing.active_children() if each not in others)
+    worker = fork.Process(target=time.sleep, args=(60,), name=name, daemon=True)
+    worker.start()
+    child.let_go(Setup("DataLoader"))
+    worker.join(1)
+    alive = worker.is_alive()
+    worker.kill()
+    worker.join()
+    assert alive
 
 
 def test_kinds_of_which_none_is_there_are_an_error(processes, monkeypatch):

@@ -47,7 +47,8 @@ def _head(matrix: Matrix) -> Iterator[str]:
         "compared with what the input holds. Inputs have 10 batches of 4 samples. What depends on "
         f"threads or processes was tried {RACES} times, or {UNDECIDED_RACES} times where some "
         f"of these were right and others not; {RACES} times too what hung "
-        f"or died. A pass of more than {HANG_S:g} s counts as a hang."
+        "or died; at least once where each pass starts processes that import a framework. "
+        f"A pass of more than {HANG_S:g} s counts as a hang."
     )
     yield ""
     yield from _table(

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.trials import Tried, try_setups
+from keras_loader_bench.loaders.system.compiled import shared_by_jax
 
 AT_ONCE = 3
 """Processes that try something at the same time: each has one core busy, or waits for workers."""
@@ -32,11 +33,7 @@ class Processes:
     def __init__(self, compiled: str) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._ended = Event()
-        self._variables = {
-            "JAX_COMPILATION_CACHE_DIR": compiled,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
+        self._variables = shared_by_jax(compiled)
 
     def end(self) -> None:
         """End what runs, and try nothing more."""
