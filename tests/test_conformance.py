@@ -545,6 +545,57 @@ def test_an_input_that_is_not_taken_has_one_line_and_a_cause():
     assert cause_of(ProblemRecord.of(found)).key == "not-taken"
 
 
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (
+            "RuntimeError: DataLoader worker exited unexpectedly with exit code 1. Details are",
+            "forked-workers-end-with-1",
+        ),
+        (
+            "RuntimeError: Exception encountered when calling PrintModel.call().",
+            "forked-workers-end-with-1",
+        ),
+        ("hang", "forked-workers-wait"),
+        ("the process ended with -11", None),
+    ],
+)
+def test_what_workers_of_torch_do_has_causes_of_its_own(line, key):
+    verdict, text = ("hang", "after 60 s") if line == "hang" else ("error", line)
+    (found,) = problems(
+        [cell(verdict, kind="DataLoader", text=text, workers="processes")], lambda asked: []
+    )
+    cause = cause_of(ProblemRecord.of(found))
+    assert (cause and cause.key) == key
+    (alone,) = problems([cell(verdict, kind="DataLoader", text=text)], lambda asked: [])
+    assert cause_of(ProblemRecord.of(alone)) is None
+
+
+FOREIGN_THREAD = """
+import _thread, multiprocessing, threading, time
+def start():
+    threading.current_thread()  # which TensorFlow's function for Python asks for too
+    worker = multiprocessing.get_context("fork").Process(target=str)
+    worker.start()
+    worker.join()
+    codes.append(worker.exitcode)
+codes = []
+_thread.start_new_thread(start, ())
+while not codes:
+    time.sleep(0.01)
+print(codes[0])
+"""
+
+
+def test_before_a_mend_python_ends_what_foreign_threads_have_forked_with_1():
+    """What the cause says of versions."""
+    version = sys.version_info[:3]
+    mended = version >= (3, 12, 2) or (3, 11, 8) <= version < (3, 12)
+    command = [sys.executable, "-W", "ignore", "-c", FOREIGN_THREAD]  # 3.12 warns of such forks
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ("0" if mended else "1")
+
+
 def test_versions_are_those_of_keras_3():
     assert checked_versions("3.10.0, 3.15.1") == ["3.10.0", "3.15.1"]
     with pytest.raises(VersionError, match=r"`3\.10` is no version"):

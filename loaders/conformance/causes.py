@@ -63,10 +63,19 @@ def _generator(problem: ProblemRecord) -> bool:
     return _data(problem, "generator") and problem.passes == ("validation, epoch 2",)
 
 
-def _forked(problem: ProblemRecord) -> bool:
-    loaders = ("DataLoader", "iterable DataLoader", "torch")
-    forked = problem.setup.workers != "none" and problem.setup.kind in loaders
-    return forked and problem.sort != "data"
+def _of_workers(problem: ProblemRecord) -> bool:
+    kinds = ("DataLoader", "iterable DataLoader", "torch")
+    return problem.setup.workers != "none" and problem.setup.kind in kinds
+
+
+def _died(problem: ProblemRecord) -> bool:
+    # Torch raises it wherever the main thread is, also within a model.
+    lines = ("RuntimeError: DataLoader worker", "RuntimeError: Exception encountered when calling")
+    return _of_workers(problem) and problem.sort.startswith(lines)
+
+
+def _waits(problem: ProblemRecord) -> bool:
+    return _of_workers(problem) and problem.sort == "hang"
 
 
 def _not_taken(problem: ProblemRecord) -> bool:
@@ -138,14 +147,26 @@ KNOWN: tuple[Cause, ...] = (
         mends=suggested.ROUNDED_UP,
     ),
     Cause(
-        key="forked-workers-die",
-        title="Forked workers of a DataLoader die or wait for ever, now and then",
+        key="forked-workers-end-with-1",
+        title="On TensorFlow, forked workers of a DataLoader end with exit code 1",
+        why="There Keras reads a `DataLoader` in a thread that TensorFlow has made. Python before "
+        "3.11.8 and 3.12.2 ends a process that was forked from such a thread with exit code 1, "
+        "though it did all its work. If torch hears of that before it has let go of the worker, it "
+        "raises an error. It is a race, and no fault of Keras.",
+        remedy="A newer Python, or `DataLoader(..., multiprocessing_context='spawn')`.",
+        link="https://github.com/python/cpython/issues/102512",
+        explains=_died,
+        where="Python's `threading._shutdown`, which `multiprocessing` calls at the end",
+    ),
+    Cause(
+        key="forked-workers-wait",
+        title="Forked workers of a DataLoader wait for ever, now and then",
         why="A `DataLoader` forks its workers from a process in which TensorFlow or JAX has "
         "threads; what these hold at that moment stays locked in the worker. It is a race, and no "
         "fault of Keras.",
         remedy="`DataLoader(..., multiprocessing_context='spawn')`.",
         link="https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods",
-        explains=_forked,
+        explains=_waits,
         where="`torch.utils.data.DataLoader`, with the start method of Python 3.11 on Linux",
     ),
     Cause(

@@ -95,7 +95,7 @@ def start_part(
                 apply.setdefault(setup, []).extend(names)
         if quick or not apply:
             return ()
-        return processes.start(list(apply), **known, names=apply)().cells
+        return processes.start(list(apply), **known, names=apply, beside=True)().cells
 
     def finish() -> Part:
         tried = wait()

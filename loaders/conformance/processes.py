@@ -13,7 +13,8 @@ from keras_loader_bench.loaders.conformance.trials import Tried, try_setups
 from keras_loader_bench.loaders.system.compiled import shared_by_jax
 
 AT_ONCE = 3
-"""Processes that try something at the same time: each has one core busy, or waits for workers."""
+"""Processes that try something at the same time: each has one core busy, or waits for workers. One
+more runs beside them where others wait for what it finds."""
 
 MOST_SETUPS = 62
 """That one process tries: it grows with them, and a slow backend takes more than one core."""
@@ -24,7 +25,7 @@ class EndedError(Exception):
 
 
 class Processes:
-    """Tries setups in processes, of which only `AT_ONCE` run at the same time.
+    """Tries setups in processes, of which only so many run at the same time; see `AT_ONCE`.
 
     Args:
         compiled: a folder for what JAX compiles. Most setups make programs that others have made.
@@ -32,13 +33,15 @@ class Processes:
 
     def __init__(self, compiled: str) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._beside = ThreadPoolExecutor(1)
         self._ended = Event()
         self._variables = shared_by_jax(compiled)
 
     def end(self) -> None:
         """End what runs, and try nothing more."""
         self._ended.set()
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._beside):
+            pool.shutdown(cancel_futures=True)
 
     def start(
         self,
@@ -46,11 +49,12 @@ class Processes:
         *,
         environment: dict[str, str],
         watch: Callable[[int], None] = lambda done: None,
+        beside: bool = False,
         **how: Any,
     ) -> Callable[[], Tried]:
         """Do what `trials.try_setups` does, in as many processes as the setups need.
 
-        What was started first runs first.
+        What was started first runs first; `beside` waits for none but others that run beside.
 
         Returns:
             What waits for all of them.
@@ -74,7 +78,8 @@ class Processes:
                 **how,
             )
 
-        shares = self._pool.map(share, range(count))  # these are started now
+        pool = self._beside if beside else self._pool
+        shares = pool.map(share, range(count))  # these are started now
 
         def wait() -> Tried:
             found = list(shares)

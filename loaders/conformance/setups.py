@@ -165,10 +165,7 @@ COMPLETE = ("workers", "shuffle", "steps", "steps_per_execution")
 """Conditions of a PyDataset that are tried in every combination."""
 
 
-SLOW = (
-    Setup("Grain IterDataset", workers="processes"),
-    Setup("Grain IterDataset", workers="processes", steps="fewer"),
-)
+SLOW = (Setup("Grain IterDataset", workers="processes"),)
 """Setups that are tried without others of their kind: each of Grain's processes imports Grain and
 JAX, for each pass."""
 
