@@ -13,8 +13,8 @@ from keras_loader_bench.loaders.conformance.trials import Tried, try_setups
 from keras_loader_bench.loaders.system.compiled import shared_by_jax
 
 AT_ONCE = 3
-"""Processes that try something at the same time: each has one core busy, or waits for workers. One
-more runs beside them where others wait for what it finds."""
+"""Processes that try something at the same time: each has one core busy, or waits for workers. As
+many again may run beside them: those whose findings decide what is tried next."""
 
 MOST_SETUPS = 62
 """That one process tries: it grows with them, and a slow backend takes more than one core."""
@@ -33,7 +33,7 @@ class Processes:
 
     def __init__(self, compiled: str) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE)
-        self._beside = ThreadPoolExecutor(1)
+        self._beside = ThreadPoolExecutor(AT_ONCE)
         self._ended = Event()
         self._variables = shared_by_jax(compiled)
 
