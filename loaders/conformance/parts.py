@@ -99,6 +99,7 @@ def start_part(
 
     def finish() -> Part:
         tried = wait()
+        print(f"{name}: looking for the smallest conditions", file=sys.stderr)
         found = problems(tried.cells, retry)
         print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
         return Part(

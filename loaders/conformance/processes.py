@@ -19,6 +19,9 @@ many again may run beside them: those whose findings decide what is tried next."
 MOST_SETUPS = 62
 """That one process tries: it grows with them, and a slow backend takes more than one core."""
 
+MOST_BESIDE = 12
+"""The same of those that others wait for."""
+
 
 class EndedError(Exception):
     """Ends what is tried in another thread."""
@@ -59,7 +62,7 @@ class Processes:
         Returns:
             What waits for all of them.
         """
-        count = -(-len(setups) // MOST_SETUPS)
+        count = -(-len(setups) // (MOST_BESIDE if beside else MOST_SETUPS))
         done = [0] * count
 
         def share(number: int) -> Tried:

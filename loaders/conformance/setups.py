@@ -116,9 +116,7 @@ def _with(**axes: tuple[Value, ...]) -> Mapping[str, tuple[Value, ...]]:
 
 
 def _workers_of(entry: LoaderEntry) -> tuple[Value, ...]:
-    if not entry.has_workers:
-        return ("none",)
-    return ("none", "processes" if entry.worker_processes else "threads")
+    return ("none", "threads") if entry.has_workers and not entry.worker_processes else ("none",)
 
 
 _IMAGES: Mapping[str, tuple[Value, ...]] = {"structure": ("tuple",)}
@@ -165,9 +163,16 @@ COMPLETE = ("workers", "shuffle", "steps", "steps_per_execution")
 """Conditions of a PyDataset that are tried in every combination."""
 
 
-SLOW = (Setup("Grain IterDataset", workers="processes"),)
-"""Setups that are tried without others of their kind: each of Grain's processes imports Grain and
-JAX, for each pass."""
+SLOW = (
+    Setup("Grain IterDataset", workers="processes"),
+    *(
+        Setup(name, workers="processes", last_batch="partial")
+        for name, entry in LOADERS.items()
+        if entry.worker_processes and name in KINDS
+    ),
+)
+"""Setups that are tried without others of their kind: each pass starts processes that import a
+framework first."""
 
 
 def starts_slowly(setup: Setup) -> bool:
