@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,12 @@ from keras_loader_bench.loaders.conformance.expected import (
     expected,
     judged,
 )
-from keras_loader_bench.loaders.conformance.grouped import causes_of, mark_text, newest_of
+from keras_loader_bench.loaders.conformance.grouped import (
+    causes_of,
+    mark_text,
+    newest_of,
+    since,
+)
 from keras_loader_bench.loaders.conformance.html import html_page
 from keras_loader_bench.loaders.conformance.mends import Mend, MendError
 from keras_loader_bench.loaders.conformance.older_keras import supply_view
@@ -176,12 +182,13 @@ def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
     tried = []
 
     def retry(asked):
-        tried.append([(setup, name) for setup, names in asked for name in names])
+        assert not any(each.race for each in asked)
+        tried.append([(each.setup, name) for each in asked for name in each.names])
         verdicts = {"threads": "missing"}
         return [
-            Cell(setup, name, [Found(verdicts.get(setup.workers, "identical"))])
-            for setup, names in asked
-            for name in names
+            Cell(each.setup, name, [Found(verdicts.get(each.setup.workers, "identical"))])
+            for each in asked
+            for name in each.names
         ]
 
     held = {"workers": "threads", "steps_per_execution": 3, "structure": "dict"}
@@ -201,11 +208,81 @@ def test_conditions_are_removed_one_by_one_as_long_as_it_stays_wrong():
     assert (data.passes, data.sort, len(data.cells)) == (("predict", "evaluate"), "data", 3)
     assert (error.sort, str(error.setup)) == ("ValueError: no", "generator, dictionary")
     assert (hang.sort, str(hang.setup)) == ("hang", "tf.data, all steps per epoch")
-    # What all need next is tried at once: threads with each of two others, then alone.
-    assert len(tried) == 3
+    # What all need next is tried at once: with one condition less, then with all that are needed.
+    assert len(tried) == 2
     every = [each for asked in tried for each in asked]
     assert len(every) == len({*every} - {(each.setup, each.name) for each in cells})
     assert problems([cell()], retry) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "least"),
+    [
+        # Either of two conditions will do: without both it is right.
+        (
+            lambda setup, name: setup.shuffle or setup.steps == "fewer",
+            "arrays, fewer steps per epoch",
+        ),
+        # With one of them, one pass goes wrong and the other one does not.
+        (
+            lambda setup, name: setup.shuffle or (setup.steps == "fewer" and name != "predict"),
+            "arrays, shuffle",
+        ),
+        (
+            lambda setup, name: setup.shuffle and setup.steps == "fewer",
+            "arrays, shuffle, fewer steps per epoch",
+        ),
+        (lambda setup, name: True, "arrays"),
+    ],
+)
+def test_the_smallest_conditions_are_those_of_all_passes(wrong, least):
+    def retry(asked):
+        return [
+            Cell(each.setup, name, [Found("missing" if wrong(each.setup, name) else "identical")])
+            for each in asked
+            for name in each.names
+        ]
+
+    held = Setup("arrays", shuffle=True, steps="fewer", last_batch="partial")
+    cells = [Cell(held, name, [Found("missing")]) for name in ("fit, epoch 1", "predict")]
+    (found,) = problems(cells, retry)
+    assert str(found.setup) == least
+    assert found.passes == ("fit, epoch 1", "predict")
+
+
+def test_what_is_a_race_is_looked_for_more_often(monkeypatch):
+    """In three runs it may not show, with all conditions that it needs."""
+    wanted_runs = {}
+
+    def tried(setups, *, runs=trials.runs_of, **how):
+        wanted_runs.update({setup: runs(setup) for setup in setups})
+        right, wrong = Found("identical", 10, 10), Found("missing", 10, 9, 4)
+        cells = []
+        for setup in setups:
+            found = [right, wrong] if setup.structure == "weights" else [wrong, wrong]
+            cells.append(Cell(setup, "predict", found))
+        return Tried(keras="3.15.1", backend="jax", version="1", cells=tuple(cells))
+
+    monkeypatch.setattr("keras_loader_bench.loaders.conformance.processes.try_setups", tried)
+    monkeypatch.setattr(parts, "not_there", lambda *about: None)
+    race = Setup("DataLoader", workers="processes", structure="weights")
+    steady = Setup("PyDataset", workers="threads", steps_per_execution=3)
+    with tempfile.TemporaryDirectory() as folder:
+        processes = Processes(folder)
+        try:
+            parts.start_part([race, steady], None, "jax", quick=False, processes=processes)()
+        finally:
+            processes.end()
+    assert wanted_runs == {
+        race: 3,
+        steady: 3,
+        replace(race, workers="none"): trials.UNDECIDED_RACES,
+        replace(race, structure="tuple"): trials.UNDECIDED_RACES,
+        replace(steady, workers="none"): 1,
+        replace(steady, steps_per_execution=1): 3,
+        Setup("DataLoader"): trials.UNDECIDED_RACES,
+        Setup("PyDataset"): 1,
+    }
 
 
 def matrix(*parts):
@@ -594,6 +671,27 @@ def test_before_a_mend_python_ends_what_foreign_threads_have_forked_with_1():
     command = [sys.executable, "-W", "ignore", "-c", FOREIGN_THREAD]  # 3.12 warns of such forks
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == ("0" if mended else "1")
+
+
+def test_an_error_in_a_call_of_a_model_is_told_by_its_own_line():
+    bold = "\x1b[1mDataLoader worker (pid 7) exited unexpectedly with exit code 1.\x1b[0m"
+    text = f"Exception encountered when calling A.call().\n\n{bold}\n\nArguments received by A:"
+    line = child.line_of(RuntimeError(text))
+    assert line == "RuntimeError: DataLoader worker exited unexpectedly with exit code 1."
+
+
+@pytest.mark.parametrize(
+    ("runs", "says"),
+    [
+        (4, "seen in 3.10.0; a race, which others may have too."),
+        (1, "shows up to 3.10.0; gone in 3.15.1."),
+    ],
+)
+def test_of_a_race_that_some_versions_did_not_show_nothing_is_said_to_be_gone(runs, says):
+    mark = Mark("hang", wrong_runs=1, runs=runs)
+    setup = Setup("DataLoader", workers="processes")
+    found = ProblemRecord(setup=setup, passes=("predict",), sort="hang", cells=1, example=mark)
+    assert since([(part(keras="3.10.0"), found)], ["3.10.0", "3.15.1"]) == says
 
 
 def test_versions_are_those_of_keras_3():

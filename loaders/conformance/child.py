@@ -36,6 +36,9 @@ from keras_loader_bench.loaders.system.text import message_of, one_line, shown
 _VARYING = re.compile(r" at 0x[0-9a-f]+| \(pid \d+\)|(?<=Unrecognized data type): x=.*")
 """What differs between processes, and the representation of an input."""
 
+_IN_A_CALL = re.compile(r"Exception encountered when calling .*\n\n\\x1b\[1m(.+?)(\\x1b\[0m)?\n")
+"""What Keras makes of an error that comes while a model is called: bold, with its arguments."""
+
 
 def environment() -> dict[str, str]:
     """Import Keras and its backend, and return what is running."""
@@ -115,7 +118,10 @@ def let_go(setup: Setup) -> None:
 
 def line_of(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message, the same in every process."""
-    text = _VARYING.sub("", one_line(message_of(error)))
+    message = message_of(error)
+    if within := _IN_A_CALL.match(message):
+        message = within[1]
+    text = _VARYING.sub("", one_line(message))
     return shown(f"{type(error).__name__}: {text}")[:200]
 
 

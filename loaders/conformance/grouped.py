@@ -42,6 +42,8 @@ def since(found: Occurrences, versions: Sequence[str]) -> str:
     """Say in which of the versions tried it shows."""
     having = {part.keras for part, _ in found}
     shown = [version for version in versions if version in having]
+    if len(shown) < len(versions) and all(problem.example.is_race for _, problem in found):
+        return f"seen in {', '.join(shown)}; a race, which others may have too."
     first = versions.index(shown[0])
     if shown != list(versions[first : first + len(shown)]):
         return f"shows in {', '.join(shown)}."

@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from keras_loader_bench.loaders.conformance.expected import expected
-from keras_loader_bench.loaders.conformance.problems import problems
+from keras_loader_bench.loaders.conformance.problems import Asked, problems
 from keras_loader_bench.loaders.conformance.processes import Processes
 from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.stored import Part, ProblemRecord, rows_of
 from keras_loader_bench.loaders.conformance.trials import (
+    UNDECIDED_RACES,
     Cell,
     TrialError,
     not_there,
@@ -88,14 +89,17 @@ def start_part(
     runs = _twice if quick else runs_of
     wait = processes.start(there, **known, watch=watch, runs=runs)
 
-    def retry(again: Sequence[tuple[Setup, Sequence[str]]]) -> Sequence[Cell]:
-        apply: dict[Setup, list[str]] = {}
-        for setup, names in again:
-            if any(expected(setup, name) for name in names):
-                apply.setdefault(setup, []).extend(names)
+    def retry(asked: Sequence[Asked]) -> Sequence[Cell]:
+        apply = [each for each in asked if any(expected(each.setup, n) for n in each.names)]
         if quick or not apply:
             return ()
-        return processes.start(list(apply), **known, names=apply, beside=True)().cells
+        names = {each.setup: each.names for each in apply}
+        races = {each.setup for each in apply if each.race}
+
+        def runs(setup: Setup) -> int:
+            return UNDECIDED_RACES if setup in races else runs_of(setup)
+
+        return processes.start(list(names), **known, names=names, runs=runs, beside=True)().cells
 
     def finish() -> Part:
         tried = wait()

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import NamedTuple
 
+from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.setups import AXES, KINDS, Setup
 from keras_loader_bench.loaders.conformance.trials import Cell
 
-Retry = Callable[[Sequence[tuple[Setup, Sequence[str]]]], Iterable[Cell]]
-"""Tries setups again, some passes of each; returns the cells of the passes that apply."""
+
+class Asked(NamedTuple):
+    """A setup that is to be tried with some passes."""
+
+    setup: Setup
+    names: Sequence[str]
+    """Of the passes."""
+
+    race: bool
+    """Whether what is looked for goes wrong now and then only."""
+
+
+Retry = Callable[[Sequence[Asked]], Iterable[Cell]]
+"""Tries setups; returns the cells of the passes that apply."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +54,10 @@ def sort_of(cell: Cell) -> str:
 
 
 def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
-    """Return what is wrong, with conditions removed one by one as long as it stays wrong.
+    """Return what is wrong, with conditions removed as long as all its passes stay wrong.
 
-    What all of them need next is tried at once.
+    One pass tells which conditions can be left out one at a time; then these are left out together,
+    and all passes are tried. What all problems need next is tried at the same time.
 
     Args:
         cells: of one Keras on one backend.
@@ -51,23 +67,47 @@ def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
     tried = _Tried(cells, retry)
     wrong = [cell for cell in cells if sort_of(cell)]
     passes: dict[tuple[Setup, str], list[str]] = {}
+    races = set()
     for cell in wrong:
-        _add(passes, _least(cell, wrong), sort_of(cell), [cell.name])
-    reduced = [(setup, sort, names) for (setup, sort), names in passes.items()]
+        start = _least(cell, wrong), sort_of(cell)
+        _add(passes, *start, [cell.name])
+        if cell.is_race:
+            races.add(start)
+    reduced = [
+        _Reduced(setup, sort, names, (setup, sort) in races)
+        for (setup, sort), names in passes.items()
+    ]
     before = None
     while reduced != before:
         before = reduced
-        tried.try_new([(each, names) for setup, _, names in before for each in _fewer(setup)])
-        reduced = [
-            (tried.smaller(setup, sort, names), sort, names) for setup, sort, names in before
-        ]
+        reduced = tried.smaller(before)
     found: dict[tuple[Setup, str], list[str]] = {}
-    for setup, sort, names in reduced:
-        _add(found, setup, sort, names)
+    for each in reduced:
+        _add(found, each.setup, each.sort, each.names)
     return [
         Problem(setup, tuple(names), sort, _showing(wrong, setup, names, sort))
         for (setup, sort), names in found.items()
     ]
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """How far the conditions of a problem have been removed."""
+
+    setup: Setup
+    sort: str
+    names: Sequence[str]
+    race: bool
+    """Whether it goes wrong now and then only."""
+
+    def asked(self, setup: Setup) -> Asked:
+        """Return what asks for all passes."""
+        return Asked(setup, self.names, self.race)
+
+    def asked_once(self, setup: Setup) -> Asked:
+        """Return what asks for the first pass that applies."""
+        names = [name for name in self.names if expected(setup, name)]
+        return Asked(setup, names[:1], self.race)
 
 
 class _Tried:
@@ -83,26 +123,44 @@ class _Tried:
         self._asked = set(self._cells)
         self._retry = retry
 
-    def try_new(self, asked: Iterable[tuple[Setup, Sequence[str]]]) -> None:
+    def smaller(self, problems: Sequence[_Reduced]) -> list[_Reduced]:
+        """Return each problem with fewer conditions, or the same where it needs all."""
+        self._try_new(each.asked_once(fewer) for each in problems for fewer in _fewer(each.setup))
+        wrong = [[f for f in _fewer(each.setup) if self._shows(each, f)] for each in problems]
+        ways = [
+            (each, [_common(fewer), *fewer] if fewer else [])
+            for each, fewer in zip(problems, wrong, strict=True)
+        ]
+        self._try_new(each.asked(fewer) for each, way in ways for fewer in way[:1])
+        self._try_new(
+            each.asked(fewer)
+            for each, way in ways
+            if way and not self._shows(each, way[0])
+            for fewer in way[1:]
+        )
+        return [
+            replace(each, setup=next((f for f in way if self._shows(each, f)), each.setup))
+            for each, way in ways
+        ]
+
+    def _try_new(self, asked: Iterable[Asked]) -> None:
         """Try those passes over setups that have not been."""
-        new: dict[Setup, list[str]] = {}
-        for setup, names in asked:
-            for name in names:
-                if (setup, name) not in self._asked:
-                    self._asked.add((setup, name))
-                    new.setdefault(setup, []).append(name)
+        new: dict[Setup, Asked] = {}
+        for setup, names, race in asked:
+            left = [name for name in names if (setup, name) not in self._asked]
+            self._asked |= {(setup, name) for name in left}
+            if left:
+                known = new.get(setup, Asked(setup, (), False))
+                new[setup] = Asked(setup, [*known.names, *left], known.race or race)
         if new:
             self._cells |= {
-                (cell.setup, cell.name): cell for cell in self._retry(list(new.items()))
+                (cell.setup, cell.name): cell for cell in self._retry(list(new.values()))
             }
 
-    def smaller(self, setup: Setup, sort: str, names: Iterable[str]) -> Setup:
-        """Return one with a condition less where all passes that apply go wrong, or the same."""
-        for fewer in _fewer(setup):
-            mine = [self._cells[fewer, name] for name in names if (fewer, name) in self._cells]
-            if {sort_of(cell) for cell in mine} == {sort}:
-                return fewer
-        return setup
+    def _shows(self, problem: _Reduced, setup: Setup) -> bool:
+        """Return whether all passes over a setup that were tried go wrong as a problem does."""
+        known = [each for name in problem.names if (each := self._cells.get((setup, name)))]
+        return {sort_of(cell) for cell in known} == {problem.sort}
 
 
 def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
@@ -110,6 +168,13 @@ def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
     same = (each for each in wrong if each.name == cell.name and sort_of(each) == sort_of(cell))
     within = (each.setup for each in same if cell.setup.includes(each.setup))
     return min(within, key=lambda setup: len(setup.conditions))
+
+
+def _common(setups: Sequence[Setup]) -> Setup:
+    """Return the one with the conditions that all have."""
+    first, *others = setups
+    own = [name for name in first.conditions if any(name not in o.conditions for o in others)]
+    return reduce(Setup.without, own, first)
 
 
 def _fewer(setup: Setup) -> list[Setup]:

@@ -66,6 +66,11 @@ class Cell:
         return sum(each.verdict != "identical" for each in self.found)
 
     @property
+    def is_race(self) -> bool:
+        """Whether some runs were right and others not."""
+        return 0 < self.wrong_runs < len(self.found)
+
+    @property
     def how_often(self) -> str:
         """See the function."""
         return how_often(self.wrong_runs, len(self.found))
