@@ -22,6 +22,7 @@ from keras_loader_bench.loaders.conformance import __main__ as command
 from keras_loader_bench.loaders.conformance import causes, child, parts, passes, trials
 from keras_loader_bench.loaders.conformance.__main__ import main, parse
 from keras_loader_bench.loaders.conformance.causes import Cause, cause_of
+from keras_loader_bench.loaders.conformance.cells import Cell, Tried
 from keras_loader_bench.loaders.conformance.changed import changes
 from keras_loader_bench.loaders.conformance.expected import (
     FEWER,
@@ -66,7 +67,7 @@ from keras_loader_bench.loaders.conformance.stored import (
     rows_of,
     write,
 )
-from keras_loader_bench.loaders.conformance.trials import Cell, TrialError, Tried, try_setups
+from keras_loader_bench.loaders.conformance.trials import TrialError, try_setups
 from keras_loader_bench.loaders.conformance.upstream import upstream_report
 from keras_loader_bench.loaders.conformance.versions import VersionError, checked_versions
 
@@ -248,6 +249,26 @@ def test_the_smallest_conditions_are_those_of_all_passes(wrong, least):
     (found,) = problems(cells, retry)
     assert str(found.setup) == least
     assert found.passes == ("fit, epoch 1", "predict")
+
+
+def test_of_a_race_one_pass_that_goes_wrong_is_enough():
+    right, wrong = Found("identical"), Found("error", text="RuntimeError: no")
+    tried = []
+
+    def retry(asked):
+        tried.extend((str(each.setup), *each.names, each.race) for each in asked)
+        shown = {"predict": [right, wrong], "evaluate": [right, right]}
+        return [Cell(each.setup, name, shown[name]) for each in asked for name in each.names]
+
+    held = Setup("DataLoader", workers="processes", last_batch="partial")
+    cells = [Cell(held, "evaluate", [right] * 4 + [wrong]), Cell(held, "predict", [right, wrong])]
+    (found,) = problems(cells, retry)
+    assert str(found.setup) == "DataLoader"
+    assert tried == [
+        ("DataLoader, partial last batch", "predict", True),
+        ("DataLoader, 2 processes", "predict", True),
+        ("DataLoader", "evaluate", "predict", True),
+    ]
 
 
 def test_what_is_a_race_is_looked_for_more_often(monkeypatch):

@@ -12,6 +12,7 @@ from importlib import metadata
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from keras_loader_bench.loaders.conformance.cells import Cell
 from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.problems import Asked, problems
 from keras_loader_bench.loaders.conformance.processes import Processes
@@ -19,7 +20,6 @@ from keras_loader_bench.loaders.conformance.setups import Setup
 from keras_loader_bench.loaders.conformance.stored import Part, ProblemRecord, rows_of
 from keras_loader_bench.loaders.conformance.trials import (
     UNDECIDED_RACES,
-    Cell,
     TrialError,
     not_there,
     runs_of,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
+from keras_loader_bench.loaders.conformance.cells import Cell
 from keras_loader_bench.loaders.conformance.expected import expected
 from keras_loader_bench.loaders.conformance.setups import AXES, KINDS, Setup
-from keras_loader_bench.loaders.conformance.trials import Cell
 
 
 class Asked(NamedTuple):
@@ -67,15 +67,15 @@ def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
     tried = _Tried(cells, retry)
     wrong = [cell for cell in cells if sort_of(cell)]
     passes: dict[tuple[Setup, str], list[str]] = {}
-    races = set()
+    races: dict[tuple[Setup, str], list[Cell]] = {}
     for cell in wrong:
         start = _least(cell, wrong), sort_of(cell)
         _add(passes, *start, [cell.name])
         if cell.is_race:
-            races.add(start)
+            races.setdefault(start, []).append(cell)
     reduced = [
-        _Reduced(setup, sort, names, (setup, sort) in races)
-        for (setup, sort), names in passes.items()
+        _Reduced(*start, names, _most_often(races.get(start, [])))
+        for start, names in passes.items()
     ]
     before = None
     while reduced != before:
@@ -97,17 +97,18 @@ class _Reduced:
     setup: Setup
     sort: str
     names: Sequence[str]
-    race: bool
-    """Whether it goes wrong now and then only."""
+    race: str | None
+    """The pass that goes wrong most often, of what does so now and then only."""
 
     def asked(self, setup: Setup) -> Asked:
         """Return what asks for all passes."""
-        return Asked(setup, self.names, self.race)
+        return Asked(setup, self.names, self.race is not None)
 
     def asked_once(self, setup: Setup) -> Asked:
-        """Return what asks for the first pass that applies."""
-        names = [name for name in self.names if expected(setup, name)]
-        return Asked(setup, names[:1], self.race)
+        """Return what asks for one pass: that of a race, or the first one that applies."""
+        names = [self.race] if self.race else self.names
+        there = [name for name in names if expected(setup, name)]
+        return Asked(setup, there[:1], self.race is not None)
 
 
 class _Tried:
@@ -158,9 +159,13 @@ class _Tried:
             }
 
     def _shows(self, problem: _Reduced, setup: Setup) -> bool:
-        """Return whether all passes over a setup that were tried go wrong as a problem does."""
+        """Return whether all passes over a setup that were tried go wrong as a problem does.
+
+        Of a race one is enough: others may go wrong the next time.
+        """
         known = [each for name in problem.names if (each := self._cells.get((setup, name)))]
-        return {sort_of(cell) for cell in known} == {problem.sort}
+        sorts = {sort_of(cell) for cell in known}
+        return problem.sort in sorts if problem.race else sorts == {problem.sort}
 
 
 def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
@@ -168,6 +173,12 @@ def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
     same = (each for each in wrong if each.name == cell.name and sort_of(each) == sort_of(cell))
     within = (each.setup for each in same if cell.setup.includes(each.setup))
     return min(within, key=lambda setup: len(setup.conditions))
+
+
+def _most_often(races: Sequence[Cell]) -> str | None:
+    """Return the name of the cell that goes wrong most often; `None`: there is none."""
+    most = max(races, key=lambda cell: cell.wrong_runs / len(cell.found), default=None)
+    return most.name if most else None
 
 
 def _common(setups: Sequence[Setup]) -> Setup:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from threading import Event
 from typing import Any
 
+from keras_loader_bench.loaders.conformance.cells import Tried
 from keras_loader_bench.loaders.conformance.setups import Setup
-from keras_loader_bench.loaders.conformance.trials import Tried, try_setups
+from keras_loader_bench.loaders.conformance.trials import try_setups
 from keras_loader_bench.loaders.system.compiled import shared_by_jax
 
 AT_ONCE = 3
@@ -19,7 +20,7 @@ many again may run beside them: those whose findings decide what is tried next."
 MOST_SETUPS = 62
 """That one process tries: it grows with them, and a slow backend takes more than one core."""
 
-MOST_BESIDE = 12
+MOST_BESIDE = 20
 """The same of those that others wait for."""
 
 

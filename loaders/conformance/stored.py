@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.conformance.cells import Cell, how_often
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.problems import Problem
 from keras_loader_bench.loaders.conformance.setups import Setup
-from keras_loader_bench.loaders.conformance.trials import Cell, how_often
 from keras_loader_bench.loaders.registry import BACKENDS
 from keras_loader_bench.loaders.system.drafts import write_whole
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from keras_loader_bench.loaders.audit.parent import Event, run
+from keras_loader_bench.loaders.conformance.cells import Cell, Tried
 from keras_loader_bench.loaders.conformance.expected import PASSES, RUNS, Found, expected
 from keras_loader_bench.loaders.conformance.setups import KINDS, Setup, starts_slowly
 from keras_loader_bench.loaders.conformance.versions import OWN_SINCE
@@ -31,61 +32,6 @@ _IMPORT_S = 180.0
 
 class TrialError(RuntimeError):
     """Nothing could be tried; the message says why."""
-
-
-def how_often(wrong: int, runs: int) -> str:
-    """Say in how many runs a cell was wrong: nothing for one run, and where it never was."""
-    return f"{wrong} of {runs} runs" if wrong and runs > 1 else ""
-
-
-@dataclass
-class Cell:
-    """What was found of one pass over the input of one setup."""
-
-    setup: Setup
-    name: str
-    """Of the pass."""
-
-    found: list[Found] = field(default_factory=list)
-    """A verdict of each run."""
-
-    @property
-    def verdict(self) -> str:
-        """That of the worst run."""
-        return self.worst.verdict
-
-    @property
-    def worst(self) -> Found:
-        """The run in which most samples were given wrongly, or else any that went wrong."""
-        wrong = [each for each in self.found if each.verdict != "identical"]
-        return max(wrong or self.found, key=lambda each: each.missing + each.repeated)
-
-    @property
-    def wrong_runs(self) -> int:
-        """In how many runs it was wrong."""
-        return sum(each.verdict != "identical" for each in self.found)
-
-    @property
-    def is_race(self) -> bool:
-        """Whether some runs were right and others not."""
-        return 0 < self.wrong_runs < len(self.found)
-
-    @property
-    def how_often(self) -> str:
-        """See the function."""
-        return how_often(self.wrong_runs, len(self.found))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What came out for one Keras on one backend."""
-
-    keras: str
-    backend: str
-    version: str
-    """Of the backend's package."""
-
-    cells: tuple[Cell, ...]
 
 
 def runs_of(setup: Setup) -> int:

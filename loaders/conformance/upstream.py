@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from keras_loader_bench.loaders.conformance.causes import Cause
+from keras_loader_bench.loaders.conformance.cells import Cell
 from keras_loader_bench.loaders.conformance.grouped import Occurrences, mark_text
 from keras_loader_bench.loaders.conformance.programs import program
 from keras_loader_bench.loaders.conformance.setups import Setup, every_setup
 from keras_loader_bench.loaders.conformance.stored import Part, Row, rows_of
-from keras_loader_bench.loaders.conformance.trials import Cell
 from keras_loader_bench.loaders.registry import BACKENDS
 
 MOST_ROWS = 8
