@@ -271,6 +271,20 @@ def test_of_a_race_one_pass_that_goes_wrong_is_enough():
     ]
 
 
+def test_a_race_removes_no_condition_of_what_always_goes_wrong():
+    right, wrong = Found("identical"), Found("missing")
+    held = Setup("DataLoader", workers="processes", last_batch="partial")
+
+    def retry(asked):
+        """Alone, the other pass may go wrong with any conditions."""
+        shown = {"predict": [right, wrong], "evaluate": [right, right]}
+        return [Cell(each.setup, name, shown[name]) for each in asked for name in each.names]
+
+    cells = [Cell(held, "evaluate", [wrong, wrong]), Cell(held, "predict", [right, wrong])]
+    found = {str(each.setup): each.passes for each in problems(cells, retry)}
+    assert found == {str(held): ("evaluate",), "DataLoader": ("predict",)}
+
+
 def test_what_is_a_race_is_looked_for_more_often(monkeypatch):
     """In three runs it may not show, with all conditions that it needs."""
     wanted_runs = {}

@@ -66,16 +66,12 @@ def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
     cells = list(cells)
     tried = _Tried(cells, retry)
     wrong = [cell for cell in cells if sort_of(cell)]
-    passes: dict[tuple[Setup, str], list[str]] = {}
-    races: dict[tuple[Setup, str], list[Cell]] = {}
+    alike: dict[tuple[Setup, str, bool], list[Cell]] = {}
     for cell in wrong:
-        start = _least(cell, wrong), sort_of(cell)
-        _add(passes, *start, [cell.name])
-        if cell.is_race:
-            races.setdefault(start, []).append(cell)
+        alike.setdefault((_least(cell, wrong), sort_of(cell), cell.is_race), []).append(cell)
     reduced = [
-        _Reduced(*start, names, _most_often(races.get(start, [])))
-        for start, names in passes.items()
+        _Reduced(setup, sort, _names(group), _most_often(group) if is_race else None)
+        for (setup, sort, is_race), group in alike.items()
     ]
     before = None
     while reduced != before:
@@ -83,7 +79,8 @@ def problems(cells: Iterable[Cell], retry: Retry) -> list[Problem]:
         reduced = tried.smaller(before)
     found: dict[tuple[Setup, str], list[str]] = {}
     for each in reduced:
-        _add(found, each.setup, each.sort, each.names)
+        known = found.setdefault((each.setup, each.sort), [])
+        known += [name for name in each.names if name not in known]
     return [
         Problem(setup, tuple(names), sort, _showing(wrong, setup, names, sort))
         for (setup, sort), names in found.items()
@@ -175,10 +172,13 @@ def _least(cell: Cell, wrong: Sequence[Cell]) -> Setup:
     return min(within, key=lambda setup: len(setup.conditions))
 
 
-def _most_often(races: Sequence[Cell]) -> str | None:
-    """Return the name of the cell that goes wrong most often; `None`: there is none."""
-    most = max(races, key=lambda cell: cell.wrong_runs / len(cell.found), default=None)
-    return most.name if most else None
+def _names(cells: Iterable[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.name for cell in cells))
+
+
+def _most_often(races: Iterable[Cell]) -> str:
+    """Return the name of the cell that goes wrong most often."""
+    return max(races, key=lambda cell: cell.wrong_runs / len(cell.found)).name
 
 
 def _common(setups: Sequence[Setup]) -> Setup:
@@ -192,13 +192,6 @@ def _fewer(setup: Setup) -> list[Setup]:
     """Return the setups with one condition less."""
     axes = KINDS[setup.kind].axes
     return [setup.without(name) for name in setup.conditions if AXES[name][0] in axes[name]]
-
-
-def _add(
-    found: dict[tuple[Setup, str], list[str]], setup: Setup, sort: str, names: Iterable[str]
-) -> None:
-    known = found.setdefault((setup, sort), [])
-    known += [name for name in names if name not in known]
 
 
 def _showing(
