@@ -664,10 +664,6 @@ def test_an_input_that_is_not_taken_has_one_line_and_a_cause():
             "RuntimeError: DataLoader worker exited unexpectedly with exit code 1. Details are",
             "forked-workers-end-with-1",
         ),
-        (
-            "RuntimeError: Exception encountered when calling PrintModel.call().",
-            "forked-workers-end-with-1",
-        ),
         ("hang", "forked-workers-wait"),
         ("the process ended with -11", None),
     ],

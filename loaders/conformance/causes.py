@@ -69,9 +69,7 @@ def _of_workers(problem: ProblemRecord) -> bool:
 
 
 def _died(problem: ProblemRecord) -> bool:
-    # Torch raises it wherever the main thread is, also within a model.
-    lines = ("RuntimeError: DataLoader worker", "RuntimeError: Exception encountered when calling")
-    return _of_workers(problem) and problem.sort.startswith(lines)
+    return _of_workers(problem) and problem.sort.startswith("RuntimeError: DataLoader worker")
 
 
 def _waits(problem: ProblemRecord) -> bool:
