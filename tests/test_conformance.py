@@ -1,9 +1,12 @@
 """The conformance matrix: its setups, verdicts, smallest conditions, file and pages."""
 
 import ast
+import html
 import itertools
 import multiprocessing
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -500,6 +503,10 @@ def test_versions_are_not_named_where_others_could_not_try_an_input(monkeypatch)
 def test_the_html_has_all_in_itself():
     text = html_page(WHOLE)
     assert '<td class="wrong">4 samples missing</td>' in text
+    (title,) = re.findall('<tr title="([^"]*threads[^"]*)">', text)
+    program, which, *arguments = shlex.split(html.unescape(title))
+    assert (program, which) == ("keras-loader-bench", "audit")
+    assert parse(arguments).only == "PyDataset, 2 threads"
     assert "src=" not in text
     assert "http" not in text
 
@@ -939,6 +946,8 @@ RESULTS = PROJECT / "results"
 
 def test_of_the_committed_matrix_every_cause_is_known_and_nothing_of_ours_is_wrong():
     whole = read(RESULTS / "conformance.json")
+    there = {str(setup) for kind in KINDS for setup in (*every_setup(kind), *SLOW)}
+    assert all(set(part.rows) <= there for part in whole.parts), "`--only` would refuse a row"
     own = set()
     assert (RESULTS / "conformance.md").read_text() == page(whole)
     for part in whole.parts:

@@ -5,6 +5,7 @@ Without scripts it is a plain table.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from html import escape
 
@@ -84,6 +85,8 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
 
 
 def _cells(matrix: Matrix) -> Iterator[str]:
+    line = _command("VERSION", "BACKEND", "CONDITIONS")
+    yield f"<p><code>{escape(line)}</code> tries a row again; the row shows it with its values.</p>"
     headings = ("Keras", "backend", "conditions", *PASSES)
     yield f'<table id="cells"><thead><tr>{_row("th", headings)}</tr></thead><tbody>'
     for part in matrix.parts:
@@ -94,8 +97,15 @@ def _cells(matrix: Matrix) -> Iterator[str]:
                 said = "-" if name not in row else mark_text(mark)
                 wrong = ' class="wrong"' if mark else ""
                 cells.append(f"<td{wrong}>{escape(said)}</td>")
-            yield f"<tr>{''.join(cells)}</tr>"
+            line = _command(part.keras, part.backend, text)
+            yield f'<tr title="{escape(line)}">{"".join(cells)}</tr>'
     yield "</tbody></table>"
+
+
+def _command(keras: str, backend: str, conditions: str) -> str:
+    """Return what tries a row again."""
+    asked = f"--keras {keras} --keras-backends {backend}"
+    return f"keras-loader-bench audit --matrix {asked} --only {shlex.quote(conditions)}"
 
 
 def _row(tag: str, texts: tuple[str, ...]) -> str:
