@@ -93,8 +93,7 @@ KNOWN: tuple[Cause, ...] = (
         why="When a pass over a `PyDataset` with `workers` above 1 is left before its end, what "
         "they have read ahead is kept, and opens the next pass; but that one reads from index 0 "
         "again. Some batches come twice, as many never, and no error is raised. Passes are left "
-        "where `fit` and `evaluate` draw a batch to build a model, with `steps_per_epoch`, and "
-        "after an exception.",
+        "where `fit` and `evaluate` draw a batch to build a model, and with `steps_per_epoch`.",
         remedy="`workers=1`, or `bridge(dataset)`, whose threads deliver every batch once.",
         link="README.md#why-keras-own-workers-lose-batches",
         explains=_lost_by_workers,

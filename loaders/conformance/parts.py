@@ -105,7 +105,7 @@ def start_part(
         tried = wait()
         print(f"{name}: looking for the smallest conditions", file=sys.stderr)
         found = problems(tried.cells, retry)
-        print(f"{name}: {len(tried.cells)} cells, {len(found)} problems", file=sys.stderr)
+        print(f"{name}: {len(tried.cells)} cells, problems: {len(found)}", file=sys.stderr)
         return Part(
             keras=tried.keras,
             backend=backend,
