@@ -11,6 +11,7 @@ from html import escape
 
 from keras_loader_bench.loaders.conformance.expected import PASSES
 from keras_loader_bench.loaders.conformance.grouped import causes_of, mark_text, what
+from keras_loader_bench.loaders.conformance.page import COMMAND
 from keras_loader_bench.loaders.conformance.stored import Matrix
 
 _STYLE = """
@@ -105,7 +106,7 @@ def _cells(matrix: Matrix) -> Iterator[str]:
 def _command(keras: str, backend: str, conditions: str) -> str:
     """Return what tries a row again."""
     asked = f"--keras {keras} --keras-backends {backend}"
-    return f"keras-loader-bench audit --matrix {asked} --only {shlex.quote(conditions)}"
+    return f"{COMMAND} {asked} --only {shlex.quote(conditions)}"
 
 
 def _row(tag: str, texts: tuple[str, ...]) -> str:

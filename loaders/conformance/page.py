@@ -108,10 +108,10 @@ def _program(found: Occurrences) -> Iterator[str]:
             wanted = wanted_output(problem.setup, name)
             if problem.sort == "data" and not problem.example.got:
                 wanted = "two different losses: the second epoch trains on nothing"
-            shows = "now and then: run it several times" if problem.example.is_race else ""
+            often = " now and then: run it several times" if problem.example.is_race else ""
             yield (
                 f"With Keras {part.keras} and `KERAS_BACKEND={part.backend}`, this shows it in "
-                f"{' '.join(filter(None, [f'`{name}`', shows]))}. It should print {wanted}."
+                f"`{name}`{often}. It should print {wanted}."
             )
             yield ""
             yield f"```python\n{text.rstrip()}\n```"

@@ -121,15 +121,15 @@ class _Tried:
         self._asked = set(self._cells)
         self._retry = retry
 
-    def smaller(self, problems: Sequence[_Reduced]) -> list[_Reduced]:
+    def smaller(self, before: Sequence[_Reduced]) -> list[_Reduced]:
         """Return each problem with fewer conditions, or the same where it needs all."""
-        self._try_new(each.asked_once(fewer) for each in problems for fewer in _fewer(each.setup))
-        wrong = [[f for f in _fewer(each.setup) if self._shows(each, f)] for each in problems]
-        ways = [
-            (each, [_common(fewer), *fewer] if fewer else [])
-            for each, fewer in zip(problems, wrong, strict=True)
-        ]
+        self._try_new(each.asked_once(fewer) for each in before for fewer in _fewer(each.setup))
+        ways = []
+        for each in before:
+            wrong = [fewer for fewer in _fewer(each.setup) if self._shows(each, fewer)]
+            ways.append((each, [_common(wrong), *wrong] if wrong else []))
         self._try_new(each.asked(fewer) for each, way in ways for fewer in way[:1])
+        # Where either of two conditions will do, both cannot be left out: then only one is.
         self._try_new(
             each.asked(fewer)
             for each, way in ways
