@@ -417,12 +417,27 @@ def test_what_has_been_tried_is_kept(tmp_path, tried_in_turn, capsys):
     assert len(read(tmp_path / "conformance.json").parts) == 2
 
 
+def test_a_row_that_is_tried_again_has_its_cause_and_remedy(monkeypatch, capsys):
+    monkeypatch.setattr(
+        command, "try_all", lambda *_, keep, **__: keep(part(LOST, found=[PROBLEM]))
+    )
+    assert main(["--matrix", "--only", "PyDataset, 2 threads"]) == 0
+    said = capsys.readouterr().out
+    assert "predict: 4 samples missing\n" in said
+    assert "workers lose batches of a PyDataset. Remedy: `workers=1`" in said
+
+
 def test_the_page_says_what_is_wrong_and_shows_every_cell(monkeypatch):
     monkeypatch.setattr(causes, "KNOWN", ())
     text = page(WHOLE)
     assert "### New: PyDataset, 2 threads: other samples than the input has" in text
     assert "| PyDataset | 2 threads | predict | 4 samples missing | jax | 1 |" in text
     assert "**Versions**" not in text
+    assert "[Loaders of this suite]" not in text
+    of_a_loader = cell("missing", missing=4, kind="sequence", workers="threads")
+    found = problems([of_a_loader], lambda asked: [])
+    of_a_loader_page = page(matrix(part(of_a_loader, found=found)))
+    assert "among the inputs: `sequence`.\n" in of_a_loader_page
     assert "| PyDataset, 2 threads | - | - | - | - | - | **1** | - | - |" in text
     assert "`CIFAR10Sequence` was left out: CIFAR-10 was not found" in text
     assert "Nothing: every pass" in page(matrix(part(cell())))

@@ -209,6 +209,9 @@ def _print_rows(matrix: Matrix) -> None:
             print(f"{text}, on {part.backend} with Keras {part.keras}")
             for name, mark in row.items():
                 print(f"  {name}: {mark_text(mark)}")
+    for cause, _ in causes_of(matrix):
+        if cause:
+            print(f"{cause.title}. Remedy: {cause.remedy}")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,14 @@ from keras_loader_bench.loaders.conformance.grouped import (
 from keras_loader_bench.loaders.conformance.programs import program, wanted_output
 from keras_loader_bench.loaders.conformance.stored import Matrix, Part, Row
 from keras_loader_bench.loaders.conformance.trials import HANG_S, RACES, UNDECIDED_RACES
-from keras_loader_bench.loaders.registry import BACKENDS
+from keras_loader_bench.loaders.registry import BACKENDS, LOADERS
 
 COMMAND = "keras-loader-bench audit --matrix"
 
 _MOST_CHANGES = 20
 """From one version to the next, that are listed; more are counted by kind of input."""
+
+_LOADERS_LINK = "../README.md#the-loaders"
 
 _SHORT = ("fit 1", "fit 2", "val. 1", "val. 2", "evaluate", "predict", "after exc.", "resumed")
 """Headings of `PASSES`."""
@@ -84,6 +86,8 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
     if not groups:
         yield "Nothing: every pass was given what it should have been."
         yield ""
+        return
+    yield from _how_to_read(matrix)
     for cause, found in groups:
         yield f"### {cause.title if cause else 'New: ' + what(found[0][1])}"
         yield ""
@@ -99,6 +103,15 @@ def _wrong(matrix: Matrix) -> Iterator[str]:
         yield from _table(headings, problem_rows(matrix, found))
         yield ""
         yield from _program(found)
+
+
+def _how_to_read(matrix: Matrix) -> Iterator[str]:
+    text = "An example is of the first pass in its row; in the others the numbers may differ."
+    kinds = {problem.setup.kind for part in matrix.parts for problem in part.problems}
+    if loaders := [f"`{name}`" for name in LOADERS if name in kinds]:
+        text += f" [Loaders of this suite]({_LOADERS_LINK}) among the inputs: {', '.join(loaders)}."
+    yield text
+    yield ""
 
 
 def _program(found: Occurrences) -> Iterator[str]:
@@ -138,7 +151,10 @@ def _versions(matrix: Matrix) -> Iterator[str]:
         changed = changes(*(_only(matrix, version, backends) for version in (older, newer)))
         on = ", ".join(backends)
         count = _cell_count(len(changed))
-        yield f"From {older} to {newer} on {on}, {count} changed; races do not count."
+        yield (
+            f"From {older} to {newer} on {on}, {count} changed; those that went wrong in some "
+            "tries and not in others do not count."
+        )
         yield ""
         if changed:
             yield from _changes(changed)
