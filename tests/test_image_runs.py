@@ -1,6 +1,7 @@
 """Runs of encoded images: their loaders, options and report."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.augmentation_section import augmentation_tables
+from keras_loader_bench.bench.report.bar_plots import rates_figure
 from keras_loader_bench.bench.report.encoded_figures import decodings
 from keras_loader_bench.bench.report.encoded_plot import encoded_figure
 from keras_loader_bench.bench.report.encoded_section import encoded_tables
@@ -147,15 +149,15 @@ def test_a_dry_run_lists_the_loaders_of_images_alone(asking):
 
 
 @needs_decoder
-def test_their_rounds_are_longer_unless_others_are_asked_for(asking):
+def test_they_have_more_rounds_unless_others_are_asked_for(asking):
     """Seen in the estimate of the time."""
 
     def estimate(*options):
         answer = asking("bench/bench_images.py", "--benchmark-only", *options, "--dry-run")
         return re.search(r"^\d+ cases, about .*$", answer.stdout, re.MULTILINE).group()
 
-    assert estimate() == estimate("--processes", "3", "--round-seconds", "2")
-    assert estimate() != estimate("--round-seconds", "0.4")
+    assert estimate() == estimate("--processes", "3", "--rounds", "4")
+    assert estimate() != estimate("--rounds", "2")
 
 
 @needs_decoder
@@ -379,6 +381,15 @@ def test_the_plot_has_a_line_for_each_container_and_for_decoding_alone():
     assert [bar.get_width() for bar in ax.patches[:2]] == pytest.approx([1800, 500], rel=0.01)
     assert any(line.get_linestyle() == "--" for line in ax.lines)
     assert encoded_figure(decodings(parse_run(raw_run([memory], schema=8))), styles) is None
+
+
+def test_feeding_images_is_in_no_other_plot():
+    rows = rows_from_run(parse_run(raw_run([feed("image_sequence", 1800.0)], schema=9)))
+    styles = loader_styles(["image_sequence"])
+    assert rates_figure(rows, styles) is None
+    trained = [replace(row, train=row.feed) for row in rows]
+    (ax,) = rates_figure(trained, styles).axes
+    assert ax.get_title(loc="left") == "Training rate"
 
 
 def test_pixels_are_compared_in_levels():

@@ -42,27 +42,27 @@ ANSWERS = {
     "odd_inputs:scipy_sparse": only("jax", WHOLE, others=NO_TENSOR),
     "odd_inputs:tf_sparse": only("torch", NO_TENSOR, others=WHOLE),
     "odd_inputs:tf_ragged": only("torch", NO_TENSOR, others=WHOLE),
-    "odd_inputs:labels_in_a_list": "`y` is a list that holds an int, not an array",
-    "odd_inputs:four_parts": "it is a tuple of 4; `fit` takes",
+    "odd_inputs:labels_in_a_list": only("jax", "`y` is a list that holds an int, not an array"),
+    "odd_inputs:four_parts": only("jax", "it is a tuple of 4; `fit` takes"),
     "odd_inputs:padded": WHOLE,
-    "odd_inputs:EmptyLast": "batch 10 has no samples",
-    "odd_inputs:FloatLength": "must return the number of batches as an `int`",
+    "odd_inputs:EmptyLast": only("jax", "batch 10 has no samples"),
+    "odd_inputs:FloatLength": only("jax", "must return the number of batches as an `int`"),
     "inputs:weighted_arrays": WHOLE,
     "inputs:healthy": WHOLE,
     # Bridged.
     "odd_inputs:bridged": WHOLE,
-    "odd_inputs:bridged_padded": WHOLE,
-    "odd_inputs:bridged_without_labels": WHOLE,
+    "odd_inputs:bridged_padded": only("jax", WHOLE),
+    "odd_inputs:bridged_without_labels": only("jax", WHOLE),
     # Contents and orders.
-    "odd_inputs:alike": WHOLE,
-    "odd_inputs:augments": "No two readings have the same samples",
-    "inputs:Reshuffles": WHOLE,
+    "odd_inputs:alike": only("jax", WHOLE),
+    "odd_inputs:augments": only("jax", "No two readings have the same samples"),
+    "inputs:Reshuffles": only("jax", WHOLE),
     # With Keras' own threads.
     "inputs:stock": only("tensorflow", WHOLE, others="batches missing"),
     # With failures, and without an end.
-    "inputs:RaisesLater": "KeyError: 'colour",
-    "inputs:Raises": "KeyError: 'never'",
-    "inputs:Endless": "is an endless PyDataset",
+    "inputs:RaisesLater": only("jax", "KeyError: 'colour"),
+    "inputs:Raises": only("jax", "KeyError: 'never'"),
+    "inputs:Endless": only("jax", "is an endless PyDataset"),
     "grain_inputs:endless": only("jax", "is an endless grain dataset"),
     "grain_inputs:endless_without_length": only("jax", "without an end in its first"),
     # Of other libraries.
@@ -73,8 +73,8 @@ ANSWERS = {
     "grain_inputs:shuffled": WHOLE,
     "grain_inputs:loader_with_a_process": only("jax", WHOLE),
 }
-"""Inputs of tests/audited -> what must be said of each: on all backends, or by backend. `None`:
-takes long, and the backend makes no difference."""
+"""Inputs of tests/audited -> what must be said of each: on all backends, or by backend. `None`: is
+not tried there, as it takes seconds and what answers is the same code on every backend."""
 
 PACKAGES = {
     "tf_inputs": "tensorflow",

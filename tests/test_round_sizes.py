@@ -10,11 +10,13 @@ import pytest
 from keras_loader_bench.bench.parent.measurement import Measurement
 from keras_loader_bench.bench.parent.progress import Progress
 from keras_loader_bench.bench.parent.timed_case import time_rounds
+from keras_loader_bench.bench.plan.calibration import batches_of_round, calibrated, limits_of
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.process_record import ProcessRecord
+from keras_loader_bench.bench.record.upgrade import upgrade
 
-PROTOCOL = Protocol(rounds=3)
+PROTOCOL = Protocol(rounds=3, steady_round_seconds=0.4)
 CASE = Case(
     bench="emulated",  # which has no figures but those of rounds
     step_ms=1.0,
@@ -119,7 +121,58 @@ def test_a_disturbed_process_makes_no_round_shorter(measured):
 
 def test_a_round_of_a_whole_epoch_is_as_long_as_it_can_be(measured):
     first = FakeChild(15_700, [15_700], most=500)
-    assert measured(first) == [500] * 3
-    later = FakeChild(15_700, most=500)
-    assert measured(later) == [500] * 3
+    assert measured(first) == [500] * 8, "and there are more of them"
+    later = FakeChild(400, most=500)
+    assert measured(later) == [500] * 8, "in each process as many"
     assert later.calls["calibrate"] == 0
+
+
+def fits(start, each, spent):
+    """A `fit` with a start; what it takes is added to `spent`."""
+
+    def fit(batches):
+        spent.append(start + each * batches)
+        return spent[-1]
+
+    return fit
+
+
+@pytest.mark.parametrize("start", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("each", [0.0005, 0.005, 0.1])
+def test_a_round_is_as_long_as_it_should_be_whatever_its_start_takes(start, each):
+    spent = []
+    batches = batches_of_round(fits(start, each, spent), 2.0, least=2, most=10_000)
+    assert start + each * batches == pytest.approx(2.0, rel=0.1)
+    assert sum(spent) < 2 * 2.0, "finding out takes no longer than measuring"
+
+
+def test_a_round_is_an_epoch_at_most():
+    assert batches_of_round(fits(0.1, 0.001, []), 2.0, least=2, most=100) == 100
+
+
+@pytest.mark.parametrize(("bench", "fewest"), [("train", 6 * 2), ("feed", 2), ("emulated", 2)])
+def test_a_training_round_has_steps_enough(bench, fewest):
+    case = replace(CASE, bench=bench, steps_per_execution=2, step_ms=None)
+    limits = limits_of(case, case.samples, on_accelerator=False)
+    lengths = {"seconds": 0.8, "accelerator_seconds": 2.0}
+    assert limits.fewest == fewest
+    assert calibrated(lambda n: 1.0 * n, limits, **lengths) == (max(fewest, 1), 1)
+    (short, _) = calibrated(lambda n: 1.0 * n, replace(limits, most=3), **lengths)
+    assert short == min(3, fewest)
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(3.0, 2), (2.0, 2), (1.0, 4), (0.1, 8)])
+def test_of_short_epochs_there_are_more_rounds(seconds, number):
+    assert Protocol().rounds_of_epochs("feed", seconds) == number
+    assert Protocol(rounds=4, most_rounds=4).rounds_of_epochs("feed", seconds) == 4
+    assert Protocol(rounds=12).rounds_of_epochs("feed", 9.0) == 12
+    assert [Protocol().rounds_text, Protocol(rounds=9).rounds_text] == ["2 to 8", "9"]
+
+
+def test_rounds_whose_start_does_not_count_are_shorter():
+    protocol = Protocol()
+    lengths = [protocol.round_seconds_of(each) for each in ("feed", "train", "emulated")]
+    assert lengths == [2.0, 0.8, 0.8]
+    older = upgrade({"schema": 10, "protocol": {"round_seconds": 0.4, "rounds": 4}})["protocol"]
+    assert older["steady_round_seconds"] == 0.4, "until then all had one length"
+    assert older["most_rounds"] == 4

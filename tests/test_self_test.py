@@ -7,7 +7,7 @@ import pytest
 from made_runs import raw_run
 
 from keras_loader_bench.bench.compare.__main__ import main
-from keras_loader_bench.bench.compare.self_test import advice, cut, self_test
+from keras_loader_bench.bench.compare.self_test import advice, cut, cuts, self_test
 from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.record.schema import SCHEMA
@@ -48,6 +48,24 @@ def test_the_parts_are_runs_one_after_another():
     assert all(part.protocol.processes == 5 for part in parts)
 
 
+def test_longer_runs_find_smaller_slowdowns():
+    sizes = cuts(parse_run(many(processes=60, between=0.15)))
+    found = [each for runs in sizes for each in self_test(runs)]
+    assert [(each.passes, each.changed.of) for each in found] == [
+        (5, 3 * 66),
+        (10, 3 * 15),
+        (20, 3 * 3),
+    ]
+    shares = [each.found[0.15].count / each.found[0.15].of for each in found]
+    assert shares == sorted(shares)
+    assert shares[-1] > 2 * shares[0]
+
+
+def test_of_longer_runs_there_are_three_at_least():
+    assert [len(runs) for runs in cuts(parse_run(many(processes=29)))] == [5]
+    assert [len(runs) for runs in cuts(parse_run(many(processes=30)))] == [6, 3]
+
+
 def test_equal_runs_seldom_differ_and_a_slowdown_is_found():
     (found,) = self_test(cut(parse_run(many())))
     assert (found.backend, found.bench) == ("jax", "feed")
@@ -83,9 +101,10 @@ def test_the_command_prints_tables(tmp_path, capsys):
     assert main(["--self-test", str(tmp_path), "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert printed == output.read_text()
-    assert "6 runs of the same code" in printed
-    (line,) = [line for line in printed.splitlines() if line.startswith("| jax | feed |")]
-    assert line.count("|") == 9
+    assert "one after another in time, 6 with 5 passes, 3 with 10 passes." in printed
+    lines = [line for line in printed.splitlines() if line.startswith("| jax | feed |")]
+    assert [line.split("|")[3].strip() for line in lines] == ["5", "10"]
+    assert all(line.count("|") == 10 for line in lines)
     assert "- jax, batch size 64, float32: `fast or same` (6)" in printed
 
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import keras
 
 from keras_loader_bench.bench.child.backends import current
+from keras_loader_bench.bench.plan.case import Case
+
+
+def steady_times(case: Case, samples: int, *, on_accelerator: bool) -> list[SteadyTime]:
+    """Return what times a round of training for a part of an epoch; nothing for other rounds.
+
+    Args:
+        case: the case.
+        samples: of the round.
+        on_accelerator: whether the backend uses one; then a round is whole epochs.
+    """
+    if case.bench != "train" or on_accelerator:
+        return []
+    return [SteadyTime(math.ceil(samples / case.batch_size))]
 
 
 class SteadyTime(keras.callbacks.Callback):
@@ -43,6 +58,20 @@ class SteadyTime(keras.callbacks.Callback):
     def complete(self) -> bool:
         """Whether all batches came."""
         return self.steps >= self._batches
+
+    def of_round(self, samples: int, batch_size: int) -> dict[str, Any]:
+        """Return `steady_seconds` and `steady_samples` of the timed batches, if there are any.
+
+        Args:
+            samples: of all batches, of which the last one may be smaller.
+            batch_size: of the others.
+        """
+        if self.begin is None or self.end is None:
+            return {}
+        timed = self.timed * batch_size
+        if not current().FETCHES_BEFORE_STEP:
+            timed = samples - (self._batches - self.timed) * batch_size  # the last one is timed
+        return {"steady_seconds": self.end - self.begin, "steady_samples": timed}
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Note the time, where the batch has been fetched."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from typing import Any
 
@@ -118,12 +117,15 @@ class Worker(CaseProcess):
         Returns:
             `samples` delivered in all `epochs`, `seconds`, `resident_before`, the share of the
             source's pages that were in memory (`None`: unknown); also `read_bytes` from storage of
-            a loader, where that is known, and `steady_seconds` of an `EmulatedStep`.
+            a loader, where that is known, and `steady_seconds` and `steady_samples`, see `Round`.
         """
         from keras_loader_bench.bench.child.backends import current
         from keras_loader_bench.bench.child.models import fit
+        from keras_loader_bench.bench.child.steady_time import steady_times
 
-        arguments = self._model, self._round_loader, self._round_rows, self._callbacks
+        rows = self._round_rows
+        steady = steady_times(self._case, len(rows), on_accelerator=self._on_accelerator)
+        arguments = self._model, self._round_loader, rows, [*self._callbacks, *steady]
         start = time.perf_counter()
         seen = fit(*arguments, epochs=self._round_epochs, ranks=self._counted_ranks)
         current().synchronize(self._model)
@@ -134,6 +136,8 @@ class Worker(CaseProcess):
             reply["read_bytes"] = read - self._read_before
         if self._emulated is not None:
             reply["steady_seconds"] = self._emulated.steady_seconds
+        for each in steady:
+            reply |= each.of_round(len(rows), self._case.batch_size)
         return reply
 
     def settle(self) -> None:
@@ -162,10 +166,10 @@ class Worker(CaseProcess):
 
     def round_limits(self) -> dict[str, Any]:
         """Return the fields of `bench.plan.calibration.RoundLimits`."""
-        most = math.ceil(self._case_rows.samples / self._case.batch_size)
-        least = min(2 * self._case.steps_per_execution, most)
-        whole_epochs = self._on_accelerator and self._case.step_ms is None
-        return {"least": least, "most": most, "whole_epochs": whole_epochs}
+        from keras_loader_bench.bench.plan.calibration import limits_of
+
+        samples = self._case_rows.samples
+        return vars(limits_of(self._case, samples, on_accelerator=self._on_accelerator))
 
     def fit_batches(self, *, batches: int) -> float:
         """Fit so many batches of the loader; return the seconds that it took."""

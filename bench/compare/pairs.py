@@ -10,7 +10,10 @@ from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.audit_result import read_audit
 from keras_loader_bench.bench.report.endings import case_outcome
 
-PROTOCOL = ("round_seconds", "rounds", "new_interpreters", "launcher", "seed", "quick")
+PROTOCOL = (
+    *("round_seconds", "steady_round_seconds", "rounds"),
+    *("new_interpreters", "launcher", "seed", "quick"),
+)
 """What must be the same for processes to be alike; their number may differ."""
 
 ENVIRONMENT = ("os", "cpu", "cores", "memory_bytes", "python")

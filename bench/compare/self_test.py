@@ -1,8 +1,9 @@
 """The self-test of a machine: how often runs of the same code are said to differ.
 
 A run whose cases have many processes is cut into runs of as many passes as a run has by default,
-one after another in time. Nothing differs between them but noise, so every difference that is
-found is a false one. And a slowdown that is put into their measured times should be found.
+one after another in time, and of more passes as far as it goes. Nothing differs between them but
+noise, so every difference that is found is a false one. And a slowdown that is put into their
+measured times should be found: the more passes, the smaller it may be.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from keras_loader_bench.bench.statistics import Estimate, ratios
 SLOWDOWNS = (0.15, 0.25, 0.5)
 """How much longer the rounds of a loader are made to take."""
 
+PASSES = tuple(Protocol.processes * times for times in (1, 2, 4))
+"""Of the runs that a run is cut into."""
+
 Key = tuple[str, str]
 """A backend and a benchmark."""
 
@@ -44,6 +48,9 @@ class SelfTest:
 
     backend: str
     bench: str
+
+    passes: int
+    """Of each of the runs."""
 
     apart: Share
     """Pairs of cases of one run whose ceilings are called apart, though they are the same code."""
@@ -67,7 +74,17 @@ class Advice:
     """What was recommended, and in how many runs; the most frequent one first."""
 
 
-def cut(run: Run, processes: int = Protocol.processes) -> list[Run]:
+def cuts(run: Run) -> list[list[Run]]:
+    """Cut a run into runs of the default number of passes, and into longer ones if it has three.
+
+    Raises:
+        RunFileError: see `cut`.
+    """
+    longer = [passes for passes in PASSES[1:] if _passes(run) >= 3 * passes]
+    return [cut(run), *(cut(run, passes) for passes in longer)]
+
+
+def cut(run: Run, processes: int = PASSES[0]) -> list[Run]:
     """Cut a run into runs of so many passes each, in the order of time.
 
     Args:
@@ -78,14 +95,18 @@ def cut(run: Run, processes: int = Protocol.processes) -> list[Run]:
     Raises:
         RunFileError: no timed case has so many processes.
     """
-    passes = {each.number for case in run.cases if _timed(case) for each in case.processes}
-    count = max(passes, default=0) // processes
+    count = _passes(run) // processes
     if count < 2:
         raise RunFileError(
-            f"The timed cases of the run have {max(passes, default=0)} processes; a self-test "
+            f"The timed cases of the run have {_passes(run)} processes; a self-test "
             f"needs {2 * processes} or more: measure with `--processes {6 * processes}`."
         )
     return [_part(run, range(1 + i * processes, 1 + (i + 1) * processes)) for i in range(count)]
+
+
+def _passes(run: Run) -> int:
+    numbers = {each.number for case in run.cases if _timed(case) for each in case.processes}
+    return max(numbers, default=0)
 
 
 def _timed(case: CaseRecord) -> bool:
@@ -109,6 +130,7 @@ def self_test(runs: Sequence[Run]) -> list[SelfTest]:
         SelfTest(
             backend=backend,
             bench=bench,
+            passes=runs[0].protocol.processes,
             apart=_share(_ceilings_apart(runs, (backend, bench))),
             unsound=_share(_ceilings_unsound(runs, (backend, bench))),
             changed=_share(

@@ -99,10 +99,10 @@ class CaseRun(Measurement):
             rounds = [each for each in self.record.rounds if each.samples and each.seconds]
             seconds = [each.seconds for each in rounds if each.seconds]
             if rounds:
-                ceilings = [each.ceiling_seconds for each in rounds]
+                samples, timed, ceilings = zip(*(each.timed for each in rounds), strict=True)
                 benchmark.extra_info.update(
-                    samples_per_s=median(ratios([each.samples for each in rounds], seconds)),
-                    accelerator_utilization=median(ratios(ceilings, seconds)),
+                    samples_per_s=median(ratios(samples, timed)),
+                    accelerator_utilization=median(ratios(ceilings, timed)),
                 )
         if audit := self.record.audit:
             benchmark.extra_info.update(identical=audit.identical, digest=audit.digest)

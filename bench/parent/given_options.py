@@ -20,7 +20,9 @@ from keras_loader_bench.loaders.sources.keras_home import expand_user
 QUICK = Protocol(
     processes=1,
     rounds=3,
+    most_rounds=3,
     round_seconds=0.2,
+    steady_round_seconds=0.2,
     accelerator_round_seconds=0.2,
     memory_processes=1,
     memory_rounds=1,
@@ -72,7 +74,9 @@ def given_protocol(config: pytest.Config, base: Protocol) -> Protocol:
         "processes": get("processes"),
         "memory_processes": get("processes"),
         "rounds": get("rounds"),
+        "most_rounds": get("rounds"),
         "round_seconds": get("round_seconds"),
+        "steady_round_seconds": get("round_seconds"),
         "accelerator_round_seconds": get("round_seconds"),
     }
     return replace(

@@ -33,6 +33,7 @@ _OF_ROUNDS: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "samples": sum,
     "seconds": max,
     "steady_seconds": max,
+    "steady_samples": sum,
     "read_bytes": sum,
     "resident_before": min,
 }

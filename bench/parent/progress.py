@@ -143,7 +143,7 @@ def expected_seconds(bench: str, protocol: Protocol) -> float:
     if bench == "memory":
         return START_SECONDS + protocol.memory_rounds * protocol.memory_round_samples / 40_000
     # Each loader round has a ceiling round beside it, which is shorter.
-    return FORK_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds
+    return FORK_SECONDS + 1.7 * protocol.rounds * protocol.round_seconds_of(bench)
 
 
 def plan_text(cases: Sequence[Case], protocol: Protocol) -> str:

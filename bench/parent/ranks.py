@@ -219,7 +219,8 @@ class Ranks:
             if half == "ceiling":
                 found["ceiling_seconds"] = answer["seconds"]
             else:
-                names = ("samples", "epochs", "seconds", "read_bytes", "steady_seconds")
+                names = ["samples", "epochs", "seconds", "read_bytes"]
+                names += ["steady_seconds", "steady_samples"]
                 found |= {name: answer[name] for name in names if name in answer}
 
 

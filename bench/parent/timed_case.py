@@ -81,7 +81,7 @@ def _make(child: Asked) -> None:
 
 def _edges(run: Measurement, child: Asked, size: dict[str, int]) -> None:
     """Measure the time to the first batch, and the pause between epochs."""
-    first = _first_epoch(run) + run.protocol.rounds
+    first = _first_epoch(run) + _most_rounds(run)
     one = {name: count for name, count in size.items() if name != "epochs"}
     own = run.case.is_input
     run.process.time_to_first_batch_s = [
@@ -99,7 +99,11 @@ def _edges(run: Measurement, child: Asked, size: dict[str, int]) -> None:
 
 def _first_epoch(run: Measurement) -> int:
     """Return the number of the first order of this process: no two have the same."""
-    return 1 + (run.process.number - 1) * (run.protocol.rounds + FIRST_BATCH_REPEATS)
+    return 1 + (run.process.number - 1) * (_most_rounds(run) + FIRST_BATCH_REPEATS)
+
+
+def _most_rounds(run: Measurement) -> int:
+    return max(run.protocol.rounds, run.protocol.most_rounds)
 
 
 def _size_of_round(run: Measurement, child: Asked) -> dict[str, int]:
@@ -114,16 +118,24 @@ def _size_of_round(run: Measurement, child: Asked) -> dict[str, int]:
         if each.samples and each.epochs:
             of_rank = each.samples // each.epochs // run.case.ranks
             size = {"samples": of_rank, "epochs": each.epochs}
-            child.call("warm_up", samples=size["samples"])
+            child.call("warm_up", samples=_enough_to_warm_up(run, of_rank))
             return size
     return _calibrated(run, child)
+
+
+def _enough_to_warm_up(run: Measurement, samples: int) -> int:
+    """Return the samples of a part of a round, in whole batches; of all of it on an accelerator."""
+    if run.on_accelerator:
+        return samples  # what is compiled for the last batch too
+    least = run.case.batch_size * run.case.steps_per_execution
+    return min(samples, max(least, samples // 4 // least * least))
 
 
 def _calibrated(run: Measurement, child: Asked) -> dict[str, int]:
     run.progress.step("calibrate")
     found: dict[str, int] = child.call(
         "calibrate",
-        seconds=run.protocol.round_seconds,
+        seconds=run.protocol.round_seconds_of(run.case.bench),
         accelerator_seconds=run.protocol.accelerator_round_seconds,
     )
     return found
@@ -137,26 +149,45 @@ def _rounds(
     What disturbed a calibration makes rounds short, in this process and in those that repeat them.
     So the first round tells whether to calibrate again; then it is measured again as well.
     """
-    first = _first_epoch(run)
-    for epoch in range(first, first + run.protocol.rounds):
+    rounds = run.process.rounds
+    earlier = (each.rounds for each in run.record.processes if each is not run.process)
+    wanted = max(map(len, earlier), default=0)  # the same in all processes
+    while len(rounds) < max(1, wanted):
+        epoch = _first_epoch(run) + len(rounds)
         measured = _pair(child, card, epoch, size)
-        if epoch == first and _is_too_short(run, size, measured["seconds"]):
+        if not rounds and _is_too_short(run, size, measured["seconds"]):
             longer = _calibrated(run, child)
             if prod(longer.values()) > prod(size.values()):
                 size, measured = longer, _pair(child, card, epoch, longer)
-        run.process.rounds.append(Round(**measured))
-        rate = measured["samples"] / measured["seconds"]
-        run.progress.round(epoch - first + 1, run.protocol.rounds, rate)
+        rounds.append(Round(**measured))
+        wanted = wanted or _number_of_rounds(run, size, measured["seconds"])
+        run.progress.round(len(rounds), wanted, measured["samples"] / measured["seconds"])
     return size
+
+
+def _number_of_rounds(run: Measurement, size: dict[str, int], seconds: float) -> int:
+    if _is_one_epoch(run, size):
+        return run.protocol.rounds_of_epochs(run.case.bench, seconds)
+    return run.protocol.rounds
+
+
+def _is_one_epoch(run: Measurement, size: dict[str, int]) -> bool:
+    """Return whether a round cannot be longer: on an accelerator it may be several epochs."""
+    whole_epoch = size.get("samples") == run.case.samples // run.case.ranks
+    return whole_epoch and not _is_of_whole_epochs(run)
+
+
+def _is_of_whole_epochs(run: Measurement) -> bool:
+    return run.on_accelerator and run.case.step_ms is None
 
 
 def _is_too_short(run: Measurement, size: dict[str, int], seconds: float) -> bool:
     """Return whether a round took less than it should, and may be longer."""
-    whole_epochs = run.on_accelerator and run.case.step_ms is None
-    if size.get("samples") == run.case.samples // run.case.ranks and not whole_epochs:
-        return False  # an epoch is the most
-    protocol = run.protocol
-    wanted = protocol.accelerator_round_seconds if whole_epochs else protocol.round_seconds
+    if _is_one_epoch(run, size):
+        return False
+    wanted = run.protocol.round_seconds_of(run.case.bench)
+    if _is_of_whole_epochs(run):
+        wanted = run.protocol.accelerator_round_seconds
     return seconds < SHORTEST * wanted
 
 

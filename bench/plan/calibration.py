@@ -6,7 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keras_loader_bench.bench.plan.case import Case
+
 MOST_TRIES = 8
+
+LONG_ENOUGH = 0.2
+"""Of a round: a `fit` that takes so long tells how many batches a round has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +24,32 @@ class RoundLimits:
     most: int
     """Batches of an epoch."""
 
+    fewest: int
+    """Batches of a round, where an epoch has so many."""
+
     whole_epochs: bool
     """Whether a round is one or more whole epochs, as on an accelerator."""
+
+
+TRAINING_STEPS = 6
+"""Executions of a training round, at least: the first is not timed, and fewer tell little."""
+
+
+def limits_of(case: Case, samples: int, *, on_accelerator: bool) -> RoundLimits:
+    """Return what bounds the rounds of a case.
+
+    Args:
+        case: the case.
+        samples: of an epoch of one process.
+        on_accelerator: whether the backend uses one.
+    """
+    step, most = case.steps_per_execution, math.ceil(samples / case.batch_size)
+    return RoundLimits(
+        least=min(2 * step, most),
+        most=most,
+        fewest=TRAINING_STEPS * step if case.bench == "train" else step,
+        whole_epochs=on_accelerator and case.step_ms is None,
+    )
 
 
 def calibrated(
@@ -41,7 +70,8 @@ def calibrated(
     fit(limits.least)  # traces: its time says nothing
     if limits.whole_epochs:
         return limits.most, epochs_of_round(lambda: fit(limits.most), accelerator_seconds)
-    return batches_of_round(fit, seconds, least=limits.least, most=limits.most), 1
+    batches = batches_of_round(fit, seconds, least=limits.least, most=limits.most)
+    return min(max(batches, limits.fewest), limits.most), 1
 
 
 def batches_of_round(fit: Callable[[int], float], seconds: float, *, least: int, most: int) -> int:
@@ -53,15 +83,20 @@ def batches_of_round(fit: Callable[[int], float], seconds: float, *, least: int,
         least: batches to begin with.
         most: batches of an epoch.
     """
-    batches = least
+    batches, start = least, 0.0
     for _ in range(MOST_TRIES):
         # Of two: one slow round alone would make all rounds too short.
         elapsed = (fit(batches) + fit(batches)) / 2
-        # A short round is mostly the start of `fit`: it promises too little for a long one.
-        wanted = int(batches * min(seconds / elapsed, 8))
-        enough = min(max(1, wanted), most)
-        if enough == batches or seconds / 1.5 < elapsed < seconds * 1.5:
-            break
+        if batches == least:
+            wanted = batches * seconds / elapsed
+            start = elapsed  # a short round is little else
+        else:
+            each = max(elapsed - start, 0.0) / (batches - least)
+            wanted = least + (seconds - start) / each if each else math.inf
+        # What is far from the length of a round promises little.
+        enough = min(max(1, int(min(wanted, 8 * batches))), most)
+        if enough == batches or elapsed > LONG_ENOUGH * seconds:
+            return enough
         batches = enough
     return batches
 

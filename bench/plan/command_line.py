@@ -107,12 +107,19 @@ def add_options(group: Any, default: Protocol = Protocol()) -> list[str]:  # noq
         "With `--launcher env`: a folder that all ranks see, in which they meet.",
         type=Path,
     )
-    add("--rounds", "N", f"Timed rounds per process (default: {default.rounds}).", type=int)
+    add(
+        "--rounds",
+        "N",
+        f"Timed rounds per process (default: {default.rounds}, and up to {default.most_rounds} "
+        "where an epoch is shorter than a round).",
+        type=int,
+    )
     add(
         "--round-seconds",
         "SECONDS",
-        f"Approximate length of a round (default: {default.round_seconds:g}; 2 for encoded images; "
-        f"on an accelerator at least {default.accelerator_round_seconds:g}).",
+        f"Approximate length of a round (default: {default.round_seconds:g}; on a CPU "
+        f"{default.steady_round_seconds:g} for training, and for emulated steps anywhere; on an "
+        f"accelerator at least {default.accelerator_round_seconds:g}).",
         type=float,
     )
     add(

@@ -18,8 +18,8 @@ from keras_loader_bench.bench.plan.remedies import REMEDIES
 from keras_loader_bench.bench.plan.sizes import parse_limit
 from keras_loader_bench.loaders.audit.target import TargetError, split_name
 
-INPUTS = Protocol(processes=3, round_seconds=0.8, memory_processes=1)
-"""How users' inputs are measured. A step of a user's model takes longer than one of the suite's."""
+INPUTS = Protocol(processes=3, rounds=4, most_rounds=4, round_seconds=0.8, memory_processes=1)
+"""How users' inputs are measured: all rounds are timed from their second batch on."""
 
 INPUT_OPTIONS = ("backend", "device", "steps", "model")
 """Options that the cases of a user's input have; all others are those of this suite's loaders."""

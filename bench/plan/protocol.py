@@ -7,9 +7,13 @@ from dataclasses import dataclass, fields
 
 from keras_loader_bench.loaders.launchers import LauncherName
 
-METHOD = 3
+METHOD = 4
 """Raised whenever ceiling, models, protocol or audit change so that figures before and after must
 not be compared. Runs that do not record it have 0."""
+
+
+STEADY = ("train", "emulated")
+"""Benchmarks whose rounds are timed from their second step on, unless they are whole epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +30,21 @@ class Protocol:
     launcher: LauncherName = "local"
     """How the processes of several ranks are started; see `loaders.launchers`."""
 
-    rounds: int = 4
+    rounds: int = 2
     """Timed rounds per process, each paired with a ceiling round."""
 
-    round_seconds: float = 0.4
-    """Approximate length of a round, at most a whole epoch."""
+    most_rounds: int = 8
+    """Where an epoch is shorter than a round should be, there are more, up to so many."""
+
+    round_seconds: float = 2.0
+    """Approximate length of a feed round, at most a whole epoch.
+
+    The start of `fit` counts in it, and takes some loaders 0.2 s: in a short round it would weigh
+    many times what it does in an epoch."""
+
+    steady_round_seconds: float = 0.8
+    """Approximate length of a round whose start does not count: of training on a CPU, and of
+    emulated steps."""
 
     accelerator_round_seconds: float = 2.0
     """Shortest length of a round on an accelerator, in whole epochs of one `fit`.
@@ -68,6 +82,7 @@ class Protocol:
         counts = (
             "processes",
             "rounds",
+            "most_rounds",
             "memory_processes",
             "memory_rounds",
             "memory_round_samples",
@@ -86,6 +101,24 @@ class Protocol:
     def processes_of(self, bench: str) -> int:
         """Return in how many processes each case of a benchmark is measured."""
         return self.memory_processes if bench == "memory" else self.processes
+
+    def round_seconds_of(self, bench: str) -> float:
+        """Return about how long a round of a benchmark takes, at most a whole epoch."""
+        return self.steady_round_seconds if bench in STEADY else self.round_seconds
+
+    @property
+    def rounds_text(self) -> str:
+        """How many rounds a process of a timed case has: `4`, or `2 to 8`."""
+        most = max(self.rounds, self.most_rounds)
+        return f"{self.rounds} to {most}" if most > self.rounds else str(self.rounds)
+
+    def rounds_of_epochs(self, bench: str, seconds: float) -> int:
+        """Return how many rounds a process has, each an epoch that takes so long.
+
+        Together they take about as long as rounds of the wanted length.
+        """
+        wanted = round(self.rounds * self.round_seconds_of(bench) / seconds)
+        return min(max(self.rounds, wanted), max(self.rounds, self.most_rounds))
 
     def memory_plan(self, samples: int) -> list[int]:
         """Return the number of samples of each round of a memory case."""

@@ -20,8 +20,7 @@ class Round:
     """Of each epoch of the round, for a user's input."""
 
     samples: int | None = None
-    """Delivered by each of the two; of a user's input those after the first batch of each `fit`, as
-    the seconds are."""
+    """By each of the two; of a user's input without the first batch of each `fit`, as seconds."""
 
     round_samples: int | None = None
     """Of a user's input: those of all batches of the round, which its CPU seconds are for."""
@@ -29,7 +28,10 @@ class Round:
     seconds: float | None = None
     ceiling_seconds: float | None = None
     steady_seconds: float | None = None
-    """Of all steps but the first, in an emulated case."""
+    """Of all steps but the first: in emulated cases and in training for a part of an epoch."""
+
+    steady_samples: int | None = None
+    """Of these steps in training; in an emulated case they follow from `samples`."""
 
     ceiling_steady_seconds: float | None = None
     cpu_seconds: float | None = None
@@ -60,6 +62,13 @@ class Round:
     energy_j: float | None = None
     energy_source: str | None = None
     """`counter` or `power`; see `bench.sensors.card_monitor`."""
+
+    @property
+    def timed(self) -> tuple[int | None, float | None, float | None]:
+        """Samples, seconds and those of the ceiling, without the start if that does not count."""
+        if self.steady_samples is None:
+            return self.samples, self.seconds, self.ceiling_seconds
+        return self.steady_samples, self.steady_seconds, self.ceiling_steady_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +244,7 @@ class ProcessRecord:
     """Seconds per batch of a user's input by what takes them; see `bench.child.input_parts`."""
 
     ranks: list[RankRecord] = field(default_factory=list)
-    """Of a case of several ranks, each; the rounds of the process are then those of all together,
-    with the samples of all and the seconds of the slowest."""
+    """Of several, each; `rounds` then have the samples of all and the seconds of the slowest."""
 
     same_weights: bool | None = None
     """Whether ranks that train together had the same weights after their rounds."""

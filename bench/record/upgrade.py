@@ -25,7 +25,12 @@ def upgrade(run: dict[str, Any]) -> dict[str, Any]:
         run: the decoded content of `run.json`; what lacks its form is left to whoever checks it.
     """
     if isinstance(protocol := run.get("protocol"), dict):
-        run = {**run, "protocol": {"processes": 1, "memory_processes": 1} | protocol}
+        older = {"processes": 1, "memory_processes": 1}
+        # Until method 4 all rounds had one length, and all processes one number of them.
+        for new, name in (("steady_round_seconds", "round_seconds"), ("most_rounds", "rounds")):
+            if name in protocol:
+                older[new] = protocol[name]
+        run = {**run, "protocol": older | protocol}
     if run["schema"] >= 6:
         return {**run, "schema": SCHEMA}
     lists = {"cases": run.get("cases"), "probes": run.get("probes", [])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 from matplotlib.axes import Axes
@@ -80,7 +80,8 @@ UTILIZATION = _Figure(
 
 
 def _timed_figure(rows: Sequence[Row], styles: Styles, shown: _Figure) -> Figure | None:
-    rows = not_skipped(rows)
+    # Feeding encoded images has a plot of its own, beside decoding alone.
+    rows = [replace(row, feed=None) if row.image_size else row for row in not_skipped(rows)]
     panels = [
         (title, [getattr(row, bench) for row in rows])
         for bench, title in zip(("feed", "train"), shown.titles, strict=True)

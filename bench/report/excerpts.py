@@ -131,7 +131,7 @@ def setup(run: Run, address: str) -> str:
         f"{cells.enumeration(sources)}, {common}; Python {environment.python}, {versions}; "
         f"{cells.prose(environment.cpu)}, {environment.cores} cores, on "
         f"{cells.enumeration(devices)}; medians of {measured} with "
-        f"{protocol.rounds} rounds, with 95% intervals ([report]({address}/report.md))."
+        f"{protocol.rounds_text} rounds, with 95% intervals ([report]({address}/report.md))."
     )
 
 

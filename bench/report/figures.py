@@ -128,15 +128,15 @@ def round_figures(case: Case, rounds: Sequence[Round]) -> dict[str, list[float]]
         part is missing are left out.
     """
     # A round without samples has no rate.
-    samples = [count or None for count in _column(rounds, "samples")]
-    seconds, ceiling_seconds = _column(rounds, "seconds"), _column(rounds, "ceiling_seconds")
-    delivered = samples
+    delivered: list[float | None] = [each.timed[0] or None for each in rounds]
+    seconds, ceiling_seconds = ([each.timed[i] for each in rounds] for i in (1, 2))
     if case.bench == "emulated":
         # All steps but the first, so that the start of a short round weighs no more than it does
         # in an epoch.
         seconds = _column(rounds, "steady_seconds")
         ceiling_seconds = _column(rounds, "ceiling_steady_seconds")
         first = case.batch_size * case.ranks
+        samples = _column(rounds, "samples")
         delivered = [count - first if count and count > first else None for count in samples]
     whole = [each.round_samples or each.samples or None for each in rounds]
     cpu_seconds = _column(rounds, "cpu_seconds")
