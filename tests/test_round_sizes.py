@@ -52,7 +52,7 @@ class FakeChild:
     def import_framework(self):
         return {"device": "cpu"}
 
-    def calibrate(self, *, seconds, accelerator_seconds):
+    def calibrate(self, *, seconds, accelerator_seconds, fewest=1):
         rate = self.while_calibrating.pop(0)
         return {"samples": min(int(rate * seconds), self.most), "epochs": 1}
 
@@ -150,15 +150,13 @@ def test_a_round_is_an_epoch_at_most():
     assert batches_of_round(fits(0.1, 0.001, []), 2.0, least=2, most=100) == 100
 
 
-@pytest.mark.parametrize(("bench", "fewest"), [("train", 6 * 2), ("feed", 2), ("emulated", 2)])
-def test_a_training_round_has_steps_enough(bench, fewest):
-    case = replace(CASE, bench=bench, steps_per_execution=2, step_ms=None)
+@pytest.mark.parametrize(("most", "batches"), [(100, 12), (3, 3)])
+def test_a_training_round_has_steps_enough(most, batches):
+    case = replace(CASE, samples=most * CASE.batch_size)
     limits = limits_of(case, case.samples, on_accelerator=False)
     lengths = {"seconds": 0.8, "accelerator_seconds": 2.0}
-    assert limits.fewest == fewest
-    assert calibrated(lambda n: 1.0 * n, limits, **lengths) == (max(fewest, 1), 1)
-    (short, _) = calibrated(lambda n: 1.0 * n, replace(limits, most=3), **lengths)
-    assert short == min(3, fewest)
+    assert calibrated(lambda n: 1.0 * n, limits, **lengths) == (1, 1)
+    assert calibrated(lambda n: 1.0 * n, limits, **lengths, fewest=12) == (batches, 1)
 
 
 @pytest.mark.parametrize(("seconds", "number"), [(3.0, 2), (2.0, 2), (1.0, 4), (0.1, 8)])

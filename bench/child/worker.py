@@ -145,16 +145,15 @@ class Worker(CaseProcess):
         self._round_rows = None
         super().settle()
 
-    def calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
+    def calibrate(self, **lengths: Any) -> dict[str, int]:
         """Warm up; return the `samples` of an epoch of a round, and its `epochs`.
 
-        On an accelerator, unless steps are emulated, a round is whole epochs of at least
-        `accelerator_seconds`; otherwise it lasts about `seconds`, one epoch at most.
+        Args:
+            lengths: what `bench.plan.calibration.calibrated` is told of rounds.
         """
         from keras_loader_bench.bench.plan.calibration import RoundLimits, calibrated
 
         limits = RoundLimits(**self.round_limits())
-        lengths = {"seconds": seconds, "accelerator_seconds": accelerator_seconds}
         batches, epochs = calibrated(lambda n: self.fit_batches(batches=n), limits, **lengths)
         samples = self.samples_of(batches=batches)
         self._fit_once("ceiling", samples)

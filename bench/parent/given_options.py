@@ -23,6 +23,7 @@ QUICK = Protocol(
     most_rounds=3,
     round_seconds=0.2,
     steady_round_seconds=0.2,
+    training_steps=2,
     accelerator_round_seconds=0.2,
     memory_processes=1,
     memory_rounds=1,

@@ -21,6 +21,9 @@ from keras_loader_bench.loaders.system.process_tree import kill_tree
 CAUSE_S = 2.0
 """How long the other ranks may take to fail as well: who waits for a dead one fails first."""
 
+SILENT_TOO_S = 10.0
+"""The same where a rank was silent: another one may have had its last batch later."""
+
 _GRAVEST = ("crashed", "timeout")
 """Outcomes of the rank that others wait for, before what they raise."""
 
@@ -136,14 +139,11 @@ class Ranks:
             kill_tree(child.pid)  # first, or a thread of the pool would wait for an answer
         self._stack.close()
 
-    def _calibrate(self, *, seconds: float, accelerator_seconds: float) -> dict[str, int]:
+    def _calibrate(self, **lengths: Any) -> dict[str, int]:
         """Calibrate all ranks in step: they need rounds of one size."""
         limits = RoundLimits(**self._ask("round_limits", {})[0])
         batches, epochs = calibrated(
-            lambda count: float(self.call("fit_batches", batches=count)),
-            limits,
-            seconds=seconds,
-            accelerator_seconds=accelerator_seconds,
+            lambda count: float(self.call("fit_batches", batches=count)), limits, **lengths
         )
         samples = self._ask("samples_of", {"batches": batches})[0]
         self.call("warm_up", samples=samples)
@@ -162,8 +162,9 @@ class Ranks:
     def _ask(self, method: str, args: Mapping[str, Any]) -> list[Any]:
         waiting = [self._pool.submit(child.call, method, **args) for child in self._children]
         done, rest = wait(waiting, return_when=FIRST_EXCEPTION)
-        if any(each.exception() for each in done):
-            done, _ = wait(rest | done, timeout=CAUSE_S)
+        if failed := [error for each in done if (error := each.exception())]:
+            silent = any(getattr(each, "outcome", "") == "timeout" for each in failed)
+            done, _ = wait(rest | done, timeout=SILENT_TOO_S if silent else CAUSE_S)
             raise self._cause(waiting, done)
         return [each.result() for each in waiting]
 

@@ -133,11 +133,13 @@ def _enough_to_warm_up(run: Measurement, samples: int) -> int:
 
 def _calibrated(run: Measurement, child: Asked) -> dict[str, int]:
     run.progress.step("calibrate")
-    found: dict[str, int] = child.call(
-        "calibrate",
-        seconds=run.protocol.round_seconds_of(run.case.bench),
-        accelerator_seconds=run.protocol.accelerator_round_seconds,
-    )
+    lengths: dict[str, float] = {
+        "seconds": run.protocol.round_seconds_of(run.case.bench),
+        "accelerator_seconds": run.protocol.accelerator_round_seconds,
+    }
+    if run.case.bench == "train" and not run.case.is_input:
+        lengths["fewest"] = run.protocol.training_steps * run.case.steps_per_execution
+    found: dict[str, int] = child.call("calibrate", **lengths)
     return found
 
 

@@ -24,15 +24,8 @@ class RoundLimits:
     most: int
     """Batches of an epoch."""
 
-    fewest: int
-    """Batches of a round, where an epoch has so many."""
-
     whole_epochs: bool
     """Whether a round is one or more whole epochs, as on an accelerator."""
-
-
-TRAINING_STEPS = 6
-"""Executions of a training round, at least: the first is not timed, and fewer tell little."""
 
 
 def limits_of(case: Case, samples: int, *, on_accelerator: bool) -> RoundLimits:
@@ -43,11 +36,10 @@ def limits_of(case: Case, samples: int, *, on_accelerator: bool) -> RoundLimits:
         samples: of an epoch of one process.
         on_accelerator: whether the backend uses one.
     """
-    step, most = case.steps_per_execution, math.ceil(samples / case.batch_size)
+    most = math.ceil(samples / case.batch_size)
     return RoundLimits(
-        least=min(2 * step, most),
+        least=min(2 * case.steps_per_execution, most),
         most=most,
-        fewest=TRAINING_STEPS * step if case.bench == "train" else step,
         whole_epochs=on_accelerator and case.step_ms is None,
     )
 
@@ -58,6 +50,7 @@ def calibrated(
     *,
     seconds: float,
     accelerator_seconds: float,
+    fewest: int = 1,
 ) -> tuple[int, int]:
     """Warm up; return how many batches an epoch of a round has, and how many epochs it has.
 
@@ -66,12 +59,13 @@ def calibrated(
         limits: of the case.
         seconds: about the length of a round that is a part of an epoch.
         accelerator_seconds: the shortest length of a round of whole epochs.
+        fewest: batches of a round that is a part of an epoch, where an epoch has so many.
     """
     fit(limits.least)  # traces: its time says nothing
     if limits.whole_epochs:
         return limits.most, epochs_of_round(lambda: fit(limits.most), accelerator_seconds)
     batches = batches_of_round(fit, seconds, least=limits.least, most=limits.most)
-    return min(max(batches, limits.fewest), limits.most), 1
+    return min(max(batches, fewest), limits.most), 1
 
 
 def batches_of_round(fit: Callable[[int], float], seconds: float, *, least: int, most: int) -> int:

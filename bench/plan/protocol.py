@@ -46,6 +46,10 @@ class Protocol:
     """Approximate length of a round whose start does not count: of training on a CPU, and of
     emulated steps."""
 
+    training_steps: int = 6
+    """Executions of a training round on a CPU, at least: the first is not timed, and fewer tell
+    little."""
+
     accelerator_round_seconds: float = 2.0
     """Shortest length of a round on an accelerator, in whole epochs of one `fit`.
 
@@ -83,6 +87,7 @@ class Protocol:
             "processes",
             "rounds",
             "most_rounds",
+            "training_steps",
             "memory_processes",
             "memory_rounds",
             "memory_round_samples",
