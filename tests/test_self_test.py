@@ -88,6 +88,18 @@ def test_ceilings_that_are_not_the_same_are_called_apart():
     assert other.unsound.count == 6
 
 
+def test_ceilings_of_training_are_compared_without_their_start():
+    run = many(ceilings={"slow": 1.5})
+    for case in run["cases"]:
+        for process in case["processes"]:
+            for each in process["rounds"]:
+                slower = 1.5 if case["case"]["loader"] == "slow" else 1.0
+                each |= {"steady_samples": 900, "steady_seconds": each["seconds"]}
+                each["ceiling_steady_seconds"] = each["ceiling_seconds"] / slower
+    (found,) = self_test(cut(parse_run(run)))
+    assert found.apart.count <= 6
+
+
 def test_the_advice_of_each_part_is_counted():
     (found,) = advice(cut(parse_run(many())))
     assert found.place == "jax, batch size 64, float32"

@@ -163,14 +163,14 @@ def _ceilings_apart(runs: Sequence[Run], key: Key) -> Iterator[bool]:
     for run in runs:
         rates: dict[object, list[Estimate]] = {}
         for case in _of(run, key):
-            samples = {
+            of_processes = {
                 each.number: ratios(
-                    [r.samples for r in each.rounds], [r.ceiling_seconds for r in each.rounds]
+                    [r.timed[0] for r in each.rounds], [r.timed[2] for r in each.rounds]
                 )
                 for each in case.processes
             }
             options = replace(case.case, loader="", num_workers=0)
-            if (found := Estimate.from_processes(samples)) is not None:
+            if (found := Estimate.from_processes(of_processes)) is not None:
                 rates.setdefault(options, []).append(found)
         for same in rates.values():
             for one, other in combinations(same, 2):

@@ -24,6 +24,9 @@ CAUSE_S = 2.0
 SILENT_TOO_S = 10.0
 """The same where a rank was silent: another one may have had its last batch later."""
 
+_KEPT = ("samples", "epochs", "seconds", "read_bytes", "steady_seconds", "steady_samples")
+"""What is kept of the answer of each rank to a round of its loader."""
+
 _GRAVEST = ("crashed", "timeout")
 """Outcomes of the rank that others wait for, before what they raise."""
 
@@ -220,9 +223,7 @@ class Ranks:
             if half == "ceiling":
                 found["ceiling_seconds"] = answer["seconds"]
             else:
-                names = ["samples", "epochs", "seconds", "read_bytes"]
-                names += ["steady_seconds", "steady_samples"]
-                found |= {name: answer[name] for name in names if name in answer}
+                found |= {name: answer[name] for name in _KEPT if name in answer}
 
 
 def _log_of(log: Path, rank: int) -> Path:

@@ -81,7 +81,7 @@ def _make(child: Asked) -> None:
 
 def _edges(run: Measurement, child: Asked, size: dict[str, int]) -> None:
     """Measure the time to the first batch, and the pause between epochs."""
-    first = _first_epoch(run) + _most_rounds(run)
+    first = _first_epoch(run) + run.protocol.rounds_at_most
     one = {name: count for name, count in size.items() if name != "epochs"}
     own = run.case.is_input
     run.process.time_to_first_batch_s = [
@@ -99,11 +99,7 @@ def _edges(run: Measurement, child: Asked, size: dict[str, int]) -> None:
 
 def _first_epoch(run: Measurement) -> int:
     """Return the number of the first order of this process: no two have the same."""
-    return 1 + (run.process.number - 1) * (_most_rounds(run) + FIRST_BATCH_REPEATS)
-
-
-def _most_rounds(run: Measurement) -> int:
-    return max(run.protocol.rounds, run.protocol.most_rounds)
+    return 1 + (run.process.number - 1) * (run.protocol.rounds_at_most + FIRST_BATCH_REPEATS)
 
 
 def _size_of_round(run: Measurement, child: Asked) -> dict[str, int]:

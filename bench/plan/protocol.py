@@ -112,9 +112,14 @@ class Protocol:
         return self.steady_round_seconds if bench in STEADY else self.round_seconds
 
     @property
+    def rounds_at_most(self) -> int:
+        """How many rounds a process of a timed case may have."""
+        return max(self.rounds, self.most_rounds)
+
+    @property
     def rounds_text(self) -> str:
         """How many rounds a process of a timed case has: `4`, or `2 to 8`."""
-        most = max(self.rounds, self.most_rounds)
+        most = self.rounds_at_most
         return f"{self.rounds} to {most}" if most > self.rounds else str(self.rounds)
 
     def rounds_of_epochs(self, bench: str, seconds: float) -> int:
@@ -123,7 +128,7 @@ class Protocol:
         Together they take about as long as rounds of the wanted length.
         """
         wanted = round(self.rounds * self.round_seconds_of(bench) / seconds)
-        return min(max(self.rounds, wanted), max(self.rounds, self.most_rounds))
+        return min(max(self.rounds, wanted), self.rounds_at_most)
 
     def memory_plan(self, samples: int) -> list[int]:
         """Return the number of samples of each round of a memory case."""
