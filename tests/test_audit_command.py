@@ -108,11 +108,16 @@ def test_the_failure_of_keras_workers_is_found_on(backend):
     )
     assert status == 1, outdated + errors
     table = rows(output)
-    assert table["fit, epoch 1"] == ["30", "11", "11", "missing or repeated"], outdated
-    assert table["evaluate"] == ["30", "11", "11", "missing or repeated"], outdated
+    # Keras' workers read up to eleven batches ahead; on a busy machine they get less far.
+    for name in ("fit, epoch 1", "evaluate"):
+        batches, missing, repeated, verdict = table[name]
+        assert (batches, missing, verdict) == ("30", repeated, "missing or repeated"), outdated
+        assert 1 < int(missing) <= 11, outdated
+    lost = int(table["fit, epoch 1"][1])
     right = ["30", "0", "0", "identical"]
     assert (table["predict"] == right) == (backend == "torch"), outdated
-    assert "fit, epoch 1: batches 19-29 never came and batches 1-11 came more than once" in output
+    where = f"batches {30 - lost}-29 never came and batches 1-{lost} came more than once"
+    assert f"fit, epoch 1: {where}" in output
     assert "https://github.com/keras-team/keras/pull/20123" in output
     assert "`from keras_loader_bench.loaders import bridge`" in output
     assert "`model.fit(bridge(stock()), ...)`" in output

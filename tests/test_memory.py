@@ -201,10 +201,14 @@ def test_a_spike_between_two_readings_is_seen_by_the_kernel():
         sampler.begin_peaks()
         go_on()
         sampler.read()
-    (root,) = recorded(sampler).processes
+    record = recorded(sampler)
+    (root,) = record.processes
     assert root.sampled_peak_rss - root.baseline_rss < WITHIN
     spike = root.kernel_peak_rss - root.sampled_peak_rss
     assert spike == pytest.approx(SIZE, abs=WITHIN)
+    baseline, look, last = record.readings
+    assert (look.look, last.look) == (True, False)
+    assert look.anon - baseline.anon == pytest.approx(SIZE, abs=WITHIN), "even without the thread"
 
 
 def test_a_peak_before_the_baseline_does_not_count():

@@ -59,7 +59,6 @@ class MemorySampler:
     ```python
     with MemorySampler(pid) as sampler:
         sampler.phase("import")
-        ...
     sampler.add_to(record)
     ```
 
@@ -112,11 +111,12 @@ class MemorySampler:
 
     def _read(self) -> MemoryReading:
         with self._locked():
+            self._look()  # a peak since the last look would be lost if no look came after it
             processes = self._members()
             pids = [process.pid for process in processes]
-            split = _sum(self.metric, pids)
+            split = asdict(_sum(self.metric, pids))
             dev_shm = self._shared_memory.unmapped_bytes(pids)
-            reading = self._add(MemoryReading(**asdict(split), dev_shm=dev_shm))
+            reading = self._add(MemoryReading(**split, dev_shm=dev_shm))
             if self._peaks is not None:
                 self._single &= len(processes) == 1
                 self._peaks.follow(processes)
