@@ -210,8 +210,8 @@ def _gate(config: pytest.Config) -> int:
     run = session.file.run if session else config.stash[SETTINGS].resumed
     if most is None or run is None:
         return 0
-    from keras_loader_bench.bench.report.input_figures import inputs_of
-    from keras_loader_bench.bench.report.input_section import judged_wait, judgement
+    from keras_loader_bench.bench.report.figures.input_figures import inputs_of
+    from keras_loader_bench.bench.report.sections.input_section import judged_wait, judgement
 
     inputs = inputs_of(run)
     config.stash[JUDGED] = [judgement(each, most) for each in inputs]

@@ -52,6 +52,14 @@ MAY_IMPORT = {
 }
 """Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
 
+LAYERS = {
+    "bench.report.figures": set(),
+    "bench.report.sections": {"figures", "cells", "ranking", "recommend"},
+    "bench.report.plots": {"figures", "cells", "ranking", "recommend", "sections"},
+    "bench.report.excerpts": {"figures", "cells", "ranking", "recommend", "sections", "plots"},
+}
+"""Folder inside of a part -> what else of that part its modules may import."""
+
 
 def name_of(path):
     """The name of a module without that of the package around both folders."""
@@ -121,6 +129,17 @@ def test_arrows_between_the_parts_of_bench_go_down(path):
     allowed = set() if part in {"", *BENCHMARKS} else MAY_IMPORT[part] | {part}
     ours = {name for name in imports(path, lazy=True) if name.split(".")[0] in {"bench", "loaders"}}
     assert {part_of(name) for name in ours} - {""} <= allowed
+
+
+@every_module
+def test_arrows_between_the_folders_of_a_part_go_down(path):
+    folder = name_of(path.parent / "__init__.py")
+    if folder not in LAYERS:
+        return
+    part = folder.rpartition(".")[0] + "."
+    ours = {name for name in imports(path, lazy=True) if name.startswith(part)}
+    near = {name.removeprefix(part).partition(".")[0] for name in ours}
+    assert near <= LAYERS[folder] | {folder.removeprefix(part)}
 
 
 def test_there_is_no_circle_of_imports():
@@ -251,6 +270,13 @@ def test_the_registry_names_every_package_that_a_loader_needs(name):
     foreign = {one.split(".")[0] for one in named} & FRAMEWORKS
     packages = {import_name(each) for each in entry.packages}
     assert foreign - {"keras"} == packages - {DECODER}
+
+
+def test_every_folder_with_modules_is_installed():
+    """Only an installation that is not editable would show that one is missing."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    folders = {PREFIX + name_of(path) for path in MODULES if path.name == "__init__.py"}
+    assert set(project["tool"]["setuptools"]["packages"]) == folders
 
 
 def test_every_backend_is_installed_by_its_extra_or_by_default():

@@ -15,7 +15,7 @@ from keras_loader_bench.bench.parent.timed_case import FIRST_BATCH_REPEATS
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.report import read_run
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.sensors import card_monitor
 from keras_loader_bench.bench.sensors.nvml import Card
 

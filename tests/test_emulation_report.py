@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from keras_loader_bench.bench.report import read_run, write_report
-from keras_loader_bench.bench.report.emulation import emulations
-from keras_loader_bench.bench.report.emulation_plot import emulation_figure
-from keras_loader_bench.bench.report.plot_layout import loader_styles
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.emulation import emulations
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.plots.emulation_plot import emulation_figure
+from keras_loader_bench.bench.report.plots.plot_layout import loader_styles
 from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 

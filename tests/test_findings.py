@@ -9,9 +9,9 @@ import pytest
 
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import terminal_table
-from keras_loader_bench.bench.report.findings import findings
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.ranking import best_loaders
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.sections.findings import findings
 
 COUNTS = ("batches", "expected_batches", "samples", "expected_samples")
 

@@ -20,13 +20,13 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.augmentation_section import augmentation_tables
-from keras_loader_bench.bench.report.bar_plots import rates_figure
-from keras_loader_bench.bench.report.encoded_figures import decodings
-from keras_loader_bench.bench.report.encoded_plot import encoded_figure
-from keras_loader_bench.bench.report.encoded_section import encoded_tables
-from keras_loader_bench.bench.report.plot_layout import loader_styles
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.encoded_figures import decodings
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.plots.bar_plots import rates_figure
+from keras_loader_bench.bench.report.plots.encoded_plot import encoded_figure
+from keras_loader_bench.bench.report.plots.plot_layout import loader_styles
+from keras_loader_bench.bench.report.sections.augmentation_section import augmentation_tables
+from keras_loader_bench.bench.report.sections.encoded_section import encoded_tables
 from keras_loader_bench.loaders.encoded.containers.in_process import written_containers
 from keras_loader_bench.loaders.encoded.known_images import count_images, prepare_images
 from keras_loader_bench.loaders.encoded.registry import DECODER, IMAGE_LOADERS

@@ -11,18 +11,18 @@ from keras_loader_bench.bench.parent.child_settings import not_tried
 from keras_loader_bench.bench.plan.inputs import parse_wait
 from keras_loader_bench.bench.plan.remedies import REMEDIES, not_applicable
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.input_figures import inputs_of
-from keras_loader_bench.bench.report.input_section import (
+from keras_loader_bench.bench.report.figures.input_figures import inputs_of
+from keras_loader_bench.bench.report.figures.resolution import resolutions
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.sections.input_section import (
     _growth,
     comparisons,
     input_sentences,
     judged_wait,
     judgement,
 )
-from keras_loader_bench.bench.report.remedy_section import what_would_help
-from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.resolution import resolutions
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.sections.remedy_section import what_would_help
 from keras_loader_bench.bench.report.terminal_table import terminal_table
 from keras_loader_bench.bench.slope import Slope
 

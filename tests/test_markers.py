@@ -10,8 +10,8 @@ from conftest import INVENTED_RUN
 
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.__main__ import main
-from keras_loader_bench.bench.report.excerpts import EXCERPTS
-from keras_loader_bench.bench.report.markers import MarkerError, refreshed
+from keras_loader_bench.bench.report.excerpts.markers import MarkerError, refreshed
+from keras_loader_bench.bench.report.excerpts.run_excerpts import EXCERPTS
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from test_recommend import case, memory, row
 
-from keras_loader_bench.bench.report.pareto import pareto_front
+from keras_loader_bench.bench.report.figures.pareto import pareto_front
 
 
 def front(*rows):

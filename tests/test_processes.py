@@ -5,7 +5,7 @@ import json
 import pytest
 import suite
 
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,7 @@ from keras_loader_bench.bench.parent.who_waits import waits_for_data
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.ranks_section import ranks_tables
+from keras_loader_bench.bench.report.sections.ranks_section import ranks_tables
 from keras_loader_bench.loaders.audit.ranks import free_port
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import LOADERS, missing_package

@@ -12,11 +12,11 @@ from keras_loader_bench.bench.__main__ import COMMANDS
 from keras_loader_bench.bench.child.cold_pages import MOST_RESIDENT
 from keras_loader_bench.bench.report import read_run
 from keras_loader_bench.bench.report.__main__ import PAGES as QUOTING
-from keras_loader_bench.bench.report.markers import refreshed
+from keras_loader_bench.bench.report.excerpts.markers import refreshed
+from keras_loader_bench.bench.report.figures.rows import not_skipped, rows_from_run
+from keras_loader_bench.bench.report.figures.scaling import scalings
 from keras_loader_bench.bench.report.plots import CAPTIONS
 from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.rows import not_skipped, rows_from_run
-from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.loaders import LOADERS, LoaderOptions
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import BACKENDS, missing_package

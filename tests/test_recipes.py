@@ -6,10 +6,10 @@ import psutil
 import pytest
 
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.own_data import own_data
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.recommend import recommend
 from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.sections.own_data import own_data
 from keras_loader_bench.loaders import LOADERS
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS
 from keras_loader_bench.loaders.registry import missing_package

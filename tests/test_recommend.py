@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from keras_loader_bench.bench.report.figures import Throughput
-from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.report.figures.memory_figures import Memory
+from keras_loader_bench.bench.report.figures.rows import Row
+from keras_loader_bench.bench.report.figures.throughput import Throughput
 from keras_loader_bench.bench.report.recommend import recommend
-from keras_loader_bench.bench.report.recommendation_section import recommendation_text
-from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.report.sections.recommendation_section import recommendation_text
 from keras_loader_bench.bench.statistics import Estimate
 
 MIB = 2**20

@@ -21,12 +21,12 @@ import pytest
 from keras_loader_bench.bench import report as report_package
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import read_run, terminal_table, write_report
-from keras_loader_bench.bench.report.bar_plots import footprint_figure, rates_figure
-from keras_loader_bench.bench.report.findings import findings
-from keras_loader_bench.bench.report.plot_layout import loader_styles
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.scaling import scalings
+from keras_loader_bench.bench.report.plots.bar_plots import footprint_figure, rates_figure
+from keras_loader_bench.bench.report.plots.plot_layout import loader_styles
 from keras_loader_bench.bench.report.report_markdown import environment, report_markdown
-from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.sections.findings import findings
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "invented_run"
@@ -50,7 +50,7 @@ def written(tmp_path):
 @pytest.fixture
 def without_plots(monkeypatch):
     """They take longest."""
-    monkeypatch.setattr(report_package, "figures", lambda *about: {})
+    monkeypatch.setattr(report_package, "draw_plots", lambda *about: {})
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.audit_section import (
+from keras_loader_bench.bench.report.figures.endings import endings
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.report_markdown import report_markdown
+from keras_loader_bench.bench.report.sections.audit_section import (
     audit_blocks,
     audit_summary,
     what_identical_means,
 )
-from keras_loader_bench.bench.report.endings import endings
-from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.rows import rows_from_run
 
 
 @pytest.fixture

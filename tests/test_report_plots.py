@@ -7,22 +7,22 @@ from xml.etree import ElementTree
 import pytest
 
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.bar_plots import (
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.plots import CAPTIONS, draw_plots, write_plots
+from keras_loader_bench.bench.report.plots.bar_plots import (
     footprint_figure,
     rates_figure,
     utilization_figure,
 )
-from keras_loader_bench.bench.report.memory_plots import timeline_figure
-from keras_loader_bench.bench.report.plot_layout import (
+from keras_loader_bench.bench.report.plots.memory_plots import timeline_figure
+from keras_loader_bench.bench.report.plots.plot_layout import (
     COLORS,
     HATCHES,
     MARKERS,
     Layout,
     loader_styles,
 )
-from keras_loader_bench.bench.report.plots import CAPTIONS, figures, write_plots
-from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.trade_off_plots import pareto_figure, workers_figure
+from keras_loader_bench.bench.report.plots.trade_off_plots import pareto_figure, workers_figure
 from keras_loader_bench.loaders import LOADERS
 
 
@@ -36,7 +36,7 @@ def drawn(figure_of, run):
 
 def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
     rows = rows_from_run(parse_run(run))
-    write_plots(figures(parse_run(run), rows, []), tmp_path)
+    write_plots(draw_plots(parse_run(run), rows, []), tmp_path)
     for name in ("rates", "utilization", "footprint", "timeline"):
         root = ElementTree.parse(tmp_path / f"{name}.svg").getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -49,7 +49,7 @@ def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
 
 
 def test_every_plot_says_what_it_shows(whole_run):
-    found = figures(parse_run(whole_run), rows_from_run(parse_run(whole_run)), [])
+    found = draw_plots(parse_run(whole_run), rows_from_run(parse_run(whole_run)), [])
     assert set(found) <= set(CAPTIONS)
     assert {"rates", "utilization", "workers", "pareto", "footprint", "timeline"} <= set(found)
     for figure in found.values():

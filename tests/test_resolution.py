@@ -10,10 +10,10 @@ from keras_loader_bench.bench.compare.pairs import pair_cases
 from keras_loader_bench.bench.plan.case import CEILING, Case
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.record.schema import SCHEMA
+from keras_loader_bench.bench.report.figures.resolution import resolutions
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.resolution import resolutions
-from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.stability import stability_warnings
+from keras_loader_bench.bench.report.sections.stability import stability_warnings
 
 OPTIONS = {"backend": "jax", "batch_size": 64, "pixels": "float32", "samples": 1000}
 

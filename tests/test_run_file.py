@@ -13,7 +13,7 @@ from conftest import INVENTED_RUN
 
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import RunFileError, read_run
-from keras_loader_bench.bench.report.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 
 SCHEMA_1 = INVENTED_RUN.with_name("invented_run_schema_1")
 ROOT = Path(__file__).parents[1]

@@ -10,12 +10,12 @@ from made_runs import case_record, raw_run
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import read_run, write_report
-from keras_loader_bench.bench.report.memory_figures import MIN_LATER_ROUNDS, read_memory
-from keras_loader_bench.bench.report.memory_plots import scaling_figure, timeline_figure
-from keras_loader_bench.bench.report.memory_section import _count, footprint
-from keras_loader_bench.bench.report.plot_layout import loader_styles
-from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.scaling import scalings
+from keras_loader_bench.bench.report.figures.memory_figures import MIN_LATER_ROUNDS, read_memory
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.scaling import scalings
+from keras_loader_bench.bench.report.plots.memory_plots import scaling_figure, timeline_figure
+from keras_loader_bench.bench.report.plots.plot_layout import loader_styles
+from keras_loader_bench.bench.report.sections.memory_section import _count, footprint
 from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 MIB, GIB = 2**20, 2**30

@@ -7,7 +7,7 @@ import pytest
 from made_runs import raw_run
 
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report.stability import stability_warnings, trend
+from keras_loader_bench.bench.report.sections.stability import stability_warnings, trend
 
 CORES = 4
 

@@ -10,7 +10,7 @@ from keras_loader_bench.bench.child.backends import current
 from keras_loader_bench.bench.child.worker import Worker
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.record.process_record import Round
-from keras_loader_bench.bench.report.figures import round_figures
+from keras_loader_bench.bench.report.figures.throughput import round_figures
 
 START_S = 0.5
 SAMPLES = 230

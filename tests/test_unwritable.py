@@ -23,7 +23,7 @@ from keras_loader_bench.bench.record.schema import Environment
 from keras_loader_bench.bench.record.writer import RunFile
 from keras_loader_bench.bench.report import read_run, write_report
 from keras_loader_bench.bench.report.__main__ import main as report
-from keras_loader_bench.bench.report.markers import refresh
+from keras_loader_bench.bench.report.excerpts.markers import refresh
 from keras_loader_bench.loaders.sources.known_sources import prepare_source
 
 

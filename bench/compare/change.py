@@ -16,8 +16,8 @@ from statistics import median
 from keras_loader_bench.bench.compare.pairs import Pair, Pairs
 from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord
-from keras_loader_bench.bench.report.endings import case_outcome
-from keras_loader_bench.bench.report.figures import round_figures
+from keras_loader_bench.bench.report.figures.endings import case_outcome
+from keras_loader_bench.bench.report.figures.throughput import round_figures
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
 
 FASTER = "faster"

@@ -17,8 +17,8 @@ from keras_loader_bench.bench.compare.pairs import Pair, Pairs
 from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.record.schema import CaseRecord
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.figures import read_throughput
-from keras_loader_bench.bench.report.memory_figures import read_memory
+from keras_loader_bench.bench.report.figures.memory_figures import read_memory
+from keras_loader_bench.bench.report.figures.throughput import read_throughput
 from keras_loader_bench.bench.report.report_markdown import environment
 from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_PROCESSES
 

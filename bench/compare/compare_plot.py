@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from keras_loader_bench.bench.compare.change import FASTER, REFUSED, SLOWER, Change
 from keras_loader_bench.bench.compare.ratio import Ratio
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.plot_layout import COLORS, GREY, GRID, new_figure
+from keras_loader_bench.bench.report.plots.plot_layout import COLORS, GREY, GRID, new_figure
 from keras_loader_bench.bench.statistics import CONFIDENCE
 
 _MARKS = (

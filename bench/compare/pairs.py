@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
-from keras_loader_bench.bench.report.audit_result import read_audit
-from keras_loader_bench.bench.report.endings import case_outcome
+from keras_loader_bench.bench.report.figures.audit_result import read_audit
+from keras_loader_bench.bench.report.figures.endings import case_outcome
 
 PROTOCOL = (
     *("round_seconds", "steady_round_seconds", "rounds"),

@@ -19,9 +19,9 @@ from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.record.process_record import ProcessRecord, Round
 from keras_loader_bench.bench.record.reader import RunFileError
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
+from keras_loader_bench.bench.report.figures.resolution import resolutions
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.recommend import recommend
-from keras_loader_bench.bench.report.resolution import resolutions
-from keras_loader_bench.bench.report.rows import rows_from_run
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
 SLOWDOWNS = (0.15, 0.25, 0.5)

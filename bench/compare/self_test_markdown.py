@@ -7,8 +7,8 @@ from pathlib import Path
 from keras_loader_bench.bench.compare.self_test import SLOWDOWNS, SelfTest, advice, cuts, self_test
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.figures.resolution import BENCH_NAMES
 from keras_loader_bench.bench.report.report_markdown import environment
-from keras_loader_bench.bench.report.resolution import BENCH_NAMES
 from keras_loader_bench.bench.statistics import CONFIDENCE
 
 

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from keras_loader_bench.bench.history.series import CHANGED, History, Series
-from keras_loader_bench.bench.report.plot_layout import (
+from keras_loader_bench.bench.report.figures.row_options import describe
+from keras_loader_bench.bench.report.figures.rows import row_label
+from keras_loader_bench.bench.report.plots.plot_layout import (
     GREY,
     GRID,
     INK,
@@ -20,9 +22,11 @@ from keras_loader_bench.bench.report.plot_layout import (
     loader_styles,
     short,
 )
-from keras_loader_bench.bench.report.plot_parts import interval_line, panel_grid, shared_legend
-from keras_loader_bench.bench.report.row_options import describe
-from keras_loader_bench.bench.report.rows import row_label
+from keras_loader_bench.bench.report.plots.plot_parts import (
+    interval_line,
+    panel_grid,
+    shared_legend,
+)
 from keras_loader_bench.bench.statistics import CONFIDENCE
 
 _COLUMNS = 2

@@ -14,7 +14,7 @@ from keras_loader_bench.bench.compare.change import FASTER, SLOWER, Change, judg
 from keras_loader_bench.bench.compare.pairs import Pair, differences, unfit
 from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
-from keras_loader_bench.bench.report.figures import Throughput, read_throughput
+from keras_loader_bench.bench.report.figures.throughput import Throughput, read_throughput
 
 POOLED_RUNS = 3
 """Runs before a change whose rounds are compared with those after it: the last ones."""

@@ -207,5 +207,5 @@ class Run:
 
     @property
     def ceiling_cases(self) -> list[CaseRecord]:
-        """The ceiling measured as if it were a loader; see `bench.report.resolution`."""
+        """The ceiling measured as if it were a loader; see `bench.report.figures.resolution`."""
         return [each for each in self.cases if each.case.loader == CEILING]

@@ -11,11 +11,11 @@ from pathlib import Path
 from keras_loader_bench.bench.record.drafts import draft_folder
 from keras_loader_bench.bench.record.reader import RunFileError, read_run
 from keras_loader_bench.bench.report.badges import BADGES, report_badges
+from keras_loader_bench.bench.report.figures.rows import rows_from_run
+from keras_loader_bench.bench.report.figures.scaling import scalings
 from keras_loader_bench.bench.report.page import Plot, html_page
-from keras_loader_bench.bench.report.plots import CAPTIONS, figures, write_plots
+from keras_loader_bench.bench.report.plots import CAPTIONS, draw_plots, write_plots
 from keras_loader_bench.bench.report.report_markdown import report_markdown
-from keras_loader_bench.bench.report.rows import rows_from_run
-from keras_loader_bench.bench.report.scaling import scalings
 from keras_loader_bench.bench.report.summary import TABLES, tables, write_tables
 from keras_loader_bench.bench.report.terminal_table import terminal_table
 
@@ -53,7 +53,7 @@ def write_report(run_folder: Path | str) -> list[Path]:
     rows = rows_from_run(run)
     lines = scalings(run, rows)
     with draft_folder(folder) as draft:
-        drawn = figures(run, rows, lines)
+        drawn = draw_plots(run, rows, lines)
         write_plots(drawn, draft)
         write_tables(tables(run, rows), draft)
         data = ["run.json", *sorted(path.name for path in draft.glob("*.csv"))]

@@ -10,7 +10,7 @@ from pathlib import Path
 from keras_loader_bench.bench.closed_pipe import exit_status
 from keras_loader_bench.bench.report import RunFileError, write_report
 from keras_loader_bench.bench.report.cells import plain
-from keras_loader_bench.bench.report.markers import MarkerError, refresh
+from keras_loader_bench.bench.report.excerpts.markers import MarkerError, refresh
 
 PAGES = (Path("README.md"), Path("results/findings.md"))
 """Pages of the project with excerpts of runs."""

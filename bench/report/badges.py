@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 
 from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.figures.rows import Row, not_skipped
 from keras_loader_bench.bench.report.recommend import recommend
-from keras_loader_bench.bench.report.rows import Row, not_skipped
 
 GOOD, PLAIN, BAD = "#1a7f37", "#0b5cad", "#b3261e"
 """Background colours on which white text has a contrast of at least 4.5."""

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
-from keras_loader_bench.bench.report.figures import Throughput
-from keras_loader_bench.bench.report.memory_figures import Memory
+from keras_loader_bench.bench.report.figures.memory_figures import Memory
+from keras_loader_bench.bench.report.figures.throughput import Throughput
 from keras_loader_bench.bench.statistics import Estimate
 
 NOT_RUN = "-"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from keras_loader_bench.bench.report.figures import Throughput
-from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.report.figures.rows import Row
+from keras_loader_bench.bench.report.figures.throughput import Throughput
 from keras_loader_bench.bench.statistics import Estimate, best, leaders
 
 CaseOf = Callable[[Row], Throughput | None]

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from keras_loader_bench.bench.record.schema import DEATHS
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.figures import Throughput
-from keras_loader_bench.bench.report.machine_load import BUSY
+from keras_loader_bench.bench.report.figures.machine_load import BUSY
+from keras_loader_bench.bench.report.figures.rows import Row, not_skipped
+from keras_loader_bench.bench.report.figures.throughput import Throughput
 from keras_loader_bench.bench.report.ranking import (
     CASES,
     CaseOf,
@@ -23,7 +24,6 @@ from keras_loader_bench.bench.report.ranking import (
     ranked_utilizations,
     unbeaten,
 )
-from keras_loader_bench.bench.report.rows import Row, not_skipped
 from keras_loader_bench.bench.statistics import MIN_PROCESSES
 
 SAME_FOOTPRINT = 0.10

@@ -10,45 +10,49 @@ import jinja2
 from keras_loader_bench.bench.record.environment_record import BackendRecord
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.audit_section import (
+from keras_loader_bench.bench.report.cells import Markdown
+from keras_loader_bench.bench.report.figures.emulation import emulations
+from keras_loader_bench.bench.report.figures.endings import endings, missing_cases, skipped_cases
+from keras_loader_bench.bench.report.figures.input_figures import inputs_of
+from keras_loader_bench.bench.report.figures.machine_load import BUSY
+from keras_loader_bench.bench.report.figures.resolution import resolutions
+from keras_loader_bench.bench.report.figures.row_options import describe, differing
+from keras_loader_bench.bench.report.figures.rows import Row, not_skipped
+from keras_loader_bench.bench.report.figures.scaling import Scaling
+from keras_loader_bench.bench.report.plots import CAPTIONS
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.sections.audit_section import (
     audit_blocks,
     audit_summary,
     by_fingerprint,
     what_identical_means,
 )
-from keras_loader_bench.bench.report.augmentation_section import augmentation_tables
-from keras_loader_bench.bench.report.cells import Markdown
-from keras_loader_bench.bench.report.comparison_section import TEXT_COLUMNS, comparison_table
-from keras_loader_bench.bench.report.device_section import (
+from keras_loader_bench.bench.report.sections.augmentation_section import augmentation_tables
+from keras_loader_bench.bench.report.sections.comparison_section import (
+    TEXT_COLUMNS,
+    comparison_table,
+)
+from keras_loader_bench.bench.report.sections.device_section import (
     device_notes,
     device_tables,
 )
-from keras_loader_bench.bench.report.emulation import emulations
-from keras_loader_bench.bench.report.emulation_section import emulation_tables
-from keras_loader_bench.bench.report.encoded_section import encoded_tables
-from keras_loader_bench.bench.report.endings import endings, missing_cases, skipped_cases
-from keras_loader_bench.bench.report.findings import findings
-from keras_loader_bench.bench.report.input_figures import inputs_of
-from keras_loader_bench.bench.report.input_section import (
+from keras_loader_bench.bench.report.sections.emulation_section import emulation_tables
+from keras_loader_bench.bench.report.sections.encoded_section import encoded_tables
+from keras_loader_bench.bench.report.sections.findings import findings
+from keras_loader_bench.bench.report.sections.input_section import (
     comparisons,
     input_sentences,
 )
-from keras_loader_bench.bench.report.machine_load import BUSY
-from keras_loader_bench.bench.report.memory_section import memory_tables
-from keras_loader_bench.bench.report.own_data import own_data
-from keras_loader_bench.bench.report.plots import CAPTIONS
-from keras_loader_bench.bench.report.ranks_section import ranks_tables
-from keras_loader_bench.bench.report.recommend import recommend
-from keras_loader_bench.bench.report.recommendation_section import (
+from keras_loader_bench.bench.report.sections.memory_section import memory_tables
+from keras_loader_bench.bench.report.sections.own_data import own_data
+from keras_loader_bench.bench.report.sections.ranks_section import ranks_tables
+from keras_loader_bench.bench.report.sections.recommendation_section import (
     recommendation_text,
     recommendation_title,
 )
-from keras_loader_bench.bench.report.remedy_section import HELPS, what_would_help
-from keras_loader_bench.bench.report.resolution import resolution_table, resolutions
-from keras_loader_bench.bench.report.row_options import describe, differing
-from keras_loader_bench.bench.report.rows import Row, not_skipped
-from keras_loader_bench.bench.report.scaling import Scaling
-from keras_loader_bench.bench.report.stability import run_warnings
+from keras_loader_bench.bench.report.sections.remedy_section import HELPS, what_would_help
+from keras_loader_bench.bench.report.sections.resolution_section import resolution_table
+from keras_loader_bench.bench.report.sections.stability import run_warnings
 from keras_loader_bench.bench.statistics import CONFIDENCE, MIN_PROCESSES, MIN_ROUNDS
 
 ONE_AUDIT_FOR_ALL = 3

@@ -14,9 +14,9 @@ import pandas as pd
 
 from keras_loader_bench.bench.plan.options import ROW_OPTIONS
 from keras_loader_bench.bench.record.schema import Run
-from keras_loader_bench.bench.report.device_figures import DeviceUse
-from keras_loader_bench.bench.report.figures import Throughput, measured_rounds
-from keras_loader_bench.bench.report.rows import Row
+from keras_loader_bench.bench.report.figures.device_figures import DeviceUse
+from keras_loader_bench.bench.report.figures.rows import Row
+from keras_loader_bench.bench.report.figures.throughput import Throughput, measured_rounds
 from keras_loader_bench.bench.slope import Slope
 from keras_loader_bench.bench.statistics import Estimate
 

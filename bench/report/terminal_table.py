@@ -11,25 +11,25 @@ from typing import Any
 from keras_loader_bench.bench.record.schema import Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.cells import Case
-from keras_loader_bench.bench.report.emulation import emulations
-from keras_loader_bench.bench.report.emulation_section import emulation_findings
-from keras_loader_bench.bench.report.endings import endings, skipped_cases
-from keras_loader_bench.bench.report.figures import Throughput
-from keras_loader_bench.bench.report.input_figures import InputFigures, inputs_of
-from keras_loader_bench.bench.report.input_section import (
+from keras_loader_bench.bench.report.figures.emulation import emulations
+from keras_loader_bench.bench.report.figures.endings import endings, skipped_cases
+from keras_loader_bench.bench.report.figures.input_figures import InputFigures, inputs_of
+from keras_loader_bench.bench.report.figures.memory_figures import Memory
+from keras_loader_bench.bench.report.figures.row_options import describe
+from keras_loader_bench.bench.report.figures.rows import Row, not_skipped, rows_from_run
+from keras_loader_bench.bench.report.figures.scaling import scalings
+from keras_loader_bench.bench.report.figures.throughput import Throughput
+from keras_loader_bench.bench.report.ranking import by_config
+from keras_loader_bench.bench.report.recommend import recommend
+from keras_loader_bench.bench.report.sections.emulation_section import emulation_findings
+from keras_loader_bench.bench.report.sections.input_section import (
     comparisons,
     input_sentences,
 )
-from keras_loader_bench.bench.report.memory_figures import Memory
-from keras_loader_bench.bench.report.memory_section import scaling_findings
-from keras_loader_bench.bench.report.ranking import by_config
-from keras_loader_bench.bench.report.recommend import recommend
-from keras_loader_bench.bench.report.recommendation_section import recommendation_text
-from keras_loader_bench.bench.report.remedy_section import HELPS, what_would_help
-from keras_loader_bench.bench.report.row_options import describe
-from keras_loader_bench.bench.report.rows import Row, not_skipped, rows_from_run
-from keras_loader_bench.bench.report.scaling import scalings
-from keras_loader_bench.bench.report.stability import run_warnings
+from keras_loader_bench.bench.report.sections.memory_section import scaling_findings
+from keras_loader_bench.bench.report.sections.recommendation_section import recommendation_text
+from keras_loader_bench.bench.report.sections.remedy_section import HELPS, what_would_help
+from keras_loader_bench.bench.report.sections.stability import run_warnings
 
 _MIN_NAME = 8
 _GAP = "  "

@@ -22,7 +22,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from PIL import Image
 
-from keras_loader_bench.bench.report.plot_layout import DPI
+from keras_loader_bench.bench.report.plots.plot_layout import DPI
 
 _FOLDER = Path(__file__).parent
 _STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")

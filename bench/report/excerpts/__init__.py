@@ -1,0 +1,1 @@
+"""The parts of a report that other Markdown files can include."""

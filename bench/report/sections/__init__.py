@@ -1,0 +1,1 @@
+"""The sections of a report: sentences and tables, each made of figures."""
