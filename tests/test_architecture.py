@@ -53,6 +53,10 @@ MAY_IMPORT = {
 """Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
 
 LAYERS = {
+    "bench.child.inputs": {
+        *("backends", "case_process", "cpu_time", "device", "epoch_timing", "framework"),
+        *("models", "steady_time"),
+    },
     "bench.report.figures": set(),
     "bench.report.sections": {"figures", "cells", "ranking", "recommend"},
     "bench.report.plots": {"figures", "cells", "ranking", "recommend", "sections"},

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_loader_bench.bench.child.input_audit import audit_input
-from keras_loader_bench.bench.child.joined_batches import joined, joined_loader
-from keras_loader_bench.bench.child.narrow_dtypes import NarrowDtypes, narrowest
-from keras_loader_bench.bench.child.remedies import RemedyError, apply_remedy
-from keras_loader_bench.bench.child.timed_functions import timed_functions
-from keras_loader_bench.bench.child.timed_input import Clocks
+from keras_loader_bench.bench.child.inputs.input_audit import audit_input
+from keras_loader_bench.bench.child.inputs.joined_batches import joined, joined_loader
+from keras_loader_bench.bench.child.inputs.narrow_dtypes import NarrowDtypes, narrowest
+from keras_loader_bench.bench.child.inputs.remedies import RemedyError, apply_remedy
+from keras_loader_bench.bench.child.inputs.timed_functions import timed_functions
+from keras_loader_bench.bench.child.inputs.timed_input import Clocks
 from keras_loader_bench.loaders.audit.kinds import kind_of, read_by_hand
 from keras_loader_bench.loaders.audit.recording import as_arrays
 

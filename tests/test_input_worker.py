@@ -9,17 +9,17 @@ import pytest
 from conftest import TESTS
 from registered import BACKEND
 
-from keras_loader_bench.bench.child.batch_form import described, form_of, zeros_like
-from keras_loader_bench.bench.child.input_models import ModelError, NoModelError, input_model
-from keras_loader_bench.bench.child.input_round import (
+from keras_loader_bench.bench.child.inputs.batch_form import described, form_of, zeros_like
+from keras_loader_bench.bench.child.inputs.input_models import ModelError, NoModelError, input_model
+from keras_loader_bench.bench.child.inputs.input_round import (
     AUDIT_SECONDS,
     LEAST_BATCHES,
     RECORDING_SECONDS,
     audited_batches,
     size_of_round,
 )
-from keras_loader_bench.bench.child.input_worker import InputWorker
-from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
+from keras_loader_bench.bench.child.inputs.input_worker import InputWorker
+from keras_loader_bench.bench.child.inputs.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.bench.plan.inputs import cases_of_inputs
 from keras_loader_bench.loaders.audit.target import TargetError
 

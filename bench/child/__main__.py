@@ -18,7 +18,7 @@ from typing import Any
 
 from keras_loader_bench.bench.child.answers import Answers
 from keras_loader_bench.bench.child.case_process import CaseProcess
-from keras_loader_bench.bench.child.input_worker import InputWorker
+from keras_loader_bench.bench.child.inputs.input_worker import InputWorker
 from keras_loader_bench.bench.child.worker import Worker
 from keras_loader_bench.bench.sensors.budget import is_refused_allocation
 from keras_loader_bench.loaders.system.process_tree import (

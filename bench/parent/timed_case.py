@@ -72,7 +72,7 @@ def _make(child: Asked) -> None:
     try:
         child.call("make_model")
     except CaseError as error:
-        if error.kind == "NoModelError":  # see `bench.child.input_models`
+        if error.kind == "NoModelError":  # see `bench.child.inputs.input_models`
             raise CaseError("skipped", error.kind, error.message) from error
         raise
     for request in ("make_ceiling", "make_loader"):

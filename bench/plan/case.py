@@ -43,7 +43,7 @@ CEILING = "ceiling"
 """In place of a loader's name: the ceiling, measured as if it were a loader."""
 
 _CEILING_ENTRY = LoaderEntry("bench.child.ceiling:CeilingLoader")
-_INPUT_ENTRY = LoaderEntry("bench.child.input_feed:InputFeed")
+_INPUT_ENTRY = LoaderEntry("bench.child.inputs.input_feed:InputFeed")
 
 
 def loaders_of(image_size: int) -> Mapping[str, LoaderEntry]:

@@ -54,7 +54,7 @@ REMEDIES = {
     ),
     "in_memory": Remedy(kinds=(), words="batches kept in memory", repeats=True),
 }
-"""Name of a remedy -> what is known of it. `bench.child.remedies` applies them."""
+"""Name of a remedy -> what is known of it. `bench.child.inputs.remedies` applies them."""
 
 
 LEAST_TO_JOIN = 6

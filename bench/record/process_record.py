@@ -241,7 +241,7 @@ class ProcessRecord:
 
     direct_reads: list[DirectRead] = field(default_factory=list)
     parts: dict[str, float] = field(default_factory=dict)
-    """Seconds per batch of a user's input by what takes them; see `bench.child.input_parts`."""
+    """Seconds per batch of a user's input, by what takes them; see `bench.child.inputs`."""
 
     ranks: list[RankRecord] = field(default_factory=list)
     """Of several, each; `rounds` then have the samples of all and the seconds of the slowest."""

@@ -70,7 +70,7 @@ class InputFigures:
     audit: AuditRecord | None = None
     parts: dict[str, float] = field(default_factory=dict)
     """Seconds per batch of what makes it and brings it to the model; see
-    `bench.child.input_parts`. Medians of the processes."""
+    `bench.child.inputs.input_parts`. Medians of the processes."""
 
     step_s: float | None = None
     """Seconds per batch of training with the input's batches in memory."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from keras_loader_bench.bench.child.around_dataset import AroundDataset
+from keras_loader_bench.bench.child.inputs.around_dataset import AroundDataset
 
 
 class Clocks:

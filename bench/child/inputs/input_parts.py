@@ -14,12 +14,12 @@ import keras
 import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
-from keras_loader_bench.bench.child.batch_form import ceiling_arguments
-from keras_loader_bench.bench.child.input_feed import InputFeed, fit_batches
+from keras_loader_bench.bench.child.inputs.batch_form import ceiling_arguments
+from keras_loader_bench.bench.child.inputs.input_feed import InputFeed, fit_batches
+from keras_loader_bench.bench.child.inputs.remedies import KeptBatches
+from keras_loader_bench.bench.child.inputs.timed_functions import timed_functions
+from keras_loader_bench.bench.child.inputs.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.bench.child.models import NullModel
-from keras_loader_bench.bench.child.remedies import KeptBatches
-from keras_loader_bench.bench.child.timed_functions import timed_functions
-from keras_loader_bench.bench.child.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.loaders.audit.recording import as_arrays
 from keras_loader_bench.loaders.system.text import shown
 

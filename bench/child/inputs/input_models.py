@@ -25,7 +25,7 @@ def input_model(name: str, form: Any) -> Any:
     Args:
         name: `null`, `cnn`, or `module:attribute` of a compiled model or of a function that
             returns one.
-        form: of a batch, see `bench.child.batch_form.form_of`.
+        form: of a batch, see `bench.child.inputs.batch_form.form_of`.
 
     Raises:
         NoModelError: the CNN was asked for and the batches are not of images.

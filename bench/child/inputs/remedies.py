@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import psutil
 
-from keras_loader_bench.bench.child.batch_form import as_fit_takes_it
-from keras_loader_bench.bench.child.narrowed_batches import narrowed_input
+from keras_loader_bench.bench.child.inputs.batch_form import as_fit_takes_it
+from keras_loader_bench.bench.child.inputs.narrowed_batches import narrowed_input
 from keras_loader_bench.loaders.audit.kinds import Kind, read_by_hand
 
 MOST_OF_MEMORY = 0.5
@@ -116,7 +116,7 @@ def _in_processes(given: _Given) -> Any:
 
 
 def _doubled(given: _Given) -> Any:
-    from keras_loader_bench.bench.child import joined_batches as to
+    from keras_loader_bench.bench.child.inputs import joined_batches as to
 
     if given.kind == "PyDataset":
         return to.JoinedBatches(given.value)

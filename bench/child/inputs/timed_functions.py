@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from inspect import getattr_static
 from typing import Any
 
-from keras_loader_bench.bench.child.timed_input import Clocks
+from keras_loader_bench.bench.child.inputs.timed_input import Clocks
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.backends import current
-from keras_loader_bench.bench.child.batch_form import (
+from keras_loader_bench.bench.child.inputs.batch_form import (
     as_fit_takes_it,
     as_tensors,
     described,
@@ -20,7 +20,7 @@ from keras_loader_bench.bench.child.batch_form import (
     samples_of,
     text_in,
 )
-from keras_loader_bench.bench.child.narrow_dtypes import NarrowDtypes
+from keras_loader_bench.bench.child.inputs.narrow_dtypes import NarrowDtypes
 from keras_loader_bench.bench.child.steady_time import SteadyTime
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.loaders.audit.epochs import SHUFFLED
@@ -83,7 +83,7 @@ class InputFeed:
         self.shuffles = self._subject.kind in SHUFFLED
         """Whether `fit` changes the order of its batches, or of the samples in them."""
         if remedy != NONE:
-            from keras_loader_bench.bench.child.remedies import apply_remedy
+            from keras_loader_bench.bench.child.inputs.remedies import apply_remedy
 
             own = self._subject
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_loader_bench.bench.child.around_dataset import AroundDataset
-from keras_loader_bench.bench.child.batch_form import as_fit_takes_it, samples_of
+from keras_loader_bench.bench.child.inputs.around_dataset import AroundDataset
+from keras_loader_bench.bench.child.inputs.batch_form import as_fit_takes_it, samples_of
 
 
 class JoinedBatches(AroundDataset):

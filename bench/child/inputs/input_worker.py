@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from keras_loader_bench.bench.child import input_round
 from keras_loader_bench.bench.child.case_process import CaseProcess
 from keras_loader_bench.bench.child.cpu_time import own_cpu_seconds
+from keras_loader_bench.bench.child.inputs import input_round
 from keras_loader_bench.bench.plan.remedies import REMEDIES
 
 WHOLE_EPOCH_SECONDS = 4.0
@@ -33,7 +33,7 @@ class InputWorker(CaseProcess):
     @property
     def _feed(self) -> Any:
         """The input; imported and made when it is first needed."""
-        from keras_loader_bench.bench.child.input_feed import InputFeed
+        from keras_loader_bench.bench.child.inputs.input_feed import InputFeed
 
         if self._loaded is None:
             how: dict[str, Any] = {name: getattr(self._case, name) for name in ("steps", "remedy")}
@@ -50,7 +50,7 @@ class InputWorker(CaseProcess):
         """Make the model that rounds fit."""
         from keras_loader_bench.bench.child.epoch_timing import EachBatch
         from keras_loader_bench.bench.child.framework import set_seed
-        from keras_loader_bench.bench.child.input_models import input_model
+        from keras_loader_bench.bench.child.inputs.input_models import input_model
 
         set_seed(self._seed)
         self._model = input_model(self._case.fitted_model, self._form)
@@ -62,7 +62,7 @@ class InputWorker(CaseProcess):
         The ceiling of a memory case has zeros for batches: whatever the import of the input takes
         must not be in the baseline.
         """
-        from keras_loader_bench.bench.child.batch_form import zeros_like
+        from keras_loader_bench.bench.child.inputs.batch_form import zeros_like
 
         memory = self._case.bench == "memory"
         self._replayed = [zeros_like(self._form)] if memory else self._feed.replayed()
@@ -138,8 +138,8 @@ class InputWorker(CaseProcess):
         return {"samples": samples, "seconds": seconds}
 
     def parts(self, *, batches: int) -> dict[str, float]:
-        """Return where the seconds of a batch go; see `bench.child.input_parts`."""
-        from keras_loader_bench.bench.child.input_parts import parts_of
+        """Return where the seconds of a batch go; see `bench.child.inputs.input_parts`."""
+        from keras_loader_bench.bench.child.inputs.input_parts import parts_of
 
         made = self._feed, self._model, batches, self._replayed, self._callbacks
         return parts_of(*made, narrow=self._known["narrow"])
@@ -175,7 +175,7 @@ class InputWorker(CaseProcess):
             whole_epoch: asked of loaders alone; an input is audited for as long as it may take.
             promise: of the input, as the audit without a remedy has found it.
         """
-        from keras_loader_bench.bench.child.input_audit import audit_input
+        from keras_loader_bench.bench.child.inputs.input_audit import audit_input
 
         most = input_round.audited_batches(self._known["seconds_per_batch"])
         batches = self._known["batches"]
@@ -242,14 +242,14 @@ class InputWorker(CaseProcess):
         return self._timed_fit(lambda: self._feed.fit_arguments() | steps, batches)
 
     def _fit_ceiling(self, batches: int) -> tuple[int, float]:
-        from keras_loader_bench.bench.child.batch_form import ceiling_arguments
+        from keras_loader_bench.bench.child.inputs.batch_form import ceiling_arguments
 
         return self._timed_fit(lambda: ceiling_arguments(self._replayed, batches), batches)
 
     def _timed_fit(
         self, arguments: Callable[[], dict[str, Any]], batches: int
     ) -> tuple[int, float]:
-        from keras_loader_bench.bench.child.input_feed import fit_batches
+        from keras_loader_bench.bench.child.inputs.input_feed import fit_batches
 
         try:
             return fit_batches(self._model, arguments(), batches, self._callbacks)
