@@ -53,6 +53,9 @@ MAY_IMPORT = {
 """Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
 
 LAYERS = {
+    "loaders.audit.inputs": set(),
+    "loaders.audit.batches": {"inputs"},
+    "loaders.audit.texts": {"inputs", "batches", "parent", "ranks", "shares"},
     "bench.child.inputs": {
         *("backends", "case_process", "cpu_time", "device", "epoch_timing", "framework"),
         *("models", "steady_time"),

@@ -8,7 +8,7 @@ import pytest
 from keras_loader_bench.bench.child import audit
 from keras_loader_bench.loaders import LoaderOptions, sample_order
 from keras_loader_bench.loaders.audit import Recorder, compare, record_batch
-from keras_loader_bench.loaders.audit.verdict import ulps
+from keras_loader_bench.loaders.audit.batches.verdict import ulps
 
 OPTIONS = LoaderOptions(batch_size=64)
 

@@ -16,9 +16,9 @@ from suite import processes_of
 
 from keras_loader_bench.loaders.audit import child as subject
 from keras_loader_bench.loaders.audit import parent as process
-from keras_loader_bench.loaders.audit import terminal as report
 from keras_loader_bench.loaders.audit.__main__ import main
 from keras_loader_bench.loaders.audit.parent import AuditRun
+from keras_loader_bench.loaders.audit.texts import terminal as report
 from keras_loader_bench.loaders.registry import missing_package
 
 AUDITED = TESTS / "audited"
@@ -342,7 +342,7 @@ def test_what_cannot_be_loaded_is_named(audited, name, steps, said):
 
 
 def test_a_generator_without_an_end_is_given_up(audited, monkeypatch):
-    monkeypatch.setattr("keras_loader_bench.loaders.audit.subject.MAX_BATCHES", 50)
+    monkeypatch.setattr("keras_loader_bench.loaders.audit.inputs.subject.MAX_BATCHES", 50)
     text, status = audited("inputs:endless_generator")
     assert status == 2
     text = " ".join(text.split())

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_array, csr_matrix
 
-from keras_loader_bench.loaders.audit import records
-from keras_loader_bench.loaders.audit.fields import as_dtype, as_field
-from keras_loader_bench.loaders.audit.reading import Reading
-from keras_loader_bench.loaders.audit.records import record_batch
+from keras_loader_bench.loaders.audit.batches import records
+from keras_loader_bench.loaders.audit.batches.fields import as_dtype, as_field
+from keras_loader_bench.loaders.audit.batches.reading import Reading
+from keras_loader_bench.loaders.audit.batches.records import record_batch
 
 DENSE = np.array([[0, 2, 0], [0, 0, 0], [1, 0, 3]], "float32")
 

@@ -6,8 +6,9 @@ import keras
 import pytest
 from conftest import TESTS
 
-from keras_loader_bench.loaders.audit import child, terminal
+from keras_loader_bench.loaders.audit import child
 from keras_loader_bench.loaders.audit.parent import AuditRun
+from keras_loader_bench.loaders.audit.texts import terminal
 
 AUDITED = TESTS / "audited"
 BACKEND = keras.backend.backend()

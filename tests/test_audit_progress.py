@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from keras_loader_bench.loaders.audit.endings import ending
-from keras_loader_bench.loaders.audit.epochs import plan
+from keras_loader_bench.loaders.audit.inputs.epochs import plan
 from keras_loader_bench.loaders.audit.parent import AuditRun, limit_s
 from keras_loader_bench.loaders.audit.progress import Progress
+from keras_loader_bench.loaders.audit.texts.endings import ending
 
 
 class Terminal(io.StringIO):

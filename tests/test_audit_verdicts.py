@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from keras_loader_bench.loaders.audit import explain, target
-from keras_loader_bench.loaders.audit import terminal as report
-from keras_loader_bench.loaders.audit.judge import judge
-from keras_loader_bench.loaders.audit.reading import Reading, promise
-from keras_loader_bench.loaders.audit.records import Recorder
+from keras_loader_bench.loaders.audit.batches.judge import judge
+from keras_loader_bench.loaders.audit.batches.reading import Reading, promise
+from keras_loader_bench.loaders.audit.batches.records import Recorder
+from keras_loader_bench.loaders.audit.inputs import target
+from keras_loader_bench.loaders.audit.texts import explain
+from keras_loader_bench.loaders.audit.texts import terminal as report
 
 
 def reading(*numbers, dtype="float32", keep_bytes=2**20):

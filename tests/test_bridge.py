@@ -11,7 +11,11 @@ import reading_ahead as kit
 from reading_ahead import ROWS, eventually, threads
 
 from keras_loader_bench.loaders import bridge
-from keras_loader_bench.loaders.audit.recording import record_evaluate, record_fit, record_predict
+from keras_loader_bench.loaders.audit.batches.recording import (
+    record_evaluate,
+    record_fit,
+    record_predict,
+)
 from keras_loader_bench.loaders.contract import make_batch
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 

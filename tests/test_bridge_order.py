@@ -10,7 +10,7 @@ import reading_ahead as kit
 from reading_ahead import ROWS
 
 from keras_loader_bench.loaders import bridge
-from keras_loader_bench.loaders.audit.recording import (
+from keras_loader_bench.loaders.audit.batches.recording import (
     record_evaluate,
     record_predict,
     recording_model,

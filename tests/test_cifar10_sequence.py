@@ -16,7 +16,7 @@ from registered import CIFAR10
 
 from keras_loader_bench.bench.child import models
 from keras_loader_bench.loaders import CIFAR10Sequence, bridge, sample_order
-from keras_loader_bench.loaders.audit.recording import recording_model
+from keras_loader_bench.loaders.audit.batches.recording import recording_model
 from keras_loader_bench.loaders.sources.cifar10 import prepare_cifar10
 from keras_loader_bench.loaders.sources.image_source import SourceError
 

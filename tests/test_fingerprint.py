@@ -9,13 +9,16 @@ from keras_loader_bench.bench.child.audit import WHOLE_EPOCH, Reference, audit_l
 from keras_loader_bench.bench.child.device import describe_backend
 from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
 from keras_loader_bench.loaders.audit import Recorder, compare, record_batch
-from keras_loader_bench.loaders.audit.fingerprint import (
+from keras_loader_bench.loaders.audit.batches.fingerprint import (
     BatchPrint,
     compare_fingerprints,
     fingerprint,
 )
-from keras_loader_bench.loaders.audit.fingerprint_model import FingerprintModel, fingerprint_fit
-from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.audit.batches.fingerprint_model import (
+    FingerprintModel,
+    fingerprint_fit,
+)
+from keras_loader_bench.loaders.audit.batches.recording import record_fit
 from keras_loader_bench.loaders.sequence.buffers import ALIGNMENT_BYTES, _Buffer
 
 RANDOM = np.random.default_rng(0)
@@ -222,7 +225,7 @@ class SlowModel(FingerprintModel):
 @pytest.fixture
 def slow(monkeypatch):
     monkeypatch.setattr(
-        "keras_loader_bench.loaders.audit.fingerprint_model.FingerprintModel", SlowModel
+        "keras_loader_bench.loaders.audit.batches.fingerprint_model.FingerprintModel", SlowModel
     )
 
 

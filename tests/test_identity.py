@@ -15,7 +15,11 @@ from registered import BACKEND, CIFAR10, VARIANTS, every_loader
 from keras_loader_bench.bench.child.audit import Reference, total_digest
 from keras_loader_bench.bench.child.models import fit, null
 from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
-from keras_loader_bench.loaders.audit.recording import record_evaluate, record_fit, record_predict
+from keras_loader_bench.loaders.audit.batches.recording import (
+    record_evaluate,
+    record_fit,
+    record_predict,
+)
 
 pytestmark = [pytest.mark.each_backend, pytest.mark.usefixtures("warm_workers")]
 
@@ -202,7 +206,7 @@ if __name__ == "__main__":  # a worker process of a loader imports the rest of t
     from keras_loader_bench.bench.child.audit import total_digest
     from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
     from keras_loader_bench.loaders.audit import Recorder
-    from keras_loader_bench.loaders.audit.recording import record_fit
+    from keras_loader_bench.loaders.audit.batches.recording import record_fit
 
     source = ImageSource.open(sys.argv[1])
     rows = sample_order(source.num_samples, seed=1, epoch=1)

@@ -13,7 +13,7 @@ from test_nothing_left import helpers as threads_and_processes
 from test_nothing_left import left_over
 
 from keras_loader_bench.loaders import sample_order
-from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.audit.batches.recording import record_fit
 from keras_loader_bench.loaders.encoded import batches
 from keras_loader_bench.loaders.encoded.containers.container import CONTAINERS
 from keras_loader_bench.loaders.encoded.contract import ImageOptions, views_of

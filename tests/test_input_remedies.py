@@ -12,8 +12,8 @@ from keras_loader_bench.bench.child.inputs.narrow_dtypes import NarrowDtypes, na
 from keras_loader_bench.bench.child.inputs.remedies import RemedyError, apply_remedy
 from keras_loader_bench.bench.child.inputs.timed_functions import timed_functions
 from keras_loader_bench.bench.child.inputs.timed_input import Clocks
-from keras_loader_bench.loaders.audit.kinds import kind_of, read_by_hand
-from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.audit.batches.recording import as_arrays
+from keras_loader_bench.loaders.audit.inputs.kinds import kind_of, read_by_hand
 
 
 class Seven(keras.utils.PyDataset):

@@ -21,7 +21,7 @@ from keras_loader_bench.bench.child.inputs.input_round import (
 from keras_loader_bench.bench.child.inputs.input_worker import InputWorker
 from keras_loader_bench.bench.child.inputs.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.bench.plan.inputs import cases_of_inputs
-from keras_loader_bench.loaders.audit.target import TargetError
+from keras_loader_bench.loaders.audit.inputs.target import TargetError
 
 pytestmark = pytest.mark.each_backend
 

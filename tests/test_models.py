@@ -17,7 +17,7 @@ from keras_loader_bench.bench.child.device import describe_backend
 from keras_loader_bench.bench.child.framework import set_seed
 from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
-from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.audit.batches.recording import record_fit
 from keras_loader_bench.loaders.sources.synthetic import prepare_synthetic
 
 each_backend = pytest.mark.each_backend

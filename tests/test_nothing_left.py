@@ -14,7 +14,7 @@ import pytest
 from registered import every_loader
 
 from keras_loader_bench.loaders import LoaderOptions, make_loader, sample_order
-from keras_loader_bench.loaders.audit.recording import record_fit
+from keras_loader_bench.loaders.audit.batches.recording import record_fit
 from keras_loader_bench.loaders.registry import missing_package
 
 each_backend = pytest.mark.each_backend
@@ -100,7 +100,7 @@ import sys
 if __name__ == "__main__":  # a worker process imports the rest of this file
     import torch
     from keras_loader_bench.loaders import ImageSource, LoaderOptions, make_loader, sample_order
-    from keras_loader_bench.loaders.audit.recording import record_fit
+    from keras_loader_bench.loaders.audit.batches.recording import record_fit
 
     source = ImageSource.open(sys.argv[1])
     with make_loader("torch", source, LoaderOptions(batch_size=8, num_workers=2)) as loader:

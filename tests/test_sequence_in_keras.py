@@ -14,7 +14,7 @@ import reading_ahead as kit
 from conftest import PROJECT
 from reading_ahead import ROWS, eventually, threads
 
-from keras_loader_bench.loaders.audit.recording import recording_model
+from keras_loader_bench.loaders.audit.batches.recording import recording_model
 from keras_loader_bench.loaders.bridges.read_ahead import THREAD_NAME
 from keras_loader_bench.loaders.contract import LoaderOptions, make_batch
 from keras_loader_bench.loaders.sequence.buffered_batches import BufferedBatches
@@ -196,7 +196,7 @@ def test_an_error_while_reading_reaches_the_caller_of_fit(
 EXIT_IN_MID_PASS = """
 import sys, threading
 import keras, numpy as np
-from keras_loader_bench.loaders.audit.recording import recording_model
+from keras_loader_bench.loaders.audit.batches.recording import recording_model
 from keras_loader_bench.loaders.sequence.lazy_sequence import LazySequence
 from keras_loader_bench.loaders.sources.image_source import ImageSource
 

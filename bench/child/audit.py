@@ -23,13 +23,13 @@ from keras_loader_bench.loaders.audit import (
     compare,
     record_batch,
 )
-from keras_loader_bench.loaders.audit.fields import DenseArrays
-from keras_loader_bench.loaders.audit.fingerprint import (
+from keras_loader_bench.loaders.audit.batches.fields import DenseArrays
+from keras_loader_bench.loaders.audit.batches.fingerprint import (
     BatchPrint,
     compare_fingerprints,
     fingerprint,
 )
-from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.batches.records import Arrays
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows, Source
 from keras_loader_bench.loaders.encoded.contract import ImageOptions, views_of
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
@@ -127,7 +127,8 @@ def audit_loader(
 
     The passes: two epochs of a first `fit`, a first `evaluate` and a first `predict`, of which
     every batch is read back and compared byte for byte; and one epoch of which the fingerprint of
-    every batch is compared, see `loaders.audit.fingerprint`, so that nothing waits for a batch.
+    every batch is compared, so that nothing waits for a batch; see
+    `loaders.audit.batches.fingerprint`.
 
     Args:
         loader: the loader.
@@ -144,8 +145,8 @@ def audit_loader(
         `passes`, and `pixels`: how much they differ where only values do.
     """
     from keras_loader_bench.bench.child.epoch_timing import EachBatch
-    from keras_loader_bench.loaders.audit import recording
-    from keras_loader_bench.loaders.audit.fingerprint_model import fingerprint_fit
+    from keras_loader_bench.loaders.audit.batches import recording
+    from keras_loader_bench.loaders.audit.batches.fingerprint_model import fingerprint_fit
 
     source, options = loader.source, loader.options
     training = Reference(source, rows, options)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_loader_bench.loaders.audit.fields import DenseArrays
-from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.batches.fields import DenseArrays
+from keras_loader_bench.loaders.audit.batches.records import Arrays
 
 LEAST = 1e-3
 """Levels; a smaller difference is one of rounding."""

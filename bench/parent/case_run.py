@@ -36,7 +36,7 @@ from keras_loader_bench.bench.sensors.card_monitor import CardMonitor, open_card
 from keras_loader_bench.bench.sensors.machine import swapped_bytes
 from keras_loader_bench.bench.sensors.nvml import CardError
 from keras_loader_bench.bench.statistics import ratios
-from keras_loader_bench.loaders.audit.verdict import PassResult
+from keras_loader_bench.loaders.audit.batches.verdict import PassResult
 from keras_loader_bench.loaders.system.text import message_of, shown, traceback_of
 
 LOG_TAIL_BYTES = 4096

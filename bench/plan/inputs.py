@@ -16,7 +16,7 @@ from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.remedies import REMEDIES
 from keras_loader_bench.bench.plan.sizes import parse_limit
-from keras_loader_bench.loaders.audit.target import TargetError, split_name
+from keras_loader_bench.loaders.audit.inputs.target import TargetError, split_name
 
 INPUTS = Protocol(processes=3, rounds=4, most_rounds=4, round_seconds=0.8, memory_processes=1)
 """How users' inputs are measured: all rounds are timed from their second batch on."""

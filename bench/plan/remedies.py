@@ -14,7 +14,7 @@ class Remedy:
     """A change around an input that leaves its samples as they are, and mostly its batches."""
 
     kinds: tuple[str, ...]
-    """Kinds of input that it applies to, see `loaders.audit.kinds.Kind`; empty: any."""
+    """Kinds of input that it applies to, see `loaders.audit.inputs.kinds.Kind`; empty: any."""
 
     words: str
     """What to write or do, as reports name it; `data` stands for the input."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_loader_bench.loaders.audit.verdict import (
+from keras_loader_bench.loaders.audit.batches.verdict import (
     PassResult as PassResult,  # reports read `record/` only
 )
 
@@ -60,10 +60,11 @@ class AuditRecord:
     samples: int | None = None
     first_difference: str | None = None
     promise: str | None = None
-    """What two direct readings of a user's input had in common; see `loaders.audit.reading`."""
+    """What two direct readings of a user's input had in common: see
+    `loaders.audit.batches.reading`."""
 
     by: str | None = None
-    """By what samples of a user's input were recognised; see `loaders.audit.judge.By`."""
+    """By what samples of a user's input were recognised; see `loaders.audit.batches.judge.By`."""
 
     case: str | None = None
     """The id of the case in whose process it ran; `None` in older files: that of its own."""

@@ -11,7 +11,7 @@ class InputRecord:
     """What was found by reading an input without Keras, for an epoch or a few seconds."""
 
     kind: str
-    """Such as `PyDataset` or `torch DataLoader`; see `loaders.audit.kinds.Kind`."""
+    """Such as `PyDataset` or `torch DataLoader`; see `loaders.audit.inputs.kinds.Kind`."""
 
     type: str
     """The name of its class."""

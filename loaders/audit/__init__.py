@@ -6,7 +6,7 @@ Batches are identified by their content, so that any input of `fit` can be audit
 
 from __future__ import annotations
 
-from keras_loader_bench.loaders.audit.records import BatchRecord, Recorder, record_batch
-from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare
+from keras_loader_bench.loaders.audit.batches.records import BatchRecord, Recorder, record_batch
+from keras_loader_bench.loaders.audit.batches.verdict import PassResult, Verdict, compare
 
 __all__ = ["BatchRecord", "PassResult", "Recorder", "Verdict", "compare", "record_batch"]

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.audit.inputs.target import TargetError, check_module, split_name
 from keras_loader_bench.loaders.audit.parent import AuditRun, run
 from keras_loader_bench.loaders.audit.progress import Progress
 from keras_loader_bench.loaders.audit.ranks import CHILD, run_alone, run_ranks, succeeded
-from keras_loader_bench.loaders.audit.ranks_report import render_ranks
-from keras_loader_bench.loaders.audit.target import TargetError, check_module, split_name
-from keras_loader_bench.loaders.audit.terminal import clean, render
+from keras_loader_bench.loaders.audit.texts.ranks_report import render_ranks
+from keras_loader_bench.loaders.audit.texts.terminal import clean, render
 from keras_loader_bench.loaders.launchers import (
     LAUNCHERS,
     LauncherError,

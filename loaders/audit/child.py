@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from keras_loader_bench.loaders.audit.batches.identify import load_identify
+from keras_loader_bench.loaders.audit.batches.records import BatchRecord
 from keras_loader_bench.loaders.audit.events import (
     Report,
     end_at_once,
     reporting,
     running_keras,
 )
-from keras_loader_bench.loaders.audit.identify import load_identify
+from keras_loader_bench.loaders.audit.inputs.seeds import SEED, seed_before_keras
+from keras_loader_bench.loaders.audit.inputs.target import TargetError, check_backend, load_target
 from keras_loader_bench.loaders.audit.passes import AuditedInput
-from keras_loader_bench.loaders.audit.records import BatchRecord
-from keras_loader_bench.loaders.audit.seeds import SEED, seed_before_keras
-from keras_loader_bench.loaders.audit.target import TargetError, check_backend, load_target
 from keras_loader_bench.loaders.system.text import (
     message_of,
     one_line,

@@ -10,13 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from keras_loader_bench.loaders.audit.counting import BatchCounter
-from keras_loader_bench.loaders.audit.epochs import Epochs, plan
-from keras_loader_bench.loaders.audit.events import Report
-from keras_loader_bench.loaders.audit.identify import Identify
-from keras_loader_bench.loaders.audit.judge import Judged, judge
-from keras_loader_bench.loaders.audit.kinds import read_by_hand
-from keras_loader_bench.loaders.audit.reading import (
+from keras_loader_bench.loaders.audit.batches.counting import BatchCounter
+from keras_loader_bench.loaders.audit.batches.identify import Identify
+from keras_loader_bench.loaders.audit.batches.judge import Judged, judge
+from keras_loader_bench.loaders.audit.batches.reading import (
     KEPT_BYTES,
     PROMISES,
     Promise,
@@ -27,9 +24,12 @@ from keras_loader_bench.loaders.audit.reading import (
     promise,
     samples_of,
 )
-from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord, Recorder, View
-from keras_loader_bench.loaders.audit.subject import Subject
-from keras_loader_bench.loaders.audit.target import Target, TargetError
+from keras_loader_bench.loaders.audit.batches.records import Arrays, BatchRecord, Recorder, View
+from keras_loader_bench.loaders.audit.events import Report
+from keras_loader_bench.loaders.audit.inputs.epochs import Epochs, plan
+from keras_loader_bench.loaders.audit.inputs.kinds import read_by_hand
+from keras_loader_bench.loaders.audit.inputs.subject import Subject
+from keras_loader_bench.loaders.audit.inputs.target import Target, TargetError
 
 TIMES_BY_HAND = 10
 """How many times as long as both direct readings a pass may take before it counts as hanging."""
@@ -152,7 +152,7 @@ class AuditedInput:
             self._record(batches, reading)
 
     def _record(self, batches: Iterator[Any], reading: Reading) -> None:
-        from keras_loader_bench.loaders.audit import recording  # imports Keras
+        from keras_loader_bench.loaders.audit.batches import recording  # imports Keras
 
         wanted = self.epochs.read
         samples = 0
@@ -183,7 +183,7 @@ class AuditedInput:
 
     def fit(self) -> None:
         """Fit a fresh model for two epochs."""
-        from keras_loader_bench.loaders.audit.recording import record_fit
+        from keras_loader_bench.loaders.audit.batches.recording import record_fit
 
         epochs = [self._recorder() for _ in self.epochs.parts]
         records = [self._recorded(epoch) for epoch in epochs]
@@ -203,7 +203,7 @@ class AuditedInput:
 
     def evaluate(self) -> None:
         """Evaluate a fresh model."""
-        from keras_loader_bench.loaders.audit.recording import record_evaluate
+        from keras_loader_bench.loaders.audit.batches.recording import record_evaluate
 
         got = self._recorder()
         record_evaluate(self._arguments(), self._recorded(got))
@@ -211,7 +211,7 @@ class AuditedInput:
 
     def predict(self) -> None:
         """Predict with a fresh model."""
-        from keras_loader_bench.loaders.audit.recording import record_predict
+        from keras_loader_bench.loaders.audit.batches.recording import record_predict
 
         got = self._recorder("inputs")
         in_order = record_predict(self._arguments(), self._recorded(got))
@@ -232,7 +232,7 @@ class AuditedInput:
         )
 
     def _recorded(self, to: Recorder) -> Callable[[Arrays], None]:
-        from keras_loader_bench.loaders.audit.recording import as_compiled
+        from keras_loader_bench.loaders.audit.batches.recording import as_compiled
 
         self.counter.begin()
         return self.counter.counted(as_compiled(to.record))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from keras_loader_bench.loaders.audit.parent import Event
-from keras_loader_bench.loaders.audit.words import stage_name
+from keras_loader_bench.loaders.audit.texts.words import stage_name
 from keras_loader_bench.loaders.system.text import shown
 
 TERMINAL_INTERVAL_S = 1.0

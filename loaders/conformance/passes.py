@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_loader_bench.loaders.audit.fingerprint_model import named_arrays
+from keras_loader_bench.loaders.audit.batches.fingerprint_model import named_arrays
 from keras_loader_bench.loaders.conformance.expected import (
     INTERRUPTED_AFTER,
     RUNS,

@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from keras_loader_bench.loaders.audit.fingerprint import weights
-from keras_loader_bench.loaders.audit.fingerprint_model import (
+from keras_loader_bench.loaders.audit.batches.fingerprint import weights
+from keras_loader_bench.loaders.audit.batches.fingerprint_model import (
     KeepsBatches,
     form_and_words,
     named_arrays,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_loader_bench.bench.child.backends import current
-from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.audit.batches.recording import as_arrays
 from keras_loader_bench.loaders.system.text import shown
 
 

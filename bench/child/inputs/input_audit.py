@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from keras_loader_bench.loaders.audit.batches.verdict import PassResult
+from keras_loader_bench.loaders.audit.inputs.target import Target, load_target
 from keras_loader_bench.loaders.audit.passes import AuditedInput
-from keras_loader_bench.loaders.audit.target import Target, load_target
-from keras_loader_bench.loaders.audit.verdict import PassResult
 from keras_loader_bench.loaders.system.text import shown
 
 PASSES = ("fit", "evaluate", "predict")

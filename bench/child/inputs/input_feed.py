@@ -23,11 +23,11 @@ from keras_loader_bench.bench.child.inputs.batch_form import (
 from keras_loader_bench.bench.child.inputs.narrow_dtypes import NarrowDtypes
 from keras_loader_bench.bench.child.steady_time import SteadyTime
 from keras_loader_bench.bench.plan.remedies import NONE
-from keras_loader_bench.loaders.audit.epochs import SHUFFLED
-from keras_loader_bench.loaders.audit.kinds import Kind, Length, read_by_hand
-from keras_loader_bench.loaders.audit.recording import refused_fields
-from keras_loader_bench.loaders.audit.subject import Subject
-from keras_loader_bench.loaders.audit.target import (
+from keras_loader_bench.loaders.audit.batches.recording import refused_fields
+from keras_loader_bench.loaders.audit.inputs.epochs import SHUFFLED
+from keras_loader_bench.loaders.audit.inputs.kinds import Kind, Length, read_by_hand
+from keras_loader_bench.loaders.audit.inputs.subject import Subject
+from keras_loader_bench.loaders.audit.inputs.target import (
     Target,
     TargetError,
     check_backend,
@@ -46,7 +46,7 @@ class InputFeed:
     """What `fit` is given: an input by its name, made anew where it can be read only once.
 
     Args:
-        name: `module:attribute`, see `loaders.audit.target.load_target`.
+        name: `module:attribute`, see `loaders.audit.inputs.target.load_target`.
         steps: batches per epoch; 0: all that it has.
         remedy: what is tried to make it faster; see `bench.plan.remedies`.
         narrow: name of an array of a batch -> a dtype that would do; see `narrow_dtypes`.

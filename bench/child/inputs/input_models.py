@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from keras_loader_bench.bench.child.models import NullModel, cnn_layers
-from keras_loader_bench.loaders.audit.recording import TrainsOnOutputs
-from keras_loader_bench.loaders.audit.target import load_attribute
+from keras_loader_bench.loaders.audit.batches.recording import TrainsOnOutputs
+from keras_loader_bench.loaders.audit.inputs.target import load_attribute
 
 
 class NoModelError(Exception):

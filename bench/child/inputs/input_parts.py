@@ -20,7 +20,7 @@ from keras_loader_bench.bench.child.inputs.remedies import KeptBatches
 from keras_loader_bench.bench.child.inputs.timed_functions import timed_functions
 from keras_loader_bench.bench.child.inputs.timed_input import Clocks, cost_of_a_clock, timed_input
 from keras_loader_bench.bench.child.models import NullModel
-from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.audit.batches.recording import as_arrays
 from keras_loader_bench.loaders.system.text import shown
 
 REPEATS = 3

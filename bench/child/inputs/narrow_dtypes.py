@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.audit.recording import as_arrays
+from keras_loader_bench.loaders.audit.batches.recording import as_arrays
 from keras_loader_bench.loaders.system.text import shown
 
 NARROW = ("uint8", "float16", "float32")

@@ -10,8 +10,8 @@ import keras
 
 from keras_loader_bench.bench.child.inputs.around_dataset import AroundDataset
 from keras_loader_bench.bench.child.inputs.batch_form import as_fit_takes_it
-from keras_loader_bench.loaders.audit.arrays import FIELDS, array_name
-from keras_loader_bench.loaders.audit.kinds import Kind
+from keras_loader_bench.loaders.audit.inputs.arrays import FIELDS, array_name
+from keras_loader_bench.loaders.audit.inputs.kinds import Kind
 from keras_loader_bench.loaders.system.text import shown
 
 Dtypes = Mapping[str, str]

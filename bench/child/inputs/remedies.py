@@ -13,7 +13,7 @@ import psutil
 
 from keras_loader_bench.bench.child.inputs.batch_form import as_fit_takes_it
 from keras_loader_bench.bench.child.inputs.narrowed_batches import narrowed_input
-from keras_loader_bench.loaders.audit.kinds import Kind, read_by_hand
+from keras_loader_bench.loaders.audit.inputs.kinds import Kind, read_by_hand
 
 MOST_OF_MEMORY = 0.5
 """Share of the memory that is available that kept batches may take."""

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_loader_bench.loaders.audit.arrays import FIELDS, array_name
-from keras_loader_bench.loaders.audit.fields import Field, as_field, numbers, with_dtype
-from keras_loader_bench.loaders.audit.records import Arrays, num_samples
+from keras_loader_bench.loaders.audit.batches.fields import Field, as_field, numbers, with_dtype
+from keras_loader_bench.loaders.audit.batches.records import Arrays, num_samples
+from keras_loader_bench.loaders.audit.inputs.arrays import FIELDS, array_name
 from keras_loader_bench.loaders.system.text import without_traceback
 
 Record = Callable[[Arrays], None]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from keras_loader_bench.loaders.audit.epochs import SHUFFLED
-from keras_loader_bench.loaders.audit.explain import (
+from keras_loader_bench.loaders.audit.inputs.epochs import SHUFFLED
+from keras_loader_bench.loaders.audit.parent import AuditRun, Event
+from keras_loader_bench.loaders.audit.texts.explain import (
     differing,
     findings,
     known_failure,
 )
-from keras_loader_bench.loaders.audit.notes import not_judged, notes
-from keras_loader_bench.loaders.audit.parent import AuditRun, Event
-from keras_loader_bench.loaders.audit.words import NAMES, STAGES, Finding, bridged
+from keras_loader_bench.loaders.audit.texts.notes import not_judged, notes
+from keras_loader_bench.loaders.audit.texts.words import NAMES, STAGES, Finding, bridged
 
 WIDTH = 100
 

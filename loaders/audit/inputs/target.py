@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from keras_loader_bench.loaders.audit.kinds import kind_of
+from keras_loader_bench.loaders.audit.inputs.kinds import kind_of
 
 _WANTED = (
     "a PyDataset, a tf.data dataset, a torch DataLoader, a Grain dataset, arrays `(x, y)`, or a "

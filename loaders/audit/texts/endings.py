@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from keras_loader_bench.loaders.audit.parent import AuditRun, limit_s
-from keras_loader_bench.loaders.audit.words import NAMES, Finding, bridged, stage_name
+from keras_loader_bench.loaders.audit.texts.words import NAMES, Finding, bridged, stage_name
 from keras_loader_bench.loaders.system.process_tree import signal_name
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from keras_loader_bench.loaders.audit.endings import ending
 from keras_loader_bench.loaders.audit.parent import AuditRun, Event
-from keras_loader_bench.loaders.audit.words import Finding
+from keras_loader_bench.loaders.audit.texts.endings import ending
+from keras_loader_bench.loaders.audit.texts.words import Finding
 from keras_loader_bench.loaders.registry import LOADERS, KnownFailure
 
 

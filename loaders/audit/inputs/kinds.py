@@ -10,7 +10,7 @@ import types
 from collections.abc import Generator
 from typing import Any, Literal
 
-from keras_loader_bench.loaders.audit.arrays import batches_of, fit_arguments, num_batches
+from keras_loader_bench.loaders.audit.inputs.arrays import batches_of, fit_arguments, num_batches
 from keras_loader_bench.loaders.bridges.returned import num_batches_of
 
 Kind = Literal[

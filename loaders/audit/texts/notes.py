@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_loader_bench.loaders.audit.explain import left_out, random_contents
 from keras_loader_bench.loaders.audit.parent import AuditRun
+from keras_loader_bench.loaders.audit.texts.explain import left_out, random_contents
 
 
 def notes(run: AuditRun) -> Iterator[str]:

@@ -15,8 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_loader_bench.loaders.audit.fields import Field, Uneven, numbers, same_bytes, with_dtype
-from keras_loader_bench.loaders.audit.records import (
+from keras_loader_bench.loaders.audit.batches.fields import (
+    Field,
+    Uneven,
+    numbers,
+    same_bytes,
+    with_dtype,
+)
+from keras_loader_bench.loaders.audit.batches.records import (
     Arrays,
     BatchRecord,
     View,

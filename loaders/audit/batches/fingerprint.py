@@ -1,7 +1,7 @@
 """A 32-bit fingerprint of a batch, in NumPy, and the verdict on passes recorded by it.
 
-`loaders.audit.fingerprint_model` computes the same number inside a compiled step. There it shows
-batches as the step reads them, while transfers and steps run behind the thread that trains; a model
+`loaders.audit.batches.fingerprint_model` computes the same number inside a compiled step. There it
+shows batches as the step reads them, while transfers and steps run behind the thread that trains; a model
 that reads its batches back waits for every transfer, so it cannot see memory that is used again too
 early.
 
@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.audit.fields import DenseArrays
-from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict
+from keras_loader_bench.loaders.audit.batches.fields import DenseArrays
+from keras_loader_bench.loaders.audit.batches.verdict import PassResult, Verdict
 
 Words = npt.NDArray[np.uint32]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_loader_bench.loaders.audit.fields import (
+from keras_loader_bench.loaders.audit.batches.fields import (
     Field,
     as_bytes,
     as_dtype,

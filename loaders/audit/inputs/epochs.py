@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_loader_bench.loaders.audit.kinds import Kind, Length
+from keras_loader_bench.loaders.audit.inputs.kinds import Kind, Length
 
 RESTARTED: tuple[Kind, ...] = ("PyDataset", "tf.data dataset", "torch DataLoader", "arrays")
 """Kinds of which Keras knows the number of batches, and which it then begins anew."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_loader_bench.loaders.audit.arrays import BATCH_SIZE, fit_arguments, num_samples
-from keras_loader_bench.loaders.audit.kinds import (
+from keras_loader_bench.loaders.audit.inputs.arrays import BATCH_SIZE, fit_arguments, num_samples
+from keras_loader_bench.loaders.audit.inputs.kinds import (
     Kind,
     Length,
     kind_of,
     length_of,
     samples_of_input,
 )
-from keras_loader_bench.loaders.audit.target import Target, TargetError
+from keras_loader_bench.loaders.audit.inputs.target import Target, TargetError
 
 MAX_BATCHES = 100_000
 MAX_SAMPLES = 10_000_000

@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from keras_loader_bench.loaders.audit.fields import Field, as_field
-from keras_loader_bench.loaders.audit.records import Arrays, is_part_of, num_samples
-from keras_loader_bench.loaders.audit.target import TargetError, load_attribute
+from keras_loader_bench.loaders.audit.batches.fields import Field, as_field
+from keras_loader_bench.loaders.audit.batches.records import Arrays, is_part_of, num_samples
+from keras_loader_bench.loaders.audit.inputs.target import TargetError, load_attribute
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from keras_loader_bench.loaders.audit.fields import numbers, with_dtype
-from keras_loader_bench.loaders.audit.records import Arrays, BatchRecord
+from keras_loader_bench.loaders.audit.batches.fields import numbers, with_dtype
+from keras_loader_bench.loaders.audit.batches.records import Arrays, BatchRecord
 
 Verdict = Literal[
     "identical",

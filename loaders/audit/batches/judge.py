@@ -9,15 +9,20 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from keras_loader_bench.loaders.audit.reading import (
+from keras_loader_bench.loaders.audit.batches.reading import (
     Promise,
     Reading,
     largest,
     promise,
     samples_of,
 )
-from keras_loader_bench.loaders.audit.records import BatchRecord, Recorder, View
-from keras_loader_bench.loaders.audit.verdict import PassResult, Verdict, compare, other_form
+from keras_loader_bench.loaders.audit.batches.records import BatchRecord, Recorder, View
+from keras_loader_bench.loaders.audit.batches.verdict import (
+    PassResult,
+    Verdict,
+    compare,
+    other_form,
+)
 
 By = Literal["contents", "labels", "number"]
 

@@ -12,9 +12,15 @@ from typing import Any
 
 import keras
 
-from keras_loader_bench.loaders.audit.arrays import FIELDS
-from keras_loader_bench.loaders.audit.fingerprint import MIX, STRIDE, WORD_DTYPES, BatchPrint, form
-from keras_loader_bench.loaders.audit.recording import TrainsOnOutputs
+from keras_loader_bench.loaders.audit.batches.fingerprint import (
+    MIX,
+    STRIDE,
+    WORD_DTYPES,
+    BatchPrint,
+    form,
+)
+from keras_loader_bench.loaders.audit.batches.recording import TrainsOnOutputs
+from keras_loader_bench.loaders.audit.inputs.arrays import FIELDS
 
 
 class FingerprintMetric(keras.metrics.Metric):
@@ -137,7 +143,7 @@ def fingerprint_fit(
     return model.fingerprints.read()
 
 
-# What follows is `loaders.audit.fingerprint.fingerprint` in operations that every backend compiles.
+# What follows is `fingerprint.fingerprint` in operations that every backend compiles.
 # Words are int32, because torch computes little with uint32; sums and products wrap alike.
 
 

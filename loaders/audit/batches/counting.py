@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from keras_loader_bench.loaders.audit.records import Arrays
+from keras_loader_bench.loaders.audit.batches.records import Arrays
 
 INTERVAL_S = 1.0
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from keras_loader_bench.loaders.audit.endings import ending
-from keras_loader_bench.loaders.audit.explain import findings
 from keras_loader_bench.loaders.audit.parent import AuditRun
 from keras_loader_bench.loaders.audit.ranks import OTHERS_MAY_TAKE_S, succeeded
 from keras_loader_bench.loaders.audit.shares import (
@@ -15,8 +13,10 @@ from keras_loader_bench.loaders.audit.shares import (
     same_epochs,
     shares_of,
 )
-from keras_loader_bench.loaders.audit.terminal import clean, laid_out, wrap
-from keras_loader_bench.loaders.audit.words import NAMES, Finding
+from keras_loader_bench.loaders.audit.texts.endings import ending
+from keras_loader_bench.loaders.audit.texts.explain import findings
+from keras_loader_bench.loaders.audit.texts.terminal import clean, laid_out, wrap
+from keras_loader_bench.loaders.audit.texts.words import NAMES, Finding
 
 READINGS = ("direct read, epoch 1", "direct read, epoch 2")
 EPOCHS = ("fit, epoch 1", "fit, epoch 2")

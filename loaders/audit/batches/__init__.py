@@ -1,0 +1,1 @@
+"""What batches hold: models that record them, and how records are compared."""

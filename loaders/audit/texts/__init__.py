@@ -1,0 +1,1 @@
+"""Words what an audit found, and lays it out on the terminal."""
