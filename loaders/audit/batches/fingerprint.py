@@ -1,9 +1,9 @@
 """A 32-bit fingerprint of a batch, in NumPy, and the verdict on passes recorded by it.
 
 `loaders.audit.batches.fingerprint_model` computes the same number inside a compiled step. There it
-shows batches as the step reads them, while transfers and steps run behind the thread that trains; a model
-that reads its batches back waits for every transfer, so it cannot see memory that is used again too
-early.
+shows batches as the step reads them, while transfers and steps run behind the thread that trains; a
+model that reads its batches back waits for every transfer, so it cannot see memory that is used
+again too early.
 
 The fingerprint is exact on the bits. With all arithmetic modulo 2**32:
 
