@@ -105,48 +105,68 @@ def imports(path, *, lazy: bool):
 
 NAMES = {name_of(path) for path in MODULES}
 
-every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+IN_BENCH = [path for path in MODULES if path.is_relative_to(PROJECT / "bench")]
+IN_LOADERS = [path for path in MODULES if path.is_relative_to(PROJECT / "loaders")]
 
 
-@every_module
-def test_loaders_never_import_bench(path):
-    if path.is_relative_to(PROJECT / "loaders"):
-        assert not [name for name in imports(path, lazy=True) if name.split(".")[0] == "bench"]
+def breaches(paths, law):
+    """Module -> what a law finds wrong in it, of those in which it finds anything."""
+    return {name_of(path): found for path in paths if (found := law(path))}
 
 
-@every_module
-def test_bench_names_no_loader(path):
-    if path.is_relative_to(PROJECT / "bench"):
-        loaders = ("loaders.sequence.cifar10_sequence", *map(name_of, LOADER_FILES))
-        assert not [name for name in imports(path, lazy=True) if name.startswith(loaders)]
-        packages = {"grain", "numpy", "torch"}  # loaders that are named after what they use
+def test_loaders_never_import_bench():
+    def law(path):
+        return [name for name in imports(path, lazy=True) if name.split(".")[0] == "bench"]
+
+    assert not breaches(IN_LOADERS, law)
+
+
+def test_bench_imports_no_loader():
+    loaders = ("loaders.sequence.cifar10_sequence", *map(name_of, LOADER_FILES))
+
+    def law(path):
+        return [name for name in imports(path, lazy=True) if name.startswith(loaders)]
+
+    assert not breaches(IN_BENCH, law)
+
+
+def test_bench_names_no_loader():
+    packages = {"grain", "numpy", "torch"}  # loaders that are named after what they use
+
+    def law(path):
         strings = {
             node.value
             for node in ast.walk(tree_of(path))
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
-        assert not strings & set(LOADERS) - packages
+        return strings & set(LOADERS) - packages
+
+    assert not breaches(IN_BENCH, law)
 
 
-@every_module
-def test_arrows_between_the_parts_of_bench_go_down(path):
-    if not path.is_relative_to(PROJECT / "bench"):
-        return
-    part = part_of(name_of(path))
-    allowed = set() if part in {"", *BENCHMARKS} else MAY_IMPORT[part] | {part}
-    ours = {name for name in imports(path, lazy=True) if name.split(".")[0] in {"bench", "loaders"}}
-    assert {part_of(name) for name in ours} - {""} <= allowed
+def test_arrows_between_the_parts_of_bench_go_down():
+    def law(path):
+        part = part_of(name_of(path))
+        allowed = set() if part in {"", *BENCHMARKS} else MAY_IMPORT[part] | {part}
+        names = imports(path, lazy=True)
+        ours = {name for name in names if name.split(".")[0] in {"bench", "loaders"}}
+        return {part_of(name) for name in ours} - {""} - allowed
+
+    assert not breaches(IN_BENCH, law)
 
 
-@every_module
-def test_arrows_between_the_folders_of_a_part_go_down(path):
-    folder = name_of(path.parent / "__init__.py")
-    if folder not in LAYERS:
-        return
+@pytest.mark.parametrize("folder", LAYERS)
+def test_arrows_between_the_folders_of_a_part_go_down(folder):
     part = folder.rpartition(".")[0] + "."
-    ours = {name for name in imports(path, lazy=True) if name.startswith(part)}
-    near = {name.removeprefix(part).partition(".")[0] for name in ours}
-    assert near <= LAYERS[folder] | {folder.removeprefix(part)}
+    modules = sorted((PROJECT / folder.replace(".", "/")).glob("*.py"))
+    assert modules, "there is no such folder"
+
+    def law(path):
+        ours = {name for name in imports(path, lazy=True) if name.startswith(part)}
+        near = {name.removeprefix(part).partition(".")[0] for name in ours}
+        return near - LAYERS[folder] - {folder.removeprefix(part)}
+
+    assert not breaches(modules, law)
 
 
 def test_there_is_no_circle_of_imports():
@@ -162,48 +182,59 @@ def test_there_is_no_circle_of_imports():
     assert not waiting, "each of these imports another one of them"
 
 
-@every_module
-def test_only_child_and_loaders_import_frameworks(path):
-    if part_of(name_of(path)) not in {"child", "loaders"}:
-        assert not {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
+def test_only_child_and_loaders_import_frameworks():
+    def law(path):
+        return {name.split(".")[0] for name in imports(path, lazy=True)} & FRAMEWORKS
+
+    others = [path for path in MODULES if part_of(name_of(path)) not in {"child", "loaders"}]
+    assert not breaches(others, law)
 
 
-@every_module
-def test_a_file_does_not_know_what_it_says_it_must_not_know(path):
+def test_a_file_does_not_know_what_it_says_it_must_not_know():
     """A file that must not know how rows are ordered, or any framework, says so at its top."""
-    said = (ast.get_docstring(tree_of(path)) or "").partition("Must not know:")[2]
-    used = set(imports(path, lazy=True))
-    if "how rows are ordered" in said:
-        assert not {name for name in used if name.startswith("loaders.order")}
-    if "framework" in said:
-        assert not {name.split(".")[0] for name in used} & FRAMEWORKS
+
+    def law(path):
+        said = (ast.get_docstring(tree_of(path)) or "").partition("Must not know:")[2]
+        used = set(imports(path, lazy=True))
+        orders = {name for name in used if name.startswith("loaders.order")}
+        frameworks = {name.split(".")[0] for name in used} & FRAMEWORKS
+        known = orders if "how rows are ordered" in said else set()
+        return known | frameworks if "framework" in said else known
+
+    assert not breaches(MODULES, law)
 
 
-@every_module
-def test_every_import_of_our_own_names_the_package(path):
+def test_every_import_of_our_own_names_the_package():
     """Other projects have modules called `bench` and `loaders`."""
-    for node in ast.walk(tree_of(path)):
-        names = [node.module] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        assert not {name.split(".")[0] for name in names} & {"bench", "loaders"}
+
+    def law(path):
+        names = set()
+        for node in ast.walk(tree_of(path)):
+            names |= {node.module} if isinstance(node, ast.ImportFrom) else set()
+            names |= {each.name for each in node.names} if isinstance(node, ast.Import) else set()
+        return {name for name in names if name.split(".")[0] in {"bench", "loaders"}}
+
+    assert not breaches(MODULES, law)
 
 
-@every_module
-def test_peaks_that_are_inherited_are_not_used(path):
+def test_peaks_that_are_inherited_are_not_used():
     """`ru_maxrss` of a child begins with that of the process that started it."""
-    names = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
-    assert "ru_maxrss" not in names
+
+    def law(path):
+        names = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
+        return names & {"ru_maxrss"}
+
+    assert not breaches(MODULES, law)
 
 
-@every_module
-def test_no_file_does_too_much(path):
-    assert len(path.read_text().splitlines()) <= 260
-    assert path.stem not in {"utils", "util", "helpers", "misc", "common"}
+def test_no_file_does_too_much():
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert not {name: count for name, count in lines.items() if count > 260}
+    assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "misc", "common"}
 
 
-@every_module
-def test_every_module_says_what_it_owns(path):
-    assert ast.get_docstring(tree_of(path))
+def test_every_module_says_what_it_owns():
+    assert not breaches(MODULES, lambda path: not ast.get_docstring(tree_of(path)))
 
 
 def test_importing_loads_no_framework():
