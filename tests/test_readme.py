@@ -116,6 +116,13 @@ def test_the_readme_can_be_read_in_a_few_minutes():
         assert len(page.read_text().splitlines()) <= 40, page
 
 
+def test_a_folder_has_what_the_table_of_its_page_names():
+    for page in FOLDER_PAGES:
+        for cell in re.findall(r"^\| (.*?) \|", page.read_text(), re.MULTILINE):
+            for name in re.findall(r"`([\w*]+(?:\.py|/))`", cell):
+                assert list(page.parent.glob(name)), f"{page}: {name}"
+
+
 def test_the_memory_reference_of_tensorflow_is_of_tensorflow():
     run = read_run(MEMORY.with_name("memory-tensorflow"))
     assert {case.case.backend for case in run.cases} == {"tensorflow"}
