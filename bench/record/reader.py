@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from keras_loader_bench.bench.record.round_tables import from_tables
 from keras_loader_bench.bench.record.schema import SCHEMA, Run
+from keras_loader_bench.bench.record.shared_audits import full_audits
 from keras_loader_bench.bench.record.upgrade import upgrade
 
 
@@ -62,7 +63,7 @@ def parse_run(content: Any) -> Run:
             "reads. Upgrade keras-loader-bench and try again."
         )
     # As JSON, in which an object may become a dataclass without giving up strict types.
-    text = json.dumps(_without_nulls(upgrade(from_tables(content))))
+    text = json.dumps(_without_nulls(upgrade(full_audits(from_tables(content)))))
     try:
         return _adapter().validate_json(text, strict=True)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from keras_loader_bench.bench.record.footprint import footprint_bytes
 from keras_loader_bench.bench.record.input_record import InputRecord
 from keras_loader_bench.bench.record.process_record import MemoryRecord, ProcessRecord, Round
 
-SCHEMA = 10
+SCHEMA = 11
 """The newest form, which this version writes; older ones are read, see `bench.record.upgrade`."""
 
 IDENTICAL = "identical"

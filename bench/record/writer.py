@@ -23,6 +23,7 @@ from keras_loader_bench.bench.record.drafts import (
 from keras_loader_bench.bench.record.environment_record import BackendRecord, Environment
 from keras_loader_bench.bench.record.round_tables import to_tables
 from keras_loader_bench.bench.record.schema import CaseRecord, ContainerRecord, Run, SourceRecord
+from keras_loader_bench.bench.record.shared_audits import name_audits
 from keras_loader_bench.loaders.encoded.known_images import StoredSource
 from keras_loader_bench.loaders.registry import LoaderEntry
 
@@ -133,7 +134,7 @@ class RunFile:
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps(to_tables(_plain(asdict(self.run))), separators=(",", ":"))
+        text = json.dumps(to_tables(name_audits(_plain(asdict(self.run)))), separators=(",", ":"))
         write_whole(self.path, text + "\n")
 
 

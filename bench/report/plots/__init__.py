@@ -92,8 +92,8 @@ def draw_plots(run: Run, rows: Sequence[Row], lines: Sequence[Scaling]) -> dict[
         }
         found = {name: figure for name in CAPTIONS if (figure := drawn[name]) is not None}
         for figure in found.values():
-            # Layout takes longer than drawing, so do it once for both files. `None` leaves no engine:
-            # with "none", which keeps a placeholder, each file would be drawn twice.
+            # Layout takes longer than drawing, so do it once for both files. `None` leaves no
+            # engine: with "none", which keeps a placeholder, each file would be drawn twice.
             figure.draw_without_rendering()
             figure.set_layout_engine(None)
     return found
