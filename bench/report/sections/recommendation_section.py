@@ -19,10 +19,8 @@ def recommendation_text(found: Recommendation) -> list[Markdown]:
             remedy = "Run again on a quiet machine, with more rounds."
             return [Markdown(f"{nothing}: {found.doubt}.**"), Markdown(remedy)]
         reasons = _reasons(found.excluded)
-        return [
-            Markdown(f"{nothing}.**"),
-            Markdown(f"{reasons} More rounds or a fix of what failed may change that."),
-        ]
+        remedy = "More processes or a fix of what failed may change that."
+        return [Markdown(f"{nothing}.** {reasons}".strip()), Markdown(remedy)]
     what: str = code(found.row.label)
     if found.equals:
         what = f"{_names(found, ' or ')}; any of these will do"
