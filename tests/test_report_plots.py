@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -46,6 +47,15 @@ def test_plots_are_valid_and_begin_at_zero(run, tmp_path):
             assert ax.get_xlim()[0] == 0
             assert ax.get_xlabel()
             assert all(patch.get_x() >= 0 for patch in ax.patches)
+
+
+def test_rows_without_a_memory_case_are_not_in_the_plot_of_footprints(whole_run):
+    rows = [row for row in rows_from_run(parse_run(whole_run)) if row.memory is not None]
+    timed = [replace(rows[0], memory=None), *rows[1:]]
+    figures = [footprint_figure(each, styles_of(whole_run)) for each in (rows, timed)]
+    before, after = ([text.get_text() for text in each.axes[0].texts] for each in figures)
+    assert len(after) == len(before) - 1
+    assert "not run" not in after
 
 
 def test_every_plot_says_what_it_shows(whole_run):

@@ -112,7 +112,8 @@ def _timed_figure(rows: Sequence[Row], styles: Styles, shown: _Figure) -> Figure
 
 def footprint_figure(rows: Sequence[Row], styles: Styles) -> Figure | None:
     """Draw memory over the baseline, stacked by kind; `None` if none was measured."""
-    rows = not_skipped(rows)
+    # Rows that were only timed, as with workers, would be half of the plot.
+    rows = [row for row in not_skipped(rows) if row.memory is not None]
     if not any(_has_footprint(row.memory) for row in rows):
         return None
     layout = Layout.of(rows)
