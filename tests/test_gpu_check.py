@@ -15,6 +15,7 @@ import pytest
 import suite
 from conftest import PROJECT
 
+from keras_loader_bench.bench.record.shared_audits import full_audits
 from keras_loader_bench.bench.report import write_report
 
 pytestmark = pytest.mark.long
@@ -55,7 +56,7 @@ def test_a_rehearsal_leaves_one_whole_archive(tmp_path):
     assert (tmp_path / "gpu" / "gpu_check.log").read_text() == output
     for part in PARTS:
         folder = tmp_path / "all" / f"{part}-{BACKEND}"
-        run = json.loads((folder / "run.json").read_text())
+        run = full_audits(json.loads((folder / "run.json").read_text()))
         assert run["status"] == "complete"
         assert run["cases"], part
         for case in run["cases"]:

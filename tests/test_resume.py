@@ -13,6 +13,7 @@ import suite
 from conftest import PROJECT
 
 from keras_loader_bench.bench.parent.resume import kept_records, unfinished_cases
+from keras_loader_bench.bench.record.shared_audits import full_audits
 
 finished = suite.main_job.fixture(__name__)
 
@@ -37,7 +38,7 @@ def cut_short(finished, tmp_path):
 
 @pytest.mark.long
 def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_short):
-    before = json.loads((cut_short / "run.json").read_text())
+    before = full_audits(json.loads((cut_short / "run.json").read_text()))
     command = [sys.executable, "-m", "pytest", *suite.main_job_arguments()]
     done = subprocess.run(
         [*command, "--resume", str(cut_short), "--source", "synthetic"],
@@ -47,7 +48,7 @@ def test_what_is_missing_or_failed_is_run_and_the_rest_is_kept(finished, cut_sho
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    run = json.loads((cut_short / "run.json").read_text())
+    run = full_audits(json.loads((cut_short / "run.json").read_text()))
     assert [f"[{n}/2]" in done.stdout for n in (1, 2, 3)] == [True, True, False]
     assert {case["id"] for case in run["cases"]} == {case.id for case in finished.run.cases}
     assert len(run["cases"]) == len(finished.run.cases) == 6
