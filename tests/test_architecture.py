@@ -52,6 +52,8 @@ MAY_IMPORT = {
 }
 """Part of `bench` -> the other parts that it may import: arrows go down, none comes back."""
 
+_RULES = {"cells", "ranking", "recommend"}
+
 LAYERS = {
     "loaders.audit.inputs": set(),
     "loaders.audit.batches": {"inputs"},
@@ -61,9 +63,9 @@ LAYERS = {
         *("models", "steady_time"),
     },
     "bench.report.figures": set(),
-    "bench.report.sections": {"figures", "cells", "ranking", "recommend"},
-    "bench.report.plots": {"figures", "cells", "ranking", "recommend", "sections"},
-    "bench.report.excerpts": {"figures", "cells", "ranking", "recommend", "sections", "plots"},
+    "bench.report.sections": {"figures", *_RULES},
+    "bench.report.plots": {"figures", *_RULES, "sections"},
+    "bench.report.excerpts": {"figures", *_RULES, "sections", "plots"},
 }
 """Folder inside of a part -> what else of that part its modules may import."""
 

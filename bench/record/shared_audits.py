@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 AUDIT = "audit"
@@ -33,13 +33,16 @@ def full_audits(run: Any) -> Any:
     """Return what was read, with the audit itself in every case that names another one.
 
     Args:
-        run: as `json.loads` gives it; a name that no case has stays what it is.
+        run: as `json.loads` gives it; a name that no earlier case has stays what it is.
     """
-    found = {case["id"]: case[AUDIT] for case in _audited(run) if isinstance(case[AUDIT], dict)}
+    found: dict[str, Any] = {}
 
     def full(case: dict[str, Any]) -> Any:
         audit = case[AUDIT]
-        return found.get(audit, audit) if isinstance(audit, str) else audit
+        if isinstance(audit, str):
+            return found.get(audit, audit)
+        found[case["id"]] = audit
+        return audit
 
     return _replaced(run, full)
 
@@ -55,13 +58,6 @@ def _replaced(run: Any, other: Callable[[dict[str, Any]], Any]) -> Any:
                 {**case, AUDIT: other(case)} if _has_audit(case) else case for case in cases
             ]
     return {**run, **changed}
-
-
-def _audited(run: Any) -> Iterator[dict[str, Any]]:
-    lists = [run.get(name) for name in _LISTS] if isinstance(run, dict) else []
-    for cases in lists:
-        if isinstance(cases, list):
-            yield from filter(_has_audit, cases)
 
 
 def _has_audit(case: Any) -> bool:
