@@ -74,6 +74,19 @@ def test_left_to_itself_it_reads_ahead_where_steps_take_their_time(pause):
         assert ahead == 0 if pause == 0 else ahead > 30
 
 
+def test_left_to_itself_it_reads_nothing_ahead_where_only_reading_takes_its_time():
+    """There is no step that could hide it, and two who compute share the cores."""
+
+    def read(index):
+        time.sleep(3 * WORTH_IT_S)
+        return index
+
+    with reading_ahead(read, 60, workers=None, prefetch=4) as batches:
+        for index in range(40):
+            assert batches[index] == index
+            assert not threads()
+
+
 def test_left_to_itself_it_stops_when_steps_no_longer_take_their_time():
     with reading_ahead(Reader(), 2000, workers=None, prefetch=4) as batches:
         for index in range(20):

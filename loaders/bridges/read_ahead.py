@@ -16,12 +16,13 @@ from typing import Any
 THREAD_NAME = "read-ahead"
 """How the names of all threads begin that are started here."""
 
-WORTH_IT_S = 0.001
-"""Where a batch is asked for less often than this, a thread that reads ahead pays: handing a batch
-over costs some 50 us, more where the thread waits for Python's lock."""
+WORTH_IT_S = 0.0007
+"""Where at least this passes between a batch and the request for the next one, a thread that reads
+ahead pays: no more than that can be saved. Handing a batch over costs some 50 us, more where the
+thread waits for Python's lock, and a shorter step shares its cores with the thread."""
 
-WORTH_NOTHING_S = 0.0005
-"""Where batches are asked for more often than this, a thread that was started ends."""
+WORTH_NOTHING_S = 0.00055
+"""Where less than this passes, a thread that was started ends."""
 
 ENOUGH_AHEAD = 2
 """Batches ahead of a thread that was started because it pays: more would only take memory."""
@@ -83,10 +84,10 @@ class ReadAhead:
         """The first batch of the run that no thread was told to read."""
         self._pays = not self._decides
         """Whether threads are told to read ahead."""
-        self._asked, self._asked_at = -2, 0.0
-        """The batch that was asked for last, and when."""
-        self._interval = WORTH_NOTHING_S
-        """A moving average of the seconds from one batch of a run to the next."""
+        self._asked, self._answered_at = -2, 0.0
+        """The batch that was asked for last, and when it was handed over."""
+        self._step = WORTH_IT_S / 2
+        """A moving average of the seconds from a batch of a run to the request for the next."""
 
     def __len__(self) -> int:
         return self._num_batches
@@ -100,6 +101,12 @@ class ReadAhead:
         if not self._num_workers:
             return self._read(index)
         follows = self._watch(index)
+        try:
+            return self._get(index, follows)
+        finally:
+            self._answered_at = time.perf_counter()
+
+    def _get(self, index: int, follows: bool) -> Any:
         if not self._pays and not self._threads:
             return self._read(index)
         if self._process != os.getpid():
@@ -126,15 +133,15 @@ class ReadAhead:
 
     def _watch(self, index: int) -> bool:
         """Decide whether a thread pays; return whether the batch may begin or go on with a run."""
-        now = time.perf_counter()
         follows = index == self._asked + 1
         if follows:
-            interval = now - self._asked_at
+            # Several threads may ask: then this is below 0, which the average would not outgrow.
+            step = max(time.perf_counter() - self._answered_at, 1e-6)
             # Of a pause, no more counts than that it was longer than twice the average.
-            self._interval = (self._interval + min(interval, 2 * self._interval)) / 2
+            self._step = (self._step + min(step, 2 * self._step)) / 2
             if self._decides:
-                self._pays = self._interval >= (WORTH_NOTHING_S if self._pays else WORTH_IT_S)
-        self._asked, self._asked_at = index, now
+                self._pays = self._step >= (WORTH_NOTHING_S if self._pays else WORTH_IT_S)
+        self._asked = index
         return follows or index == 0
 
     def _take(self, index: int, follows: bool) -> _Ahead | None:
@@ -155,7 +162,7 @@ class ReadAhead:
         begin_at = 0.0
         if following is not None and following.done():
             # There is time: who asked has something to do in Python, which both cannot do at once.
-            begin_at = self._asked_at + min(self._interval / 4, LONGEST_PAUSE_S)
+            begin_at = time.perf_counter() + min(self._step / 4, LONGEST_PAUSE_S)
         last = min(self._num_batches, self._unread + self._most_ahead - len(self._ahead))
         while self._num_workers and self._pays and self._unread < last:
             if not self._threads:
