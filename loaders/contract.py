@@ -96,6 +96,9 @@ class Loader(ABC, Generic[S]):
     only_rows: Rows | None = None
     """The one order in which it can deliver rows, or the beginning of it; `None`: any rows."""
 
+    only_whole_batches = False
+    """Whether rows must end with a whole batch, unless they are all that the source has."""
+
     epoch = 0
     """That of the next `fit_args`, for a loader that draws anything by it; see `ImageLoader`."""
 

@@ -12,6 +12,8 @@ from encoded_files import READ, write
 from test_nothing_left import helpers as threads_and_processes
 from test_nothing_left import left_over
 
+from keras_loader_bench.bench.child import case_audit
+from keras_loader_bench.bench.child.case_audit import audit_rows
 from keras_loader_bench.loaders import sample_order
 from keras_loader_bench.loaders.audit.batches.recording import record_fit
 from keras_loader_bench.loaders.encoded import batches
@@ -236,6 +238,17 @@ def test_what_keras_has_batched_is_not_cut(name, workers, made):
     loader = made(name, workers)
     with pytest.raises(ValueError, match="whole batches of 16, or all 50 rows, got 17"):
         loader.fit_args(loader.only_rows[:17])
+
+
+@variants(with_workers=False)
+def test_it_can_deliver_what_an_audit_asks_for(name, workers, photographs, made, monkeypatch):
+    """Of 2,000 large photographs, not all: an audit then ends with half a batch if it can."""
+    monkeypatch.setattr(case_audit, "AUDIT_BATCHES", (2, 2))
+    loader = made(name, workers)
+    order = np.arange(photographs.num_samples) if loader.only_rows is None else loader.only_rows
+    rows = audit_rows(order, loader)
+    assert len(rows) == 32 + (0 if IMAGE_LOADERS[name].order == "own" else 8)
+    assert loader.fit_args(rows)
 
 
 @every_loader

@@ -9,11 +9,11 @@ from typing import Any
 from keras_loader_bench.bench.child.audit import audit_loader
 from keras_loader_bench.bench.child.models import JIT_COMPILE
 from keras_loader_bench.bench.plan.case import Case
-from keras_loader_bench.loaders.contract import Loader, Rows, Source
+from keras_loader_bench.loaders.contract import Loader, Rows
 
 AUDIT_BATCHES = 8, 64
 """The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
-the last batch of an epoch may be smaller."""
+the last batch of an epoch may be smaller, unless the loader has `only_whole_batches`."""
 
 AUDIT_SAMPLES = 8192
 """About how many samples such a pass has where that is more than `AUDIT_BATCHES` allow."""
@@ -23,17 +23,18 @@ AUDIT_BYTES = 512 * 2**20
 take a minute for 4,000 images of 224 x 224 pixels."""
 
 
-def audit_rows(order: Rows, batch_size: int, sample_shape: tuple[int, ...]) -> Rows:
-    """Return the first rows of an order, those that are compared byte for byte."""
+def audit_rows(order: Rows, loader: Loader[Any]) -> Rows:
+    """Return the first rows of an order: their batches are compared byte for byte."""
+    batch_size, sample_shape = loader.options.batch_size, loader.source.sample_shape
     fewest, most = AUDIT_BATCHES
     samples = min(AUDIT_SAMPLES, AUDIT_BYTES // (4 * math.prod(sample_shape)))
     full = min(max(samples // batch_size, fewest), most)
-    return order[: full * batch_size + batch_size // 2]
+    half = 0 if loader.only_whole_batches else batch_size // 2
+    return order[: full * batch_size + half]
 
 
 def audit_case(
     case: Case,
-    source: Source,
     loader: Loader[Any],
     rows_of: Callable[[int], Rows],
     *,
@@ -44,13 +45,12 @@ def audit_case(
 
     Args:
         case: the case.
-        source: the stored images.
         loader: the loader.
         rows_of: returns the rows of an epoch.
         whole_epoch: whether there is a pass by fingerprint.
         on_batch: called for each batch of a model and of the reference.
     """
-    rows = [audit_rows(rows_of(e), case.batch_size, source.sample_shape) for e in (0, 1)]
+    rows = [audit_rows(rows_of(e), loader) for e in (0, 1)]
     return audit_loader(
         loader,
         *rows,

@@ -219,7 +219,7 @@ class Worker(CaseProcess):
         if self._case.trains_together:
             current().leave()  # what is recorded is this rank's own
         options: dict[str, Any] = {"whole_epoch": whole_epoch, "on_batch": self._on_batch}
-        return audit_case(self._case, self._source, self._loader, self._rows, **options)
+        return audit_case(self._case, self._loader, self._rows, **options)
 
     def share(self, *, epoch: int) -> dict[str, Any]:
         """Return which rows of an epoch this process is to be given; see `share_of`."""

@@ -26,6 +26,8 @@ class KerasDirectoryGrainLoader(ImageLoader):
     `uint8` rounds it. `num_workers` is not used: Keras leaves Grain its 16 threads.
     """
 
+    only_whole_batches = True
+
     def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._dataset, self.only_rows = keras_directory(source, options, "grain")

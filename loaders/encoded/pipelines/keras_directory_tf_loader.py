@@ -25,6 +25,8 @@ class KerasDirectoryTfLoader(ImageLoader):
     accurate DCT and resized; `uint8` rounds them. `num_workers` is not used: `AUTOTUNE` decides.
     """
 
+    only_whole_batches = True
+
     def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
         self._dataset, self.only_rows = keras_directory(source, options, "tf")
