@@ -13,7 +13,7 @@ from keras_loader_bench.loaders.contract import Loader, Rows
 
 AUDIT_BATCHES = 8, 64
 """The fewest and the most full batches that a pass compares byte for byte; half a batch follows, as
-the last batch of an epoch may be smaller, unless the loader has `only_whole_batches`."""
+the last batch of an epoch may be smaller. A loader that has `only_whole_batches` refuses it."""
 
 AUDIT_SAMPLES = 8192
 """About how many samples such a pass has where that is more than `AUDIT_BATCHES` allow."""
