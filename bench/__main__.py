@@ -77,7 +77,8 @@ def _run(options: list[str]) -> int:
     folder = Path(__file__).parent
     # A `bench` of the user's must not be taken for this one.
     sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path.cwd()]
-    chosen = [option for option in options if Path(option).name.startswith("bench_")]
+    modules = {path.name for path in folder.glob("bench_*.py")}
+    chosen = [option for option in options if option.partition("::")[0] in modules]
     return pytest.main(
         [
             # Where the user is, results go; no settings of that folder's own pytest apply.

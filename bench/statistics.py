@@ -211,25 +211,6 @@ def best(estimates: Mapping[str, Estimate]) -> str:
     return max(estimates, key=lambda key: estimates[key].median)
 
 
-def leaders(estimates: Mapping[str, Estimate]) -> list[str]:
-    """Return every key that could be the best one: those not apart from the largest median.
-
-    Being apart is not transitive, so there is no ranking of all into groups that would be true for
-    every pair. What holds is that whoever is missing from the result is below the best median.
-
-    Args:
-        estimates: at least one; one without an interval is apart from none.
-
-    Returns:
-        Keys in the order given. The only one, if there is only one, is above all others.
-
-    Raises:
-        ValueError: there is no estimate.
-    """
-    top = estimates[best(estimates)]
-    return [key for key, estimate in estimates.items() if not estimate.apart_from(top)]
-
-
 def smallest_ranked_difference(estimates: Iterable[Estimate]) -> float | None:
     """Return the difference that is enough to tell any two of the estimates apart.
 

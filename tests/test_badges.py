@@ -33,6 +33,20 @@ def test_where_options_disagree_no_loader_is_named():
     assert set(report_badges(rows)) == {"batches"}
 
 
+def test_no_loader_is_named_where_some_options_have_none():
+    assert "loader" in report_badges([row("a"), row("a", backend="torch")])
+    rows = [row("a"), row("a", backend="torch", identical=False, known_failure=object())]
+    assert set(report_badges(rows)) == {"batches"}
+
+
+def test_an_input_is_no_loader_and_a_remedy_on_trial_no_batches_of_it():
+    own = row("train:data", pixels="own", samples=0)
+    tried = row("train:data", pixels="own", samples=0, remedy="workers2", identical=False)
+    badges = report_badges([own, tried])
+    assert set(badges) == {"batches"}
+    assert texts(badges["batches"]) == ["batches", "identical"]
+
+
 def test_nothing_audited_nothing_claimed():
     assert report_badges([row("a", identical=None)]) == {}
 

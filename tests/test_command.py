@@ -39,6 +39,13 @@ def test_run_lists_the_cases(foreign):
     assert not (foreign / "results").exists()
 
 
+def test_a_value_that_begins_as_modules_do_is_none(foreign):
+    options = ["--dry-run", "--loaders", "sequence", "--results-dir", "bench_today"]
+    done = command(foreign, "run", "bench_feed.py", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "train-" not in done.stdout
+
+
 def test_run_without_a_module_takes_all_of_them(foreign):
     done = command(foreign, "run", "--dry-run", "--loaders", "sequence")
     assert done.returncode == 0, done.stdout + done.stderr

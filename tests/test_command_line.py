@@ -111,6 +111,7 @@ def pytest_bench(asking):
         (("--samples", "50,50"), "`--samples` contains 50 twice"),
         (("--memory-budget", "much"), "`--memory-budget`: A size must be a number of bytes such"),
         (("--memory-budget", "0"), "`--memory-budget`: A size must be a number of bytes such"),
+        (("bench/bench_ranks.py", "--memory-budget", "1GiB"), "and `--ranks 1,2` asks for several"),
         (("--device", "tpu"), "Unknown device `tpu`; choose from auto, cpu, gpu"),
         (("--precision", "float16"), "Unknown precision `float16`; choose from float32,"),
         (("--jit-compile", "yes"), "Unknown jit_compile `yes`; choose from auto, on, off"),

@@ -13,6 +13,7 @@ from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.ranking import best_loaders
 from keras_loader_bench.bench.report.sections.findings import findings
 
+LOADERS = ("numpy", "sequence", "tf_data")
 COUNTS = ("batches", "expected_batches", "samples", "expected_samples")
 
 
@@ -81,8 +82,34 @@ def test_overlapping_loaders_are_not_ranked(run):
     speed_up(tied, 1.01)
     text = says(run)
     assert "No clear winner in feed rate: `sequence`" in text
-    assert "AU, are not proven different. Slower than `sequence`: `numpy`" in text
+    assert "is not proven faster, by rate and by AU, than `tf_data`" in text
+    assert "It is faster than `numpy`" in text
     assert "feeds fastest:" not in text
+
+
+def test_the_fastest_is_compared_with_each_other_loader_itself(run):
+    """`numpy` is behind `tf_data` whatever a third loader's AU is, which is high and uncertain."""
+    for number, measured in enumerate(select(run, "feed", "sequence")["rounds"]):
+        measured["ceiling_seconds"] = measured["seconds"] * (0.1 if number % 2 else 3.0)
+    rates = {name: [r["seconds"] for r in select(run, "feed", name)["rounds"]] for name in LOADERS}
+    assert max(rates["tf_data"]) < min(rates["numpy"]), "or there is nothing to find"
+    text = says(run)
+    assert "`tf_data` (75.8k samples/s) is not proven faster, by rate and by AU, than `seq" in text
+    assert "It is faster than `numpy`" in text
+    (best,) = best_loaders(rows_from_run(parse_run(run)))
+    assert [row.label for row in best.slower] == ["numpy"]
+    assert [row.label for row in best.tied] == ["sequence"]
+
+
+def test_a_difference_counts_as_shown_only_where_au_shows_it_too(run):
+    def least():
+        (found,) = re.findall(r"certainly have shown is (\d+)% in feed rate", says(run))
+        return int(found)
+
+    before = least()
+    for number, measured in enumerate(select(run, "feed", "numpy")["rounds"]):
+        measured["ceiling_seconds"] *= 0.6 if number % 2 else 1.4
+    assert least() > before + 20
 
 
 def test_too_few_rounds_are_not_ranked(run):

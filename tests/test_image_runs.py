@@ -20,6 +20,7 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.matrix import cases_of
 from keras_loader_bench.bench.record.reader import parse_run
 from keras_loader_bench.bench.report import cells
+from keras_loader_bench.bench.report.excerpts.image_excerpts import containers
 from keras_loader_bench.bench.report.figures.encoded_figures import decodings
 from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.plots.bar_plots import rates_figure
@@ -231,6 +232,20 @@ def test_the_ten_lines_show_that_decoders_differ(capsys):
     assert int(re.match(r"default: (\d+)%", default)[1]) > 33
 
 
+def test_a_case_that_crashed_says_so_and_is_the_best_of_no_container():
+    fast, slow = feed("image_sequence", 1800.0), feed("image_sequence", 900.0, num_workers=2)
+    for each in (fast, slow):
+        passed = {"name": "fit, epoch 1", "verdict": "identical", "batches": 2}
+        passed |= {"expected_batches": 2, "samples": 100, "expected_samples": 100}
+        each["audit"] = {"verdict": "identical", "identical": True, "passes": [passed]}
+    fast["outcome"] = "crashed"
+    run = parse_run(raw_run([fast, slow], schema=8))
+    assert "`image_sequence (2 workers)` 900" in containers(run, "")
+    assert "1.80k" not in containers(run, "")
+    shown = {line[0]: line[2] for line in encoded_tables(run)[0].lines}
+    assert shown["`image_sequence`"] == "crashed"
+
+
 def test_larger_images_are_averaged_first():
     assert len(cnn_layers(224)) == len(cnn_layers(64)) == len(cnn_layers(32)) + 1
     averaged = cnn_layers(224)[0](np.zeros((1, 224, 224, 3), "float32"))
@@ -277,13 +292,13 @@ def test_the_report_says_what_cold_rounds_read():
     for process in made["processes"]:
         process["rounds"][0] |= {"read_bytes": 100 * 25 * 1024, "resident_before": 0.0}
     run = parse_run(raw_run([made, feed("image_sequence", 1800.0)], schema=8))
-    cold, warm = (table.lines for table in encoded_tables(run))
+    warm, cold = (table.lines for table in encoded_tables(run))
     assert (cold[0][-1], cold[1][-1]) == (
         "read from disk (KiB per image)",
         "25.0 (25.0 - 25.0)",
     )
     assert len(warm[0]) == len(warm[1]) == 5
-    assert "page cache cold" in encoded_tables(run)[0].text
+    assert "page cache cold" in encoded_tables(run)[1].text
 
 
 @pytest.mark.parametrize(
@@ -309,13 +324,13 @@ def test_batches_of_other_images_may_have_another_digest(options):
 
 def test_the_report_says_in_which_order_images_come():
     cases = [feed("image_sequence", 500.0, image_order="shuffled"), feed("image_sequence", 600.0)]
-    shuffled, stored = (table.text for table in encoded_tables(parse_run(raw_run(cases, schema=9))))
+    stored, shuffled = (table.text for table in encoded_tables(parse_run(raw_run(cases, schema=9))))
     assert "shuffled rows, decoding alone reaches" in shuffled
     assert "in each round the images come in another order" in shuffled.lower()
     assert "shuffled" not in stored
     assert "in the order in which they are stored" in stored
-    assert "Decoding alone is timed" in shuffled, "which is said once"
-    assert "Decoding alone is timed" not in stored
+    assert "Decoding alone is timed" in stored, "which is said once"
+    assert "Decoding alone is timed" not in shuffled
 
 
 def test_images_in_other_forms_have_a_table_of_their_own():

@@ -271,6 +271,14 @@ def test_inputs_are_compared_where_they_differ_beyond_the_noise():
     assert other == "On jax, train:fast trains 2.00 times as fast as train:slow."
 
 
+def test_inputs_are_compared_by_one_and_the_same_figure():
+    """One that no model trains on is compared by what is fed, not with a rate of training."""
+    images = [case("feed", loader="train:images"), case("train", loader="train:images", rate=30.0)]
+    table = case("feed", loader="train:table", rate=2000.0)
+    (line,) = comparisons(inputs_of(run(*images, table)))
+    assert line == "On jax, train:table is delivered 5.00 times as fast as train:images."
+
+
 def test_an_input_that_failed_says_why():
     error = {"type": "KeyError", "message": "no colour"}
     failed = {"outcome": "failed", "error": error, "audit": None, "processes": [], "input": None}

@@ -176,11 +176,19 @@ def test_the_first_reading_is_of_the_card_before_the_case():
 
 
 @pytest.mark.parametrize(
-    ("before", "during", "others"), [([], [7], 0), ([5], [5, 7], 1), ([], [7, 8], 1), ([5], [5], 1)]
+    ("before", "during", "own", "others"),
+    [
+        ([], [7], 1, 0),
+        ([5], [5, 7], 1, 1),
+        ([], [7, 8], 1, 1),
+        ([5], [5], 1, 1),
+        ([], [7, 8], 2, 0),  # two ranks on one card
+        ([], [7, 8, 9], 2, 1),
+    ],
 )
-def test_processes_beside_the_case_are_noticed(before, during, others):
+def test_processes_beside_the_case_are_noticed(before, during, own, others):
     fake = FakeCard(pids=before)
-    monitor = CardMonitor(Card(0, FakeNvml(fake)))
+    monitor = CardMonitor(Card(0, FakeNvml(fake)), own=own)
     fake.pids = during
     time.sleep(0.3)
     assert monitor.stop().other_processes == others

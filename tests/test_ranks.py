@@ -14,6 +14,7 @@ from made_runs import raw_run
 
 from keras_loader_bench.bench.child.case_rows import CaseRows
 from keras_loader_bench.bench.parent.case_error import CaseError
+from keras_loader_bench.bench.parent.merged_answers import merged_answer
 from keras_loader_bench.bench.parent.ranks import Ranks
 from keras_loader_bench.bench.parent.who_waits import waits_for_data
 from keras_loader_bench.bench.plan.case import Case
@@ -302,7 +303,7 @@ def test_the_report_says_what_all_ranks_take_together():
     passed |= {"expected_batches": 2, "samples": 100, "expected_samples": 100}
     feeds[1]["audit"] = {"verdict": "identical", "identical": True, "passes": [passed]}
     feeds[1]["audit"]["union"] = union
-    memories = [memory_case_of("numpy", ranks, cold) for ranks in (1, 2)]
+    memories = [memory_case_of("numpy", ranks, {}) for ranks in (1, 2)]  # memory is never cold
     (table,) = ranks_tables(parse_run(raw_run([*feeds, *memories], schema=9)))
     headings, one, two = table.lines
     columns = headings.index("read from disk (KiB per sample)"), headings.index("most of one rank")
@@ -311,6 +312,25 @@ def test_the_report_says_what_all_ranks_take_together():
     assert [line[headings.index("memory (MiB)")] for line in (one, two)] == ["10", "20"]
     given = "each of 1,001 samples once, but for 1 that come on none, in 16 steps each"
     assert given in table.text
+
+
+def test_sizes_and_endings_are_told_apart_in_the_report():
+    cases = []
+    for samples, rate in ((1000, 1000), (2000, 500)):
+        cases += [case_of("numpy", 1, [rate]), case_of("numpy", 2, [rate, rate])]
+        for each in cases[-2:]:
+            each["case"] |= {"samples": samples}
+    cases[-1]["outcome"] = "crashed"
+    tables = ranks_tables(parse_run(raw_run(cases, schema=9)))
+    assert ["1,000 samples" in each.text for each in tables] == [True, False]
+    small, large = (each.lines for each in tables)
+    assert small[2][4].startswith("1.00 ")
+    assert large[2][3] == "crashed"
+
+
+def test_all_ranks_decode_at_the_same_time():
+    answers = [{"samples": 100, "seconds": 0.5}, {"samples": 80, "seconds": 0.6}]
+    assert merged_answer("decode", answers) == {"samples": 180, "seconds": 0.6}
 
 
 def memory_case_of(loader, ranks, options):

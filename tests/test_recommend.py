@@ -76,6 +76,12 @@ def test_feeding_decides_where_training_was_not_measured():
     assert "training was not measured" in " ".join(recommendation_text(found))
 
 
+def test_feeding_decides_where_training_was_skipped():
+    skipped = {"train": replace(case(0.9), outcome="skipped", rate=None, utilization=None)}
+    found = chosen(row("a", 0.8, feed=case(0.8), **skipped), row("b", feed=case(0.9), **skipped))
+    assert (found.row.loader, found.bench) == ("b", "feed")
+
+
 def test_who_is_not_proven_behind_is_as_good_and_then_the_footprint_decides():
     wide = {"train": case(0.92, half=0.10)}
     found = chosen(row("large", mib=800, **wide), row("small", 0.90, 5))

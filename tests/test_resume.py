@@ -13,7 +13,9 @@ import suite
 from conftest import PROJECT
 
 from keras_loader_bench.bench.parent.resume import kept_records, unfinished_cases
+from keras_loader_bench.bench.record.schema import RecordedFailure
 from keras_loader_bench.bench.record.shared_audits import full_audits
+from keras_loader_bench.bench.report.figures.endings import missing_cases
 
 finished = suite.main_job.fixture(__name__)
 
@@ -74,6 +76,28 @@ def test_of_a_case_that_was_interrupted_only_the_other_processes_are_run(finishe
     assert [process.number for process in kept.processes] == [1]
     case.processes = case.processes[1:]
     assert case.id not in {each.id for each in kept_records(run)}
+
+
+def test_known_wrong_batches_are_measured_in_every_process_all_the_same(finished):
+    """Their case has failed as expected since its first process: the others were never run."""
+    run = deepcopy(finished.run)
+    run.protocol = replace(run.protocol, processes=3)
+    case = next(case for case in run.cases if case.case.bench == "feed")
+    case.outcome = "audit_failed"
+    case.known_failure = RecordedFailure(reason="it is known", link="here")
+    case.processes = [
+        replace(case.processes[0], number=number, outcome=outcome)
+        for number, outcome in ((1, "audit_failed"), (2, "ok"), (3, "interrupted"))
+    ]
+    (kept,) = [each for each in kept_records(run) if each.id == case.id]
+    assert [process.number for process in kept.processes] == [1, 2]
+    assert case.case in unfinished_cases(run)
+    before = missing_cases(run)
+    case.processes[2].outcome = "ok"
+    assert case.case not in unfinished_cases(run)
+    assert missing_cases(run) == before - 1
+    case.known_failure = None  # then it is a failure, and its case is run again
+    assert case.case in unfinished_cases(run)
 
 
 def test_a_complete_run_has_nothing_left(resume, finished, tmp_path):

@@ -132,6 +132,19 @@ def test_a_machine_holds_what_its_memory_over_the_baseline_has_room_for(run):
     assert lines(run)["grows"].capacity(24 * GIB) == pytest.approx(expected, rel=1e-3)
 
 
+def test_three_sizes_that_prove_no_slope_prove_no_bound_either():
+    """With three sizes nearly no slope is surely above 0."""
+    sizes = {10_000: 60, 50_000: 400, 100_000: 500}
+    cases = [case("grows", n, mib * MIB, budget=None) for n, mib in sizes.items()]
+    cases += [
+        case("stays", n, mib * MIB, budget=None) for n, mib in zip(sizes, (6, 9, 7), strict=True)
+    ]
+    found = lines(raw_run(cases))
+    assert found["grows"].line.low < 0
+    assert not found["grows"].bounded
+    assert found["stays"].bounded
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(996_104, "996,104"), (7_912_345, "7.9 million"), (212_345_678, "210 million")],

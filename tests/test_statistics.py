@@ -12,7 +12,7 @@ from keras_loader_bench.bench.slope import Slope
 from keras_loader_bench.bench.statistics import (
     MIN_ROUNDS,
     Estimate,
-    leaders,
+    best,
     ratios,
     smallest_ranked_difference,
 )
@@ -113,21 +113,9 @@ def test_intervals_overlap_both_ways_or_not_at_all(first, second, overlap):
     assert first.apart_from(second) is second.apart_from(first) is not overlap
 
 
-def test_leaders_are_those_that_overlap_the_best_although_overlap_is_not_transitive():
-    chain = {"a": make(10, 8, 12), "b": make(7, 5, 9), "c": make(5, 4, 6)}
-    assert not chain["b"].apart_from(chain["c"])
-    assert leaders(chain) == ["a", "b"]
-    assert leaders(chain | {"d": make(99, 90, 100)}) == ["d"]
-
-
-def test_an_estimate_without_interval_is_never_ranked_below():
-    assert leaders({"a": make(10, 9, 11), "b": make(1)}) == ["a", "b"]
-    assert leaders({"a": make(10), "b": make(1, 0.9, 1.1)}) == ["a", "b"]
-
-
 def test_the_best_of_nothing_is_refused():
     with pytest.raises(ValueError, match="`estimates` must not be empty"):
-        leaders({})
+        best({})
 
 
 def test_half_a_width_is_a_fraction_of_the_median():

@@ -207,7 +207,9 @@ class CaseRun(Measurement):
                     self.process.card = CardRecord(reason=str(error))
             return
         try:
-            monitor = CardMonitor(card)
+            # Ranks that train together have a card each; others share this one.
+            shared = 1 if self.case.trains_together else self.case.ranks
+            monitor = CardMonitor(card, own=shared)
             try:
                 yield monitor
             finally:

@@ -44,6 +44,11 @@ MERGED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     "cpu_of_round": sum,
     "time_to_first_batch": max,
     "audit": _audit,
+    # All ranks decode at once, and share the cores.
+    "decode": lambda answers: {
+        "samples": sum(each["samples"] for each in answers),
+        "seconds": max(each["seconds"] for each in answers),
+    },
     "epoch_boundaries": lambda answers: [max(each) for each in zip(*answers, strict=True)],
     "weights": lambda answers: len(set(answers)) == 1,
 }

@@ -28,17 +28,16 @@ def choose_ranks(config: pytest.Config) -> None:
     Raises:
         ValueError: a user's input, or a memory budget, is asked for as well.
     """
+    if is_named(config, "bench_ranks.py"):
+        if config.getoption("input"):
+            raise ValueError("`bench_ranks.py` measures no `--input`; leave out one of the two.")
+        if config.option.ranks is None:
+            config.option.ranks = "1,2"
     if config.getoption("memory_budget") and config.option.ranks not in (None, "1"):
         raise ValueError(
-            "`--memory-budget` limits one process, and `--ranks` asks for several; leave out one "
-            "of the two."
+            f"`--memory-budget` limits one process, and `--ranks {config.option.ranks}` asks for "
+            "several; leave out the budget, or give `--ranks 1`."
         )
-    if not is_named(config, "bench_ranks.py"):
-        return
-    if config.getoption("input"):
-        raise ValueError("`bench_ranks.py` measures no `--input`; leave out one of the two.")
-    if config.option.ranks is None:
-        config.option.ranks = "1,2"
 
 
 def of_modules(config: pytest.Config, cases: dict[str, list[Case]]) -> dict[str, list[Case]]:

@@ -10,7 +10,7 @@ from keras_loader_bench.bench.plan.case import Case
 from keras_loader_bench.bench.plan.protocol import METHOD
 from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.record.environment_record import Environment
-from keras_loader_bench.bench.record.schema import INTERRUPTED, SKIPPED, CaseRecord, Run
+from keras_loader_bench.bench.record.schema import SKIPPED, CaseRecord, Run
 from keras_loader_bench.loaders.encoded.known_images import StoredSource
 
 _VOLATILE = ("backends", "load_average_1min", "suite", "swap_used_bytes")
@@ -46,27 +46,28 @@ def unfinished_cases(run: Run) -> list[Case]:
     Args:
         run: what `read_unfinished` returned.
     """
-    done = {result.id for result in kept_records(run) if result.outcome != INTERRUPTED}
+    done = {result.id for result in kept_records(run) if not run.lacks_processes(result)}
     return [case for case in run.plan if str(case) not in done]
 
 
 def kept_records(run: Run | None) -> list[CaseRecord]:
     """Return the records to keep when a run is resumed; of no run none.
 
-    Of a case that was interrupted, the processes that had ended: only the others are run.
+    Of a case that was cut short, the processes that had ended: only the others are run.
     """
     if run is None:
         return []
-    kept = [result for result in run.cases if _is_result(result)]
+    kept = []
     for result in run.cases:
-        ended = [process for process in result.processes if process.outcome == "ok"]
-        if result.outcome == INTERRUPTED and ended:
-            kept.append(replace(result, processes=ended))
+        if not run.lacks_processes(result):
+            kept += [result] if _is_result(result) else []
+        elif result.ended_processes:
+            kept.append(replace(result, processes=result.ended_processes))
     return kept
 
 
 def _is_result(result: CaseRecord) -> bool:
-    tried = result.case.remedy != NONE and result.outcome not in (INTERRUPTED, SKIPPED)
+    tried = result.case.remedy != NONE and result.outcome != SKIPPED
     return result.outcome == "ok" or result.failed_as_expected or result.died_of_budget or tried
 
 

@@ -199,16 +199,16 @@ class Session:
     def _judge(self, case_run: CaseRun) -> None:
         """Let the test of a case end as the case did."""
         error, record = case_run.error, case_run.record
+        if record.failed_as_expected:  # in an earlier part of a resumed run, maybe
+            known, found = case_run.known_failure, record.error
+            why = f". Known: {known.reason} See {known.link}" if known else ""
+            pytest.xfail(f"{found.message if found else ''}{why}")
         if error is None or record.died_of_budget:
             return
         if error.outcome == SKIPPED:
             pytest.skip(error.message)
-        if case_run.case.remedy != NONE and not record.failed_as_expected:
+        if case_run.case.remedy != NONE:
             pytest.skip(f"This remedy does not work: {error.message}")
-        if record.failed_as_expected:
-            known = case_run.known_failure
-            why = f". Known: {known.reason} See {known.link}" if known else ""
-            pytest.xfail(f"{error.message}{why}")
         pytest.fail(describe_failure(error, record.error), pytrace=False)
 
 

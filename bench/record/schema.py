@@ -99,6 +99,11 @@ class CaseRecord:
         return self.outcome == "audit_failed" and self.may_fail_audit
 
     @property
+    def ended_processes(self) -> list[ProcessRecord]:
+        """Its processes that were measured to their end."""
+        return [each for each in self.processes if each.outcome in ("ok", "audit_failed")]
+
+    @property
     def device(self) -> str | None:
         """`cpu`, or the accelerator by its driver's name; `None`: nobody got that far."""
         return next((each.device for each in self.processes if each.device), None)
@@ -194,6 +199,15 @@ class Run:
 
     own_loaders: list[str] = field(default_factory=list)
     """Those of them that this suite wrote to be fast, and so has an interest in."""
+
+    def lacks_processes(self, result: CaseRecord) -> bool:
+        """Return whether a case has processes still to come: the run ended before the last one.
+
+        Wrong batches that are no failure end none of them.
+        """
+        wanted = self.protocol.processes_of(result.case.bench)
+        cut_short = result.failed_as_expected and len(result.ended_processes) < wanted
+        return result.outcome == INTERRUPTED or cut_short
 
     @property
     def loader_cases(self) -> list[CaseRecord]:

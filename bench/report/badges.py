@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 
+from keras_loader_bench.bench.plan.remedies import NONE
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.rows import Row, not_skipped
 from keras_loader_bench.bench.report.recommend import recommend
@@ -51,18 +52,19 @@ def report_badges(rows: Sequence[Row]) -> dict[str, str]:
 
     Returns:
         SVG documents by name, at most those of `BADGES`. `batches` says whether all batches are
-        identical, known failures aside. `loader` and `footprint` exist only if one loader is
-        recommended for all options.
+        identical, known failures and remedies on trial aside. `loader` and `footprint` exist only
+        if one loader is recommended for all options; not for inputs, which are no loaders.
     """
     badges = {}
-    audited = [row for row in not_skipped(rows) if row.identical is not None]
+    own = [row for row in not_skipped(rows) if row.remedy == NONE]
+    audited = [row for row in own if row.identical is not None]
     if audited:
         wrong = [row for row in audited if not row.identical and row.known_failure is None]
         text = f"{len(wrong)} of {len(audited)} differ" if wrong else "identical"
         badges["batches"] = Badge(label="batches", value=text, color=BAD if wrong else GOOD)
-    answers = recommend(rows)
-    found = [each.row for each in answers if each.row is not None]
-    if len({row.label for row in found}) == 1 and not any(each.equals for each in answers):
+    answers = [] if any(row.pixels == "own" for row in own) else recommend(rows)
+    found = [each.row for each in answers if each.row is not None and not each.equals]
+    if len(found) == len(answers) and len({row.label for row in found}) == 1:
         badges["loader"] = Badge(label="use", value=cells.plain(found[0].label), color=PLAIN)
         sizes = [size for row in found if (size := row.footprint_bytes) is not None]
         if sizes:

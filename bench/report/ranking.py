@@ -12,7 +12,7 @@ from itertools import groupby
 
 from keras_loader_bench.bench.report.figures.rows import Row
 from keras_loader_bench.bench.report.figures.throughput import Throughput
-from keras_loader_bench.bench.statistics import Estimate, best, leaders
+from keras_loader_bench.bench.statistics import Estimate, best
 
 CaseOf = Callable[[Row], Throughput | None]
 """Picks the case of a row that is compared."""
@@ -25,7 +25,7 @@ class Best:
     row: Row
 
     tied: tuple[Row, ...]
-    """Rows that are not proven slower, because intervals of rate or AU overlap."""
+    """Rows that it is not proven faster than, by rate and by AU."""
 
     slower: tuple[Row, ...]
     """Rows that are proven slower, by rate and by AU."""
@@ -119,13 +119,12 @@ def best_loaders(rows: Iterable[Row]) -> list[Best]:
 
 
 def _best(rows: Sequence[Row]) -> Best | None:
-    rates, utilizations = ranked_rates(rows, feed_case), ranked_utilizations(rows, feed_case)
+    rates = ranked_rates(rows, feed_case)
     if not rates:
         return None
     top = best(rates)
     rest = [row for row in rows if row.label in rates and row.label != top]
-    behind = rates.keys() - leaders(rates) - {top}
-    behind &= utilizations.keys() - set(leaders(utilizations)) if top in utilizations else set()
+    behind = {row.label for row in rest if apart(rows, feed_case, top, row.label)}
     return Best(
         row=next(row for row in rows if row.label == top),
         tied=tuple(row for row in rest if row.label not in behind),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from keras_loader_bench.bench.record.schema import DEATHS
+from keras_loader_bench.bench.record.schema import DEATHS, SKIPPED
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.machine_load import BUSY
 from keras_loader_bench.bench.report.figures.rows import Row, not_skipped
@@ -83,7 +83,8 @@ def recommend(rows: Sequence[Row]) -> list[Recommendation]:
     found = []
     for group in by_config(not_skipped(rows)):
         for bench, case in CASES.items():
-            if any(case(row) for row in group):
+            measured = filter(None, map(case, group))
+            if any(each.outcome != SKIPPED for each in measured):
                 found.append(_recommend(group, bench, case))
                 break
     return found

@@ -73,10 +73,12 @@ class CardMonitor:
 
     Args:
         card: the card.
+        own: processes of the case that compute on it.
     """
 
-    def __init__(self, card: ReadableCard) -> None:
+    def __init__(self, card: ReadableCard, *, own: int = 1) -> None:
         self._card = card
+        self._own = own
         self._start = time.monotonic()
         self._lock = threading.Lock()
         self._readings: list[CardReading] = []
@@ -127,7 +129,7 @@ class CardMonitor:
         self._thread.join()
         others = self._others
         if others is not None and self._most_processes is not None:
-            others = max(others, self._most_processes - 1)
+            others = max(others, self._most_processes - self._own)
         return CardRecord(
             idle=self._idle,
             readings=_during(rounds, self._readings),

@@ -19,20 +19,23 @@ def images(run: Run, address: str) -> str:
 
 def containers(run: Run, address: str) -> str:
     """The loader with the best median of each container, a column each; identical pixels alone."""
-    tables = []
+    lines: dict[str, dict[str, Fed]] = {}
     for found in decodings(run):
-        best: dict[str, Fed] = {}
+        best = lines.setdefault(found.options, {})
         for fed in found.loaders:  # the fastest come first
-            if fed.share and fed.pixels == "identical":
+            if fed.share and fed.feed.outcome == "ok" and fed.pixels == "identical":
                 best.setdefault(fed.container, fed)
-        headings = ["images/s", *best]
-        line = [found.options, *map(_cell, best.values())]
-        tables.append(cells.table([headings, line], left=headings))
-    return "\n\n".join(tables)
+    kinds = list(dict.fromkeys(kind for best in lines.values() for kind in best))
+    headings = ["images/s", *kinds]
+    shown = [
+        [options, *(_cell(best[kind]) if kind in best else "-" for kind in kinds)]
+        for options, best in lines.items()
+    ]
+    return cells.table([headings, *shown], left=headings)
 
 
 def _cell(fed: Fed) -> cells.Markdown:
-    assert fed.rate is not None, "what has a share has a rate"
+    assert fed.feed.rate is not None, "what has a share has a rate"
     assert fed.share is not None
-    rate, share = cells.rate(fed.rate.median), cells.fraction(fed.share.median)
+    rate, share = cells.rate(fed.feed.rate.median), cells.fraction(fed.share.median)
     return cells.Markdown(f"{cells.code(fed.label)} {rate}, {share}")

@@ -12,7 +12,11 @@ from keras_loader_bench.bench.record.process_record import ProcessRecord
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report.figures.row_options import describe, differing
 from keras_loader_bench.bench.report.figures.rows import row_label
-from keras_loader_bench.bench.report.figures.throughput import read_throughput, round_figures
+from keras_loader_bench.bench.report.figures.throughput import (
+    Throughput,
+    read_throughput,
+    round_figures,
+)
 from keras_loader_bench.bench.statistics import Estimate, ratios
 
 _NAMED = ("page_cache", "image_quality", "image_order", "augment", "ranks")
@@ -29,8 +33,8 @@ class Fed:
     container: str
     """What it reads."""
 
-    rate: Estimate | None
-    """Images per second."""
+    feed: Throughput
+    """Its feed case, in images per second."""
 
     share: Estimate | None
     """Of the rate of decoding alone; `None` where its rounds decode nothing."""
@@ -67,7 +71,7 @@ def decodings(run: Run) -> list[Decoding]:
         given = [name for name in _NAMED if getattr(result.case, name) != _DEFAULTS[name]]
         options = describe(result.case, ("backend", "image_size", *given, *several))
         groups.setdefault(options, []).append(result)
-    return [_decoding(options, results) for options, results in groups.items()]
+    return [_decoding(options, groups[options]) for options in sorted(groups)]
 
 
 def _decoding(options: str, results: Sequence[CaseRecord]) -> Decoding:
@@ -82,11 +86,12 @@ def _decoding(options: str, results: Sequence[CaseRecord]) -> Decoding:
 
 
 def _median(fed: Fed) -> float:
-    return fed.rate.median if fed.rate else 0.0
+    return fed.feed.rate.median if fed.feed.rate else 0.0
 
 
 def _fed(result: CaseRecord) -> Fed:
     feed, audit = read_throughput(result), result.audit
+    assert feed is not None, "it is a feed case"
     cold = result.case.page_cache == "cold"
     pixels = ""
     if audit is not None:
@@ -96,9 +101,9 @@ def _fed(result: CaseRecord) -> Fed:
         label=row_label(result.case.loader, result.case.num_workers),
         loader=result.case.loader,
         container=result.case.container,
-        rate=feed.rate if feed else None,
+        feed=feed,
         share=_share(result),
-        read_bytes=feed.read_bytes_per_sample if feed and cold else None,
+        read_bytes=feed.read_bytes_per_sample if cold else None,
         pixels=pixels,
         difference=audit.pixels if audit else None,
     )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keras_loader_bench.bench.record.schema import (
-    INTERRUPTED,
     NOT_APPLICABLE,
     SKIPPED,
     CaseRecord,
@@ -84,8 +83,8 @@ def skipped_cases(run: Run) -> list[Skipped]:
 
 
 def missing_cases(run: Run) -> int:
-    """Count the cases known to lack rounds: cut short, or planned and never started."""
-    cut_short = sum(result.outcome == INTERRUPTED for result in run.cases)
+    """Count the cases known to lack processes: cut short, or planned and never started."""
+    cut_short = sum(map(run.lacks_processes, run.cases))
     return cut_short + max(0, run.planned_cases - len(run.cases))
 
 

@@ -92,14 +92,6 @@ class InputFigures:
         """Share of its time in which training waits for data: 1 - AU."""
         return self.train.data_stall if self.train and self.train.outcome == "ok" else None
 
-    @property
-    def delivered(self) -> Estimate | None:
-        """Samples per second of training; of feed, if training was not measured."""
-        for case in (self.train, self.feed):
-            if case is not None and case.rate is not None:
-                return case.rate
-        return None
-
 
 def inputs_of(run: Run, *, cores: int | None = None) -> list[InputFigures]:
     """Return the figures of all inputs of a run, in the order of its cases' options."""

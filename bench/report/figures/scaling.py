@@ -18,6 +18,9 @@ from keras_loader_bench.bench.slope import Slope
 BOUNDED_WITHIN = 0.10
 """A footprint that changes by less, from the smallest size to the largest, does not grow."""
 
+LITTLE_BYTES = 32 * 2**20
+"""So much memory tells two footprints apart; allocators differ by less."""
+
 MIN_RANGE = 1.2
 """Largest size / smallest size from which on a line says more than noise."""
 
@@ -87,15 +90,16 @@ class Scaling:
     def bounded(self) -> bool:
         """Whether the footprint does not grow with the samples, as far as the cases can tell.
 
-        By the line it changes by less than `BOUNDED_WITHIN`, or its slope is not surely above 0.
+        By the line it changes by less than `BOUNDED_WITHIN`; or by little memory, with a slope that
+        is not surely above 0. That alone would be true of any footprint at three sizes.
         """
         line, lived = self.line, self.lived
         if line is None or self.died:
             return False
         change = line.value * (max(lived) - min(lived))
-        return change < BOUNDED_WITHIN * max(lived.values()) or (
-            line.low is not None and line.low <= 0
-        )
+        level = line.low is not None and line.low <= 0
+        little = max(BOUNDED_WITHIN * max(lived.values()), LITTLE_BYTES if level else 0)
+        return change < little
 
     @property
     def predicted_break(self) -> int | None:

@@ -58,7 +58,7 @@ def encoded_figure(found: Sequence[Decoding], styles: Styles) -> Figure | None:
 
 def _by_container(found: Decoding) -> list[Fed]:
     """Return the loaders that decode, those of a container together."""
-    known = [each for each in found.loaders if each.rate and each.share]
+    known = [each for each in found.loaders if each.feed.rate and each.share]
     # Containers in the order of their fastest loader; `sorted` keeps that of the loaders.
     order = list(dict.fromkeys(each.container for each in known))
     return sorted(known, key=lambda each: order.index(each.container))
@@ -79,14 +79,14 @@ def _layout(loaders: Sequence[Fed]) -> Layout:
 def _panel(ax: Axes, found: Decoding, loaders: Mapping[int, Fed], styles: Styles) -> None:
     reach = 0.0
     for y, each in loaders.items():
-        assert each.rate is not None, "loaders without a rate are left out"
+        assert each.feed.rate is not None, "loaders without a rate are left out"
         bar = styles[each.loader].bar
         if each.pixels != "identical":
             bar = {"facecolor": lighter(bar["facecolor"], OTHER), "edgecolor": bar["facecolor"]}
-        ax.barh(y, each.rate.median, height=0.7, **bar)
-        if each.rate.low is not None:
-            ax.plot(each.rate.ends, [y, y], color=INK, marker="|", linewidth=1.2)
-        reach = max(reach, each.rate.ends[1])
+        ax.barh(y, each.feed.rate.median, height=0.7, **bar)
+        if each.feed.rate.low is not None:
+            ax.plot(each.feed.rate.ends, [y, y], color=INK, marker="|", linewidth=1.2)
+        reach = max(reach, each.feed.rate.ends[1])
     if found.rate is not None:
         ax.axvline(found.rate.median, color=GREY, linewidth=1, linestyle="--")
         ax.axvspan(*found.rate.ends, color=GREY, alpha=0.12, linewidth=0)

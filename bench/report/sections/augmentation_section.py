@@ -11,7 +11,7 @@ from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.row_options import describe
 from keras_loader_bench.bench.report.figures.rows import row_label
-from keras_loader_bench.bench.report.figures.throughput import read_throughput
+from keras_loader_bench.bench.report.figures.throughput import Throughput, read_throughput
 from keras_loader_bench.bench.report.sections.table import Table
 
 _RATES = {
@@ -32,12 +32,13 @@ def augmentation_tables(run: Run) -> list[Table]:
     """Return the tables; none where all images of a run are augmented alike."""
     if len({each.case.augment for each in run.cases}) < 2:
         return []
+    unsaid = ["samples"] * (len({each.case.samples for each in run.cases}) == 1)
     tables: list[Table] = []
     for bench, text in _RATES.items():
         groups: dict[str, list[CaseRecord]] = {}
         for result in run.cases:
             if result.case.bench == bench and result.case.loader != CEILING:
-                options = describe(result.case, without=["augment", "samples"])
+                options = describe(result.case, without=["augment", *unsaid])
                 groups.setdefault(options, []).append(result)
         for options, results in groups.items():
             lines = _lines(results)
@@ -49,14 +50,16 @@ def augmentation_tables(run: Run) -> list[Table]:
 def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
     rates: dict[str, dict[str, str]] = {}
     for result in results:
-        figures = read_throughput(result)
         label = row_label(result.case.loader, result.case.num_workers)
-        rates.setdefault(label, {})[result.case.augment] = cells.interval(
-            figures.rate if figures else None, cells.rate
-        )
+        figure = cells.measured(read_throughput(result), _rate)
+        rates.setdefault(label, {})[result.case.augment] = figure
     places = [each for each in get_args(Augment) if any(each in row for row in rates.values())]
     lines = [
         [cells.code(label), *(row.get(place, cells.NOT_RUN) for place in places)]
         for label, row in rates.items()
     ]
     return [["loader", *places], *lines]
+
+
+def _rate(figures: Throughput) -> str:
+    return cells.interval(figures.rate, cells.rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras_loader_bench.bench.record.schema import Run, SourceRecord
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.encoded_figures import Decoding, Fed, decodings
+from keras_loader_bench.bench.report.figures.throughput import Throughput
 from keras_loader_bench.bench.report.sections.table import Table
 
 _ALONE = (
@@ -56,7 +57,7 @@ def loader_lines(found: Decoding) -> list[list[str]]:
         [
             cells.code(each.label),
             each.container,
-            cells.interval(each.rate, cells.rate),
+            _rate(each.feed),
             cells.interval(each.share, cells.fraction),
             _pixels(each),
             *[cells.interval(each.read_bytes, cells.kibibytes)] * cold,
@@ -64,6 +65,12 @@ def loader_lines(found: Decoding) -> list[list[str]]:
         for each in found.loaders
     ]
     return [headings, *lines]
+
+
+def _rate(feed: Throughput) -> str:
+    rate = cells.interval(feed.rate, cells.rate)
+    # What an audit found, the column of the pixels says.
+    return rate if feed.outcome == "audit_failed" else cells.measured(feed, lambda _: rate)
 
 
 def _pixels(fed: Fed) -> str:

@@ -36,7 +36,7 @@ from keras_loader_bench.bench.report.ranking import (
 from keras_loader_bench.bench.report.sections.audit_section import failure, known_mark
 from keras_loader_bench.bench.report.sections.emulation_section import emulation_findings
 from keras_loader_bench.bench.report.sections.memory_section import growth, scaling_findings
-from keras_loader_bench.bench.statistics import Estimate, best, leaders, smallest_ranked_difference
+from keras_loader_bench.bench.statistics import Estimate, best, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
 """Ratio of feed to training rate from which the model is called the limit. Even if nothing
@@ -130,7 +130,7 @@ def _workers(rows: Sequence[Row]) -> str | None:
             said.append(f"{row.num_workers} {noun} {code(row.loader)} {ratio} times as fast")
     if not said:
         return None
-    return f"Compared to no workers, {enumeration(said)} in feeding; intervals do not overlap."
+    return f"Compared to no workers, {enumeration(said)} in feeding, by rate and by AU."
 
 
 def _train(rows: Sequence[Row]) -> str | None:
@@ -175,10 +175,8 @@ def _memory(rows: Sequence[Row]) -> str | None:
         return None  # figures of different metrics are not compared
     needs = {label: footprint for label, _, footprint in measured}
     most, least = max(needs, key=needs.__getitem__), min(needs, key=needs.__getitem__)
-    text = f"{code(most)} needs {mebibytes(needs[most])} MiB over the baseline"
-    if most != least:
-        text += f", {code(least)} {mebibytes(needs[least])} MiB"
-    return f"{text}."
+    other = f", {code(least)} {mebibytes(needs[least])} MiB" * (most != least)
+    return f"{code(most)} needs {mebibytes(needs[most])} MiB over the baseline{other}."
 
 
 def _leaks(rows: Sequence[Row]) -> str | None:
@@ -206,10 +204,16 @@ def _scalings(lines: Sequence[Scaling], memory_bytes: int | None) -> list[str]:
 def _precision(rows: Sequence[Row]) -> str | None:
     shown = []
     for name, case in {"feed rate": feed_case, "training rate": train_case}.items():
-        rates = [ranked_rates(group, case) for group in by_config(rows)]
-        found = [smallest_ranked_difference(estimates.values()) for estimates in rates]
-        if differences := [difference for difference in found if difference is not None]:
-            shown.append(f"{math.ceil(max(differences) * 100)}% in {name}")
+        found = [
+            # A rate that differs is ranked only where AU, which differs as much, tells it too.
+            smallest_ranked_difference(figures.values())
+            for group in by_config(rows)
+            for figures in (ranked_rates(group, case), ranked_utilizations(group, case))
+            if sum(each.low is not None for each in figures.values()) > 1
+        ]
+        known = [difference for difference in found if difference is not None]
+        if known and len(known) == len(found):
+            shown.append(f"{math.ceil(max(known) * 100)}% in {name}")
     if not shown:
         return None
     return (
@@ -224,9 +228,9 @@ def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
     clear = {name: estimate for name, estimate in rates.items() if name not in unclear}
     sentences = []
     if clear:
-        # A loader is called slower only if both its rate and its AU are behind.
-        ahead = {*leaders(clear), *leaders({name: utilizations[name] for name in clear})}
-        sentences.append(_fastest(clear, [name for name in clear if name in ahead], verb))
+        top = best(clear)
+        tied = [name for name in clear if name != top and not apart(rows, case, top, name)]
+        sentences.append(_fastest(clear, tied, verb))
     if unclear:
         sentences.append(
             f"{rates[unclear[0]].shortage.capitalize()} to rank {_with_rates(rates, unclear)}."
@@ -234,22 +238,21 @@ def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
     return " ".join(sentences) or None
 
 
-def _fastest(rates: Estimates, first: Sequence[str], verb: str) -> str:
+def _fastest(rates: Estimates, tied: Sequence[str], verb: str) -> str:
     top = best(rates)
-    rest = sorted((name for name in rates if name not in first), key=lambda n: -rates[n].median)
-    fastest = f"{code(top)} {verb} fastest: {rate(rates[top].median)} samples/s"
+    behind = [name for name in rates if name != top and name not in tied]
+    rest = sorted(behind, key=lambda name: -rates[name].median)
+    speed = f"{rate(rates[top].median)} samples/s"
     if len(rates) == 1:
-        return (
-            f"{code(top)} {verb} {rate(rates[top].median)} samples/s; no other loader to compare."
-        )
-    if len(first) == 1:
-        ratio = rates[top].median / rates[rest[0]].median
-        return f"{fastest}, {significant(ratio)} times {_with_rates(rates, rest[:1])}."
-    tied = (
-        f"No clear winner in {_RATES[verb]}: {_with_rates(rates, first)} samples/s are not "
-        "ranked: their rates, or their AU, are not proven different."
+        return f"{code(top)} {verb} {speed}; no other loader to compare."
+    if not tied:
+        ratio = significant(rates[top].median / rates[rest[0]].median)
+        return f"{code(top)} {verb} fastest: {speed}, {ratio} times {_with_rates(rates, rest[:1])}."
+    text = (
+        f"No clear winner in {_RATES[verb]}: {code(top)} ({speed}) is not proven faster, by rate "
+        f"and by AU, than {_with_rates(rates, tied)}."
     )
-    return f"{tied} Slower than {code(top)}: {_with_rates(rates, rest)}." if rest else tied
+    return f"{text} It is faster than {_with_rates(rates, rest)}." if rest else text
 
 
 def _with_rates(rates: Estimates, names: Sequence[str]) -> str:

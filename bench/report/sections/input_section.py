@@ -90,20 +90,24 @@ def where_time_goes(found: InputFigures) -> str | None:
 
 
 def comparisons(inputs: Sequence[InputFigures]) -> list[str]:
-    """Say for inputs of one backend which delivers more, where that is beyond doubt."""
+    """Say for inputs of one backend which delivers more, where that is beyond doubt.
+
+    Inputs are compared in training if all of them were trained on, otherwise in feeding.
+    """
     lines = []
     for backend in dict.fromkeys(each.backend for each in inputs):
+        those = [each for each in inputs if each.backend == backend]
+        trained = all(each.train and each.train.rate for each in those)
+        verb = "trains" if trained else "is delivered"
         known = [
-            (each, rate)
-            for each in inputs
-            if each.backend == backend and (rate := each.delivered) is not None
+            (each, case.rate)
+            for each in those
+            if (case := each.train if trained else each.feed) and case.rate
         ]
         known.sort(key=lambda pair: -pair[1].median)
         for (one, fast), (other, slow) in pairwise(known):
             if fast.low is None or slow.low is None:
                 continue  # no interval, no noise to compare with
-            trained = all(each.train and each.train.rate for each in (one, other))
-            verb = "trains" if trained else "is delivered"
             if fast.apart_from(slow):
                 times = cells.significant(fast.median / slow.median)
                 lines.append(

@@ -12,7 +12,11 @@ from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.memory_figures import Memory, read_memory
 from keras_loader_bench.bench.report.figures.row_options import describe
 from keras_loader_bench.bench.report.figures.rows import row_label
-from keras_loader_bench.bench.report.figures.throughput import read_throughput, round_figures
+from keras_loader_bench.bench.report.figures.throughput import (
+    Throughput,
+    read_throughput,
+    round_figures,
+)
 from keras_loader_bench.bench.report.sections.memory_section import footprint
 from keras_loader_bench.bench.report.sections.table import Table
 from keras_loader_bench.bench.statistics import Estimate
@@ -33,20 +37,22 @@ WHAT = (
 _STARTED = {"local": "", "ray": "Ray started them.", "env": "They were started from outside."}
 """Launcher -> what is said of it."""
 
-_OWN = ("ranks", "samples", "model")
-"""Options that a case and the memory case beside it need not share."""
+_OWN = ("ranks", "model", "page_cache")
+"""Options that a case and the memory case beside it need not share; memory has no cold cases."""
 
 _BENCHES = {"feed": "feed rates", "emulated": "emulated steps", "train": "training"}
 
 
 def ranks_tables(run: Run) -> list[Table]:
     """Return a table per benchmark and set of options; none where no case has several ranks."""
+    sizes = {each.case.samples for each in run.loader_cases}
+    unsaid = ["samples"] * (len(sizes) == 1)
     groups: dict[str, list[CaseRecord]] = {}
     for result in sorted(run.loader_cases, key=_place):
         case = result.case
         if case.bench in _BENCHES:
             step = f", steps of {case.step_ms:g} ms" if case.step_ms is not None else ""
-            options = describe(case, without=["ranks", "samples"])
+            options = describe(case, without=["ranks", *unsaid])
             groups.setdefault(f"{_BENCHES[case.bench]} with {options}{step}", []).append(result)
     shown = {
         options: results
@@ -126,7 +132,7 @@ def _lines(
                 cells.code(_name(result)),
                 str(result.case.ranks),
                 f"{result.case.ranks * result.case.batch_size:,}",
-                cells.interval(figures.rate if figures else None, cells.rate),
+                cells.measured(figures, _rate),
                 cells.interval(efficiency(one, result), cells.fraction) if one else "-",
                 cells.interval(spread(result), cells.fraction) if result.case.ranks > 1 else "-",
                 cells.interval(figures.utilization if figures else None, cells.fraction),
@@ -142,6 +148,10 @@ def _lines(
             ]
         )
     return lines
+
+
+def _rate(figures: Throughput) -> str:
+    return cells.interval(figures.rate, cells.rate)
 
 
 def _name(result: CaseRecord) -> str:
