@@ -126,6 +126,17 @@ def test_passes_begin_and_end_in_turn():
     assert all(call == "end" for call in turns[1::2])
 
 
+def test_a_loop_that_is_broken_off_ends_before_the_next_one_begins():
+    dataset = Numbers()
+    fed = bridge(dataset)
+    dataset.calls.clear()
+    next(iter(fed))
+    assert len([*fed]) == 20
+    turns = dataset.calls
+    assert turns.count("begin") == turns.count("end") == 2
+    assert turns[::2] == ["begin", "begin"]
+
+
 class BrokenOffError(Exception):
     pass
 
@@ -205,6 +216,20 @@ def test_what_a_subclass_makes_of_a_batch_is_what_arrives(source):
     assert len(records) == 15
     x, _ = make_batch(source, ROWS[:16], "float32")
     assert records[0]["x"].tobytes() == (x / 2).tobytes()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="what a graph has to be told")
+def test_a_subclass_of_a_lazy_sequence_may_have_a_signature_of_its_own(source):
+    import tensorflow as tf
+
+    class Cropped(LazySequence):
+        def __getitem__(self, index):
+            x, y = super().__getitem__(index)
+            return (x[:, :20] if index == 5 else x), y
+
+    spec = tf.TensorSpec((None, None, 32, 3), "float32"), tf.TensorSpec((None, 10), "float32")
+    fed = bridge(Cropped(source, ROWS, batch_size=16), output_signature=spec)
+    assert [batch[0].shape[1] for batch in fed] == [32] * 5 + [20] + [32] * 9
 
 
 def test_batches_that_are_kept_are_not_written_over(source):

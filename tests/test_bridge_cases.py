@@ -199,6 +199,17 @@ def test_batches_of_several_dtypes_come_in_one_that_holds_them_all():
         )
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a graph has one dtype for all batches")
+def test_an_integer_that_the_dtype_cannot_hold_becomes_no_other_one():
+    def make(rows):
+        return np.full((4, 3), 1000, "int64") if rows.start == 20 else X[rows].astype("int8")
+
+    with pytest.raises(Exception, match=r"Batch 5: `x` is int64 \(4, 3\), where int8"):
+        list(bridge(Batches(make)))
+    small = bridge(Batches(lambda rows: X[rows].astype("int64" if rows.start == 20 else "int8")))
+    assert {batch[0].dtype.name for batch in small} == {"int8"}
+
+
 REFUSED = {
     "a list of labels": (
         lambda rows: (X[rows], Y[rows, 0].tolist()),

@@ -9,7 +9,7 @@ import pytest
 from encoded_files import READ, REFUSED, RGB, jpeg, save
 
 from keras_loader_bench.loaders.encoded import image_folder
-from keras_loader_bench.loaders.encoded.decoding import decode
+from keras_loader_bench.loaders.encoded.decoding import NoDecoderError, decode
 from keras_loader_bench.loaders.encoded.known_images import prepare_images
 from keras_loader_bench.loaders.sources.cache import cache_folder
 from keras_loader_bench.loaders.sources.stored_array import SourceError
@@ -112,6 +112,39 @@ def test_a_second_call_decodes_nothing_and_a_changed_file_is_seen(root, monkeypa
     path.write_bytes(path.read_bytes())
     os.utime(path, ns=(1, 1))
     assert prepare(root).folder != first.folder
+
+
+def test_a_class_that_comes_or_goes_without_images_is_seen(root):
+    first = prepare(root)
+    (root / "zebra").mkdir()  # no file, label or time has changed
+    assert prepare(root).class_names == ("ant", "bee", "zebra")
+    (root / "zebra").rmdir()
+    assert prepare(root) == first
+
+
+def test_one_folder_has_one_copy_whatever_it_is_called(root):
+    assert prepare(root / "ant" / "..").folder == prepare(root).folder
+
+
+def test_without_the_decoder_no_file_is_blamed(root, monkeypatch):
+    def gone(encoded):
+        raise NoDecoderError("`simplejpeg` is not installed")
+
+    monkeypatch.setattr(image_folder, "decode_whole", gone)
+    with pytest.raises(SourceError, match=r"^`simplejpeg` is not installed$"):
+        prepare(root)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(root, monkeypatch):
+    """Also for a user who may read everything, as a test may be."""
+
+    def walk(path, onerror):
+        onerror(PermissionError(13, "Permission denied", path))
+        return iter(())
+
+    monkeypatch.setattr(image_folder.os, "walk", walk)
+    with pytest.raises(SourceError, match=r"folder `.*ant` cannot be read: Permission denied"):
+        prepare(root)
 
 
 def test_links_are_followed_as_keras_follows_them(root, tmp_path):

@@ -46,6 +46,16 @@ def test_of_another_quality_the_pixels_before_are_the_same():
     assert 0 < np.abs(low.astype(int) - high).mean() < 12
 
 
+def test_what_another_environment_makes_lies_beside_them(monkeypatch):
+    """It replaced them, under the eyes of a run that was reading them."""
+    first = prepare()
+    monkeypatch.setattr(photographs, "pillow_version", "0.1")
+    other = prepare()
+    assert other.folder != first.folder
+    first.verify()
+    assert {*cache_folder().iterdir()} == {first.folder, other.folder}
+
+
 @pytest.mark.parametrize("quality", [0, 101])
 def test_a_quality_that_no_encoder_has_is_refused(quality):
     with pytest.raises(SourceError, match=f"`quality` must be from 1 to 100, got {quality}"):

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from functools import cache, partial
 
 import keras
@@ -25,6 +26,7 @@ from keras_loader_bench.loaders.encoded.photographs import prepare_photographs
 from keras_loader_bench.loaders.encoded.registry import IMAGE_LOADERS, make_image_loader
 from keras_loader_bench.loaders.encoded.views import draw_views
 from keras_loader_bench.loaders.registry import missing_package
+from keras_loader_bench.loaders.sources.stored_array import SourceError
 
 pytest.importorskip("simplejpeg")
 
@@ -174,6 +176,21 @@ def test_the_parts_that_are_drawn_are_those_of_the_epoch(name, workers, photogra
         loader.epoch = epoch
         views = draw_views(len(rows), photographs.image_size, seed=3, epoch=epoch)
         assert_same(fitted(loader, rows), reference(photographs, rows, "float32", views))
+
+
+@pytest.mark.parametrize("name", ["image_sequence", "stock_image_sequence"])
+def test_images_without_room_for_other_parts_are_refused(name, photographs):
+    """Some loaders delivered black edges, others failed in the middle of training."""
+    tight = replace(photographs, image_size=72)
+    with pytest.raises(SourceError, match=r"at least 82 x 82 pixels .* of 50 are smaller"):
+        make_image_loader(name, tight, ImageOptions(augment_seed=0))
+    make_image_loader(name, tight, ImageOptions()).close()
+
+
+def test_a_package_that_is_missing_is_named_before_anything_is_read(photographs, monkeypatch):
+    monkeypatch.setattr("keras_loader_bench.loaders.registry.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="`simplejpeg` is not installed; `pip install simplej"):
+        make_image_loader("image_sequence", photographs, ImageOptions())
 
 
 @variants(lambda entry: not entry.draws_views)

@@ -31,7 +31,8 @@ def bridge(
 
     - TensorFlow: a `tf.data.Dataset` that calls `dataset[i]` once per batch, some batches ahead.
     - torch: a `DataLoader` of tensors that share the batch's memory or lie on the accelerator.
-    - JAX: a `PyDataset` that reads the dataset's batches without a copy.
+    - JAX: a `PyDataset` that reads the dataset's batches without a copy. A `LazySequence` comes
+      back as it is, so that a loop of one's own calls neither of the methods below.
 
     `dataset.workers` threads call `dataset[i]`, as with Keras, but every batch is delivered once.
     It can be iterated any number of times. Each pass calls `on_epoch_begin`, and `on_epoch_end`
@@ -80,7 +81,7 @@ def bridge(
     backend = keras.backend.backend()
     if backend == "tensorflow":
         if isinstance(dataset, LazySequence):
-            return dataset.as_tf_dataset()
+            return dataset.as_tf_dataset(output_signature)
         from keras_loader_bench.loaders.bridges.tf_bridge import tf_dataset
 
         return tf_dataset(dataset, output_signature)
@@ -108,6 +109,8 @@ class Bridged(keras.utils.PyDataset):
         """Of the batch that was asked for last, in the order."""
         self._random_state: Any = None
         """When the number of batches was asked for; `None`: it was made use of."""
+        self._loops = False
+        """Whether a loop of someone's own has begun and not ended."""
 
     @property
     def num_batches(self) -> int | None:
@@ -123,8 +126,12 @@ class Bridged(keras.utils.PyDataset):
         return num_batches
 
     def __iter__(self) -> Iterator[Any]:
+        if self._loops:  # one that was broken off
+            self.on_epoch_end()
         self.on_epoch_begin()
+        self._loops = True
         yield from super().__iter__()
+        self._loops = False
         self.on_epoch_end()
 
     def __getitem__(self, index: int) -> Any:

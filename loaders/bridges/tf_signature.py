@@ -172,7 +172,10 @@ def _value(leaf: Any, spec: Any = None) -> Any:
     if type(spec) is tf.TensorSpec and spec.dtype != tf.string:
         dtype = spec.dtype.as_numpy_dtype
         if array.dtype != dtype and np.can_cast(array.dtype, dtype, "same_kind"):
-            return array.astype(dtype)
+            cast = array.astype(dtype)
+            # An integer that the dtype cannot hold would become another one.
+            same = cast.dtype.kind not in "iu" or np.array_equal(cast, array)
+            return cast if same else array
     return array
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_loader_bench.loaders.contract import Loader, LoaderOptions, Rows
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.encoded.views import Views, draw_views
+from keras_loader_bench.loaders.encoded.views import Views, draw_views, margin
+from keras_loader_bench.loaders.sources.stored_array import SourceError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +42,25 @@ class ImageLoader(Loader[EncodedSource]):
         source: the images. With an `augment_seed`, each must be larger than `source.image_size` by
             twice the `margin` of that.
         options: batch size, the form of the pixels, workers, augmentation.
+
+    Raises:
+        SourceError: some images are smaller.
     """
 
     options: ImageOptions
 
     def __init__(self, source: EncodedSource, options: ImageOptions) -> None:
         super().__init__(source, options)
+        if options.augment_seed is None:
+            return
+        needed = source.image_size + 2 * margin(source.image_size)
+        small = int((source.sizes.min(axis=1) < needed).sum())
+        if small:
+            raise SourceError(
+                f"With `augment_seed`, images must have at least {needed} x {needed} pixels for an "
+                f"`image_size` of {source.image_size}; {small:,} of {source.num_samples:,} are "
+                "smaller. Ask for a smaller `image_size`, or leave out `augment_seed`."
+            )
 
     def views(self, rows: Rows) -> Views:
         """Return the view of each of the rows that `fit_args` was given; see `draw_views`."""

@@ -36,6 +36,10 @@ _PNG_BIT_DEPTH = 24
 """The byte of a PNG with the bits of a channel: https://www.w3.org/TR/png-3/#11IHDR"""
 
 
+class NoDecoderError(SourceError):
+    """The package that decodes JPEG is not installed."""
+
+
 def decode(
     encoded: Encoded,
     image_size: int,
@@ -94,6 +98,8 @@ def decode_whole(encoded: Encoded) -> Pixels:
         return _decode_jpeg(encoded) if is_jpeg(encoded) else _decode_by_pillow(encoded)
     except SourceError:
         raise
+    except Image.DecompressionBombError as error:
+        raise SourceError(f"is too large ({reason(error).removesuffix('.')}); shrink it") from error
     except Exception as error:  # a decoder raises whatever a damaged file makes it stumble over
         raise SourceError(
             f"is damaged ({reason(error).removesuffix('.')}); copy it again, or delete it"
@@ -135,7 +141,7 @@ def _simplejpeg() -> Any:
     try:
         import simplejpeg
     except ModuleNotFoundError as error:
-        raise SourceError(
+        raise NoDecoderError(
             "`simplejpeg` is not installed; `pip install 'keras-loader-bench[images]'` adds it"
         ) from error
     return simplejpeg

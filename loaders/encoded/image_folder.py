@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_loader_bench.loaders.encoded.decoding import decode_whole, too_small
+from keras_loader_bench.loaders.encoded.decoding import NoDecoderError, decode_whole, too_small
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.writing import EncodedImage, find_encoded, write_encoded
 from keras_loader_bench.loaders.sources.cache import cache_folder
@@ -67,7 +67,7 @@ def prepare_folder(
         SourceError: there are no class folders, or no images; images are damaged, of another kind
             or smaller than `image_size`; or the cache cannot be written to.
     """
-    root = str(expand_user(path).absolute())
+    root = os.path.normpath(expand_user(path).absolute())
     class_names = _class_names(root)
     listed = list(_files(root, class_names))
     if not listed:
@@ -76,8 +76,9 @@ def prepare_folder(
             f"{', '.join(EXTENSIONS)}."
         )
     files = [listed[place] for place in np.random.default_rng(seed).permutation(len(listed))]
-    inputs = {"listing_sha256": _listing_sha256(root, listed), "seed": str(seed)}
-    target = cache_folder() / f"folder-{split}-{inputs['listing_sha256'][:16]}-seed{seed}"
+    listing_sha256 = _listing_sha256(root, class_names, listed)
+    inputs = {"listing_sha256": listing_sha256, "seed": str(seed)}
+    target = cache_folder() / f"folder-{split}-{listing_sha256[:16]}-seed{seed}"
     source = find_encoded(target, image_size=image_size, inputs=inputs) or write_encoded(
         target,
         name="folder",
@@ -107,7 +108,7 @@ def count_files(path: Path | str) -> int:
     Raises:
         SourceError: there are no class folders.
     """
-    root = str(expand_user(path).absolute())
+    root = os.path.normpath(expand_user(path).absolute())
     return sum(1 for _ in _files(root, _class_names(root)))
 
 
@@ -132,8 +133,8 @@ def _class_names(root: str) -> tuple[str, ...]:
         )
     if wrong := [name for name in names if not is_text(name)]:
         raise SourceError(
-            f"The class folder `{_shown(wrong[0])}` has a name that cannot be printed as UTF-8. "
-            "Rename it."
+            f"The name of the class folder `{_shown(wrong[0])}` has a character that cannot be "
+            "printed. Rename it."
         )
     return tuple(names)
 
@@ -142,9 +143,20 @@ def _files(root: str, class_names: tuple[str, ...]) -> Iterator[_File]:
     """Yield all image files in the order of `image_dataset_from_directory(shuffle=False)`.
 
     Links to files and to class folders are followed, links to folders below these are not.
+
+    Raises:
+        SourceError: a folder cannot be read. Keras leaves its images out without a word.
     """
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(
+            f"The folder `{_shown(str(error.filename))}` cannot be read: {reason(error)}. Make it "
+            "readable, or delete it."
+        ) from error
+
     for label, name in enumerate(class_names):
-        walk = os.walk(os.path.join(root, name))  # noqa: PTH118 - `Path.walk` needs Python 3.12
+        path = os.path.join(root, name)  # noqa: PTH118
+        walk = os.walk(path, onerror=refuse)  # `Path.walk` needs Python 3.12
         for folder, _, files in sorted(walk, key=lambda found: found[0]):
             for file in sorted(files):
                 if file.lower().endswith(EXTENSIONS):
@@ -160,8 +172,9 @@ def _file(path: str, label: int) -> _File:
     return _File(path, label, size, about.st_mtime_ns)
 
 
-def _listing_sha256(root: str, files: list[_File]) -> str:
-    digest = hashlib.sha256(os.fsencode(root))
+def _listing_sha256(root: str, class_names: tuple[str, ...], files: list[_File]) -> str:
+    # A class without images has a number too.
+    digest = hashlib.sha256(os.fsencode("\0".join([root, *class_names, ""])))
     for file in files:
         line = b"\0%s\0%d\0%d\0%d" % (
             os.fsencode(file.path),
@@ -198,6 +211,8 @@ def _checked(file: _File, image_size: int) -> EncodedImage | str:
         height, width, _ = decode_whole(encoded).shape
     except OSError as error:
         return f"cannot be read ({reason(error)}); make it readable, or delete it"
+    except NoDecoderError:
+        raise  # that is no fault of the file
     except SourceError as error:
         return str(error)
     if min(height, width) < image_size:

@@ -9,6 +9,7 @@ Pillow's, so that the bytes are the same wherever Pillow and its libjpeg are.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from functools import partial
@@ -104,8 +105,10 @@ def prepare_photographs(
         "pillow": pillow_version,
         "libjpeg": features.version("libjpeg_turbo") or features.version("jpg") or "unknown",
     }
-    name = f"photographs-{width}x{height}-{split}-{num_samples}-seed{seed}-v{GENERATOR_VERSION}"
-    target = cache_folder() / (name if quality == QUALITY else f"{name}-quality{quality}")
+    # Another environment has a folder of its own: it must not take this one from a run.
+    key = hashlib.sha256(repr(sorted(inputs.items())).encode()).hexdigest()[:8]
+    name = f"photographs-{width}x{height}-{split}-{num_samples}-quality{quality}-seed{seed}-{key}"
+    target = cache_folder() / name
     return find_encoded(target, image_size=image_size, inputs=inputs) or write_encoded(
         target,
         name="photographs",

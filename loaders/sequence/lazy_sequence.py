@@ -153,7 +153,7 @@ class LazySequence(keras.utils.PyDataset):
         batch: Batch = batches[index % len(batches)]
         return batch
 
-    def as_tf_dataset(self) -> Any:
+    def as_tf_dataset(self, output_signature: Any = None) -> Any:
         """Return a `tf.data.Dataset` of the same batches: what `fit` reads fastest on TensorFlow.
 
         Its graph gathers the rows from the memory map and scales them. Where a subclass has a
@@ -161,12 +161,15 @@ class LazySequence(keras.utils.PyDataset):
         sequence has when a pass begins; their number may not change. `fit` shuffles their batches
         unless it is told `shuffle=False`. Give it also `steps_per_epoch=len(sequence)`: Keras then
         iterates once an epoch instead of twice.
+
+        Args:
+            output_signature: of the batches of such a subclass; see `loaders.bridge`.
         """
         from keras_loader_bench.loaders.bridges.tf_bridge import rows_dataset, tf_dataset
         from keras_loader_bench.loaders.bridges.tf_passes import PassesOfFit
 
         if type(self).__getitem__ is not LazySequence.__getitem__:
-            return tf_dataset(self)
+            return tf_dataset(self, output_signature)
         rows = self._rows
         made_for = len(rows), rows.dtype, self._num_workers
         if self._tf_dataset[0] != made_for:

@@ -201,8 +201,9 @@ def _listing(folder: Path) -> tuple[str, int]:
             path = os.path.join(place, file)  # noqa: PTH118 - there may be a million
             about = os.stat(path)  # noqa: PTH116
             lines.append(f"{path[len(data) :]}\0{about.st_size}")
-            blocks = getattr(about, "st_blocks", None)  # of 512 bytes; not on Windows
-            disk_bytes += about.st_size if blocks is None else blocks * 512
+            # Of 512 bytes; not on Windows, and 0 where a file system counts them later.
+            blocks = getattr(about, "st_blocks", 0)
+            disk_bytes += max(about.st_size, blocks * 512)
     return hashlib.sha256("\0".join(sorted(lines)).encode()).hexdigest(), disk_bytes
 
 
