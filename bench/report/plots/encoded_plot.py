@@ -40,11 +40,12 @@ def encoded_figure(found: Sequence[Decoding], styles: Styles) -> Figure | None:
         return None
     layouts = [_layout(loaders) for _, loaders in panels]
     most = max(layout.positions[-1] + 1 for layout in layouts)
-    size = (6.4, 0.9 + ROW_INCHES * most)
-    figure, axes = panel_grid(len(panels), columns=1, size=size, margin=0.4)
+    size = (6.4 if len(panels) == 1 else 4.4, 0.9 + ROW_INCHES * most)
+    figure, axes = panel_grid(len(panels), columns=3, size=size, margin=0.4)
     for ax, (each, loaders), layout in zip(axes, panels, layouts, strict=True):
-        title = short(f"Feed rate by container: {each.options}", TITLE)
-        layout.prepare(ax, title, "images per second through fit, null model")
+        # Panels beside each other leave less room.
+        title = each.options if len(panels) > 1 else f"Feed rate by container: {each.options}"
+        layout.prepare(ax, short(title, TITLE), "images per second through fit, null model")
         _panel(ax, each, dict(zip(layout.positions, loaders, strict=True)), styles)
     handles = [
         Patch(facecolor=GREY, label="median"),
