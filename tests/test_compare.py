@@ -16,6 +16,7 @@ from keras_loader_bench.bench.compare.change import (
     SLOWER,
     TOO_FEW,
     judge,
+    slower_by,
 )
 from keras_loader_bench.bench.compare.compare_markdown import verdict_text
 from keras_loader_bench.bench.compare.pairs import Pair, pair_cases
@@ -104,6 +105,18 @@ def test_a_slower_machine_is_not_a_slower_loader(noise):
     assert np.mean([change.decided_by_cpu for change in found]) <= 0.05
     text = next(verdict_text(change) for change in found if not change.decided_by_cpu)
     assert re.search(r"; the machine itself was 2\d% slower$", text)
+
+
+def test_a_gate_counts_no_slower_machine():
+    """A loader that is 3% slower, on a machine that is 10% slower: its rate falls by 12%."""
+
+    def quiet(chance, rounds):
+        return np.exp(chance.normal(0, 0.002, rounds))
+
+    found = list(changes(quiet, pairs=20, faster=0.97, machine=1.1))
+    assert share(found, SLOWER) == 1
+    assert {slower_by(change, 0.02) for change in found} == {True}
+    assert {slower_by(change, 0.05) for change in found} == {False}
 
 
 def test_a_slower_machine_does_not_make_a_loader_slower_whose_steps_wait():

@@ -151,12 +151,13 @@ def _expected(result: CaseRecord) -> bool:
 
 
 def slower_by(change: Change, fraction: float) -> bool:
-    """Whether a case is slower beyond its intervals and its rate fell by at least `share`.
+    """Whether a case is slower beyond its intervals, and rate and AU fell by at least a fraction.
+
+    Both: a rate also falls where the machine was slower, however little the AU did.
 
     Args:
         change: of any verdict.
         fraction: 0.05 is 5%.
     """
-    return (
-        change.verdict == SLOWER and change.rate is not None and change.rate.value <= 1 - fraction
-    )
+    figures = [figure.value for figure in (change.rate, change.utilization) if figure]
+    return change.verdict == SLOWER and max(figures) <= 1 - fraction
