@@ -82,6 +82,8 @@ def class_of(entry: LoaderEntry, package: str) -> Any:
     Raises:
         ImportError: a package that the loader needs is missing.
     """
+    if missing := missing_package(entry.packages):
+        raise ImportError(f"{missing}.")
     module, _, attribute = entry.target.partition(":")
     return getattr(importlib.import_module(module, package), attribute)
 

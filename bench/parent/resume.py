@@ -59,10 +59,11 @@ def kept_records(run: Run | None) -> list[CaseRecord]:
         return []
     kept = []
     for result in run.cases:
-        if not run.lacks_processes(result):
-            kept += [result] if _is_result(result) else []
-        elif result.ended_processes:
-            kept.append(replace(result, processes=result.ended_processes))
+        if run.lacks_processes(result):
+            if result.ended_processes:
+                kept.append(replace(result, processes=result.ended_processes))
+        elif _is_result(result):
+            kept.append(result)
     return kept
 
 

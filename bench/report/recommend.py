@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from keras_loader_bench.bench.record.schema import DEATHS, SKIPPED
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.machine_load import BUSY
+from keras_loader_bench.bench.report.figures.memory_figures import SAME_FOOTPRINT_BYTES
 from keras_loader_bench.bench.report.figures.rows import Row, not_skipped
 from keras_loader_bench.bench.report.figures.throughput import Throughput
 from keras_loader_bench.bench.report.ranking import (
@@ -28,9 +29,6 @@ from keras_loader_bench.bench.statistics import MIN_PROCESSES
 
 SAME_FOOTPRINT = 0.10
 """Footprints that differ by less, or by less than `SAME_FOOTPRINT_BYTES`, count as the same."""
-
-SAME_FOOTPRINT_BYTES = 32 * 2**20
-"""So little memory decides nothing, and allocators differ by MiB from one run to the next."""
 
 IMPOSSIBLE_UTILIZATION = 1.1
 """A loader cannot be faster than the ceiling: with a higher AU its rounds and those of the ceiling

@@ -67,7 +67,7 @@ def prepare_folder(
         SourceError: there are no class folders, or no images; images are damaged, of another kind
             or smaller than `image_size`; or the cache cannot be written to.
     """
-    root = os.path.normpath(expand_user(path).absolute())
+    root = _root(path)
     class_names = _class_names(root)
     listed = list(_files(root, class_names))
     if not listed:
@@ -108,8 +108,13 @@ def count_files(path: Path | str) -> int:
     Raises:
         SourceError: there are no class folders.
     """
-    root = os.path.normpath(expand_user(path).absolute())
+    root = _root(path)
     return sum(1 for _ in _files(root, _class_names(root)))
+
+
+def _root(path: Path | str) -> str:
+    """Return the one name of a folder, however it was given: it is part of what identifies it."""
+    return os.path.normpath(expand_user(path).absolute())
 
 
 def _class_names(root: str) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ Pillow's, so that the bytes are the same wherever Pillow and its libjpeg are.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +21,7 @@ from PIL import __version__ as pillow_version
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
 from keras_loader_bench.loaders.encoded.writing import EncodedImage, find_encoded, write_encoded
 from keras_loader_bench.loaders.sources.cache import cache_folder
+from keras_loader_bench.loaders.sources.description import key_of
 from keras_loader_bench.loaders.sources.image_source import SourceError, Split
 from keras_loader_bench.loaders.system.in_order import in_order
 
@@ -106,9 +106,8 @@ def prepare_photographs(
         "libjpeg": features.version("libjpeg_turbo") or features.version("jpg") or "unknown",
     }
     # Another environment has a folder of its own: it must not take this one from a run.
-    key = hashlib.sha256(repr(sorted(inputs.items())).encode()).hexdigest()[:8]
-    name = f"photographs-{width}x{height}-{split}-{num_samples}-quality{quality}-seed{seed}-{key}"
-    target = cache_folder() / name
+    name = f"photographs-{width}x{height}-{split}-{num_samples}-quality{quality}-seed{seed}"
+    target = cache_folder() / f"{name}-{key_of(inputs)}"
     return find_encoded(target, image_size=image_size, inputs=inputs) or write_encoded(
         target,
         name="photographs",

@@ -13,13 +13,7 @@ from typing import Literal
 from keras_loader_bench.loaders import recipes
 from keras_loader_bench.loaders.encoded.contract import ImageLoader, ImageOptions
 from keras_loader_bench.loaders.encoded.encoded_source import EncodedSource
-from keras_loader_bench.loaders.registry import (
-    LOADERS,
-    KnownFailure,
-    LoaderEntry,
-    class_of,
-    missing_package,
-)
+from keras_loader_bench.loaders.registry import LOADERS, KnownFailure, LoaderEntry, class_of
 
 RowOrders = Literal["any", "stored", "own"]
 
@@ -183,9 +177,6 @@ def make_image_loader(name: str, source: EncodedSource, options: ImageOptions) -
     if name not in IMAGE_LOADERS:
         names = ", ".join(sorted(IMAGE_LOADERS))
         raise ValueError(f"Unknown loader `{name}`; the loaders of images are {names}.")
-    entry = IMAGE_LOADERS[name]
-    if missing := missing_package(entry.packages):
-        raise ImportError(f"{missing}.")
-    made = class_of(entry, f"{__package__}.pipelines")
+    made = class_of(IMAGE_LOADERS[name], f"{__package__}.pipelines")
     loader: ImageLoader = made(source, options)
     return loader

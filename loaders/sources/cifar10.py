@@ -32,6 +32,7 @@ from keras_loader_bench.loaders.sources.cifar10_files import (
     read_file,
 )
 from keras_loader_bench.loaders.sources.cifar10_find import copies_of_cifar10
+from keras_loader_bench.loaders.sources.description import key_of
 from keras_loader_bench.loaders.sources.image_source import (
     ImageSource,
     SourceError,
@@ -78,8 +79,7 @@ def prepare_cifar10(
 def _prepare(found: Path, split: Split, rows_per_batch: int) -> ImageSource:
     names = (*BATCH_FILES[split], META_FILE)
     inputs = _hash_inputs(found, names)
-    key = _sha256(repr(sorted(inputs.items())).encode())[:16]
-    target = cache_folder() / f"cifar10-{split}-{key}"
+    target = cache_folder() / f"cifar10-{split}-{key_of(inputs)}"
     source = find_source(target, inputs=inputs)
     if source is not None:
         return source

@@ -62,6 +62,11 @@ def _digest(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def key_of(inputs: Mapping[str, str]) -> str:
+    """Return 16 hexadecimal digits that tell apart, in names, what was made from other inputs."""
+    return hashlib.sha256(repr(sorted(inputs.items())).encode()).hexdigest()[:16]
+
+
 def is_text(value: object) -> bool:
     """Whether it is text that can be printed, and not empty."""
     return isinstance(value, str) and value.isprintable() and value != ""

@@ -21,6 +21,9 @@ from keras_loader_bench.bench.slope import Slope
 GROWTH_CONFIDENCE = 0.99
 """Of intervals of growth: with 95%, one of twenty loaders would seem to leak by chance."""
 
+SAME_FOOTPRINT_BYTES = 32 * 2**20
+"""So little memory decides nothing, and allocators differ by MiB from one run to the next."""
+
 MIN_LATER_ROUNDS = 5
 """Fewest rounds after the first one, which warms up, to compute growth from."""
 

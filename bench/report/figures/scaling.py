@@ -10,16 +10,17 @@ from typing import Any
 from keras_loader_bench.bench.plan.options import COMPARED
 from keras_loader_bench.bench.record.footprint import bracket
 from keras_loader_bench.bench.record.schema import DEATHS, Run
-from keras_loader_bench.bench.report.figures.memory_figures import Memory, read_memory
+from keras_loader_bench.bench.report.figures.memory_figures import (
+    SAME_FOOTPRINT_BYTES,
+    Memory,
+    read_memory,
+)
 from keras_loader_bench.bench.report.figures.row_options import describe, differing
 from keras_loader_bench.bench.report.figures.rows import Row
 from keras_loader_bench.bench.slope import Slope
 
 BOUNDED_WITHIN = 0.10
 """A footprint that changes by less, from the smallest size to the largest, does not grow."""
-
-LITTLE_BYTES = 32 * 2**20
-"""So much memory tells two footprints apart; allocators differ by less."""
 
 MIN_RANGE = 1.2
 """Largest size / smallest size from which on a line says more than noise."""
@@ -98,7 +99,7 @@ class Scaling:
             return False
         change = line.value * (max(lived) - min(lived))
         level = line.low is not None and line.low <= 0
-        little = max(BOUNDED_WITHIN * max(lived.values()), LITTLE_BYTES if level else 0)
+        little = max(BOUNDED_WITHIN * max(lived.values()), SAME_FOOTPRINT_BYTES if level else 0)
         return change < little
 
     @property

@@ -9,9 +9,9 @@ from keras_loader_bench.bench.plan.case import CEILING
 from keras_loader_bench.bench.plan.option import Augment
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.figures.row_options import describe
+from keras_loader_bench.bench.report.figures.row_options import describe, differing
 from keras_loader_bench.bench.report.figures.rows import row_label
-from keras_loader_bench.bench.report.figures.throughput import Throughput, read_throughput
+from keras_loader_bench.bench.report.figures.throughput import read_throughput
 from keras_loader_bench.bench.report.sections.table import Table
 
 _RATES = {
@@ -32,7 +32,7 @@ def augmentation_tables(run: Run) -> list[Table]:
     """Return the tables; none where all images of a run are augmented alike."""
     if len({each.case.augment for each in run.cases}) < 2:
         return []
-    unsaid = ["samples"] * (len({each.case.samples for each in run.cases}) == 1)
+    unsaid = {"samples"} - {*differing(each.case for each in run.cases)}
     tables: list[Table] = []
     for bench, text in _RATES.items():
         groups: dict[str, list[CaseRecord]] = {}
@@ -51,7 +51,9 @@ def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
     rates: dict[str, dict[str, str]] = {}
     for result in results:
         label = row_label(result.case.loader, result.case.num_workers)
-        figure = cells.measured(read_throughput(result), _rate)
+        figure = cells.measured(
+            read_throughput(result), lambda each: cells.interval(each.rate, cells.rate)
+        )
         rates.setdefault(label, {})[result.case.augment] = figure
     places = [each for each in get_args(Augment) if any(each in row for row in rates.values())]
     lines = [
@@ -59,7 +61,3 @@ def _lines(results: Sequence[CaseRecord]) -> list[list[str]]:
         for label, row in rates.items()
     ]
     return [["loader", *places], *lines]
-
-
-def _rate(figures: Throughput) -> str:
-    return cells.interval(figures.rate, cells.rate)

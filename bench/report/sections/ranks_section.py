@@ -10,13 +10,9 @@ from keras_loader_bench.bench.record.process_record import ProcessRecord, RankRe
 from keras_loader_bench.bench.record.schema import CaseRecord, Run
 from keras_loader_bench.bench.report import cells
 from keras_loader_bench.bench.report.figures.memory_figures import Memory, read_memory
-from keras_loader_bench.bench.report.figures.row_options import describe
+from keras_loader_bench.bench.report.figures.row_options import describe, differing
 from keras_loader_bench.bench.report.figures.rows import row_label
-from keras_loader_bench.bench.report.figures.throughput import (
-    Throughput,
-    read_throughput,
-    round_figures,
-)
+from keras_loader_bench.bench.report.figures.throughput import read_throughput, round_figures
 from keras_loader_bench.bench.report.sections.memory_section import footprint
 from keras_loader_bench.bench.report.sections.table import Table
 from keras_loader_bench.bench.statistics import Estimate
@@ -45,8 +41,7 @@ _BENCHES = {"feed": "feed rates", "emulated": "emulated steps", "train": "traini
 
 def ranks_tables(run: Run) -> list[Table]:
     """Return a table per benchmark and set of options; none where no case has several ranks."""
-    sizes = {each.case.samples for each in run.loader_cases}
-    unsaid = ["samples"] * (len(sizes) == 1)
+    unsaid = {"samples"} - {*differing(each.case for each in run.loader_cases)}
     groups: dict[str, list[CaseRecord]] = {}
     for result in sorted(run.loader_cases, key=_place):
         case = result.case
@@ -132,7 +127,7 @@ def _lines(
                 cells.code(_name(result)),
                 str(result.case.ranks),
                 f"{result.case.ranks * result.case.batch_size:,}",
-                cells.measured(figures, _rate),
+                cells.measured(figures, lambda each: cells.interval(each.rate, cells.rate)),
                 cells.interval(efficiency(one, result), cells.fraction) if one else "-",
                 cells.interval(spread(result), cells.fraction) if result.case.ranks > 1 else "-",
                 cells.interval(figures.utilization if figures else None, cells.fraction),
@@ -148,10 +143,6 @@ def _lines(
             ]
         )
     return lines
-
-
-def _rate(figures: Throughput) -> str:
-    return cells.interval(figures.rate, cells.rate)
 
 
 def _name(result: CaseRecord) -> str:
