@@ -20,7 +20,7 @@ CaseOf = Callable[[Row], Throughput | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The row with the highest feed rate among those it may be compared with."""
+    """The row with the highest rate among those it may be compared with."""
 
     row: Row
 
@@ -115,16 +115,22 @@ def best_loaders(rows: Iterable[Row]) -> list[Best]:
     Returns:
         One entry for each `Config` that has a feed rate which may be ranked, in their order.
     """
-    return [found for group in by_config(rows) if (found := _best(group))]
+    return [found for group in by_config(rows) if (found := best_of(group, feed_case))]
 
 
-def _best(rows: Sequence[Row]) -> Best | None:
-    rates = ranked_rates(rows, feed_case)
+def best_of(rows: Sequence[Row], case: CaseOf) -> Best | None:
+    """Return the rankable row with the highest median rate; `None`: there is none.
+
+    Args:
+        rows: those of one `Config`.
+        case: what is compared.
+    """
+    rates = ranked_rates(rows, case)
     if not rates:
         return None
     top = best(rates)
     rest = [row for row in rows if row.label in rates and row.label != top]
-    behind = {row.label for row in rest if apart(rows, feed_case, top, row.label)}
+    behind = {row.label for row in rest if apart(rows, case, top, row.label)}
     return Best(
         row=next(row for row in rows if row.label == top),
         tied=tuple(row for row in rest if row.label not in behind),

@@ -27,6 +27,7 @@ from keras_loader_bench.bench.report.ranking import (
     CaseOf,
     apart,
     best_loaders,
+    best_of,
     by_config,
     feed_case,
     ranked_rates,
@@ -36,7 +37,7 @@ from keras_loader_bench.bench.report.ranking import (
 from keras_loader_bench.bench.report.sections.audit_section import failure, known_mark
 from keras_loader_bench.bench.report.sections.emulation_section import emulation_findings
 from keras_loader_bench.bench.report.sections.memory_section import growth, scaling_findings
-from keras_loader_bench.bench.statistics import Estimate, best, smallest_ranked_difference
+from keras_loader_bench.bench.statistics import Estimate, smallest_ranked_difference
 
 MODEL_BOUND_MARGIN = 10
 """Ratio of feed to training rate from which the model is called the limit. Even if nothing
@@ -225,12 +226,9 @@ def _precision(rows: Sequence[Row]) -> str | None:
 def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
     rates, utilizations = ranked_rates(rows, case), ranked_utilizations(rows, case)
     unclear = [name for name in rates if rates[name].low is None or name not in utilizations]
-    clear = {name: estimate for name, estimate in rates.items() if name not in unclear}
     sentences = []
-    if clear:
-        top = best(clear)
-        tied = [name for name in clear if name != top and not apart(rows, case, top, name)]
-        sentences.append(_fastest(clear, tied, verb))
+    if found := best_of([row for row in rows if row.label not in unclear], case):
+        sentences.append(_fastest(rates, found, verb))
     if unclear:
         sentences.append(
             f"{rates[unclear[0]].shortage.capitalize()} to rank {_with_rates(rates, unclear)}."
@@ -238,12 +236,11 @@ def _ranking(rows: Sequence[Row], case: CaseOf, verb: str) -> str | None:
     return " ".join(sentences) or None
 
 
-def _fastest(rates: Estimates, tied: Sequence[str], verb: str) -> str:
-    top = best(rates)
-    behind = [name for name in rates if name != top and name not in tied]
-    rest = sorted(behind, key=lambda name: -rates[name].median)
+def _fastest(rates: Estimates, found: Best, verb: str) -> str:
+    top, tied = found.row.label, [row.label for row in found.tied]
+    rest = sorted((row.label for row in found.slower), key=lambda name: -rates[name].median)
     speed = f"{rate(rates[top].median)} samples/s"
-    if len(rates) == 1:
+    if not tied and not rest:
         return f"{code(top)} {verb} {speed}; no other loader to compare."
     if not tied:
         ratio = significant(rates[top].median / rates[rest[0]].median)
