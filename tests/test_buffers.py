@@ -2,9 +2,12 @@
 
 import gc
 import importlib.util
+import os
+import subprocess
 import sys
 import threading
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from keras_loader_bench.loaders.sequence import buffers
 from keras_loader_bench.loaders.sequence.buffers import ALIGNMENT_BYTES, BufferPool
 
+PROJECT = Path(__file__).resolve().parents[1]
 SHAPE = (64, 32, 32, 3)
 NUMBERS = count()
 
@@ -136,6 +140,38 @@ def test_threads_never_share_a_buffer():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+FORK = """
+import os, signal, threading
+import numpy as np
+from keras_loader_bench.loaders.sequence.buffers import BufferPool, new_memory
+
+taking, go_on = threading.Event(), threading.Event()
+
+def memory(num_bytes):
+    taking.set()
+    go_on.wait()
+    return new_memory(num_bytes)
+
+pool = BufferPool(4, memory)
+thread = threading.Thread(target=pool.empty, args=((2,), np.uint8))
+thread.start()
+taking.wait()
+child = os.fork()  # while the thread holds the lock
+signal.alarm(20)  # rather than hang
+go_on.set()
+assert pool.empty((2,), np.uint8).shape == (2,)
+if child:
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_waits_for_no_thread_of_its_parent():
+    done = subprocess.run([sys.executable, "-c", FORK], cwd=PROJECT, timeout=30, check=False)
+    assert done.returncode == 0
 
 
 def test_references_tell_here():

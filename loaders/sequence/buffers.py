@@ -6,6 +6,7 @@ Must not know: what is written into them, any framework.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -47,7 +48,7 @@ class BufferPool:
         self._memory = memory
         self._buffers: list[_Buffer] = []
         """Those that were lent last come last."""
-        self._lock = threading.Lock()
+        self._process, self._lock = os.getpid(), threading.Lock()
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return a C-contiguous array, aligned to `ALIGNMENT_BYTES`, with any contents.
@@ -57,7 +58,7 @@ class BufferPool:
         kind = shape, np.dtype(dtype)
         if not REFERENCES_TELL:
             return np.empty(*kind)
-        with self._lock:
+        with self._own_lock():
             for i in reversed(range(len(self._buffers))):
                 buffer = self._buffers[i]
                 if buffer.kind == kind and buffer.is_free():
@@ -74,12 +75,18 @@ class BufferPool:
         kind = shape, np.dtype(dtype)
         if not REFERENCES_TELL:
             return
-        with self._lock:
+        with self._own_lock():
             there = sum(buffer.kind == kind for buffer in self._buffers)
             for _ in range(count - there):
                 buffer = _Buffer(*kind, self._memory)
                 buffer.array.fill(0)  # or the kernel gives its pages when they are used
                 self._keep(buffer)
+
+    def _own_lock(self) -> threading.Lock:
+        """Return the lock: in a forked process a new one, as nobody there releases the old one."""
+        if self._process != os.getpid():
+            self._process, self._lock = os.getpid(), threading.Lock()
+        return self._lock
 
     def _keep(self, buffer: _Buffer) -> None:
         self._buffers.append(buffer)
