@@ -15,7 +15,11 @@ from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.figures.scaling import scalings
 from keras_loader_bench.bench.report.plots.memory_plots import scaling_figure, timeline_figure
 from keras_loader_bench.bench.report.plots.plot_layout import loader_styles
-from keras_loader_bench.bench.report.sections.memory_section import _count, footprint
+from keras_loader_bench.bench.report.sections.memory_section import (
+    _count,
+    footprint,
+    scaling_findings,
+)
 from keras_loader_bench.bench.report.terminal_table import terminal_table
 
 MIB, GIB = 2**20, 2**30
@@ -143,6 +147,22 @@ def test_three_sizes_that_prove_no_slope_prove_no_bound_either():
     assert found["grows"].line.low < 0
     assert not found["grows"].bounded
     assert found["stays"].bounded
+
+
+def test_a_line_that_grows_little_is_not_continued_to_a_full_machine():
+    """An order of 8 bytes per sample."""
+    cases = [case("orders", n, 4 * MIB + 8 * n) for n in SIZES]
+    cases += [case("grows", n, 4 * MIB + 60 * n) for n in SIZES]
+    found = lines(raw_run(cases))
+    orders, grows = found["orders"], found["grows"]
+    assert (orders.bounded, orders.grows_little) == (False, True)
+    assert (orders.capacity(24 * GIB), orders.predicted_break) == (None, None)
+    assert (grows.bounded, grows.grows_little) == (False, False)
+    assert grows.capacity(24 * GIB)
+    assert scaling_findings([orders], 24 * GIB) == [
+        "`orders` grows by 8.00 bytes per sample, from 4 MiB at 50,000 samples to 10 MiB at "
+        "800,000 samples."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -94,31 +94,47 @@ class Scaling:
         By the line it changes by less than `BOUNDED_WITHIN`; or by little memory, with a slope that
         is not surely above 0. That alone would be true of any footprint at three sizes.
         """
-        line, lived = self.line, self.lived
-        if line is None or self.died:
+        line, change = self.line, self._change
+        if line is None or change is None:
             return False
-        change = line.value * (max(lived) - min(lived))
         level = line.low is not None and line.low <= 0
-        little = max(BOUNDED_WITHIN * max(lived.values()), SAME_FOOTPRINT_BYTES if level else 0)
-        return change < little
+        largest = max(self.lived.values())
+        return change < max(BOUNDED_WITHIN * largest, SAME_FOOTPRINT_BYTES if level else 0)
+
+    @property
+    def grows_little(self) -> bool:
+        """Whether it does grow, but by little memory from the smallest size to the largest.
+
+        Such a line is not continued to sizes that would fill a machine.
+        """
+        change = self._change
+        return change is not None and not self.bounded and change < SAME_FOOTPRINT_BYTES
+
+    @property
+    def _change(self) -> float | None:
+        """By how many bytes the line changes over the sizes; `None` without one or with deaths."""
+        line, lived = self.line, self.lived
+        return None if line is None or self.died else line.value * (max(lived) - min(lived))
 
     @property
     def predicted_break(self) -> int | None:
-        """Samples at which the line reaches the budget; `None` without a budget or growth."""
+        """Samples at which the line reaches the budget; `None` without one or much growth."""
         return None if self.budget_bytes is None else self._samples_in(self.budget_bytes)
 
     def capacity(self, memory_bytes: int) -> int | None:
         """Return how many samples so much memory would hold, baseline included.
 
         Returns:
-            Samples; `None` if the footprint does not grow.
+            Samples; `None` if the footprint does not grow, or by little.
         """
         baselines = [m.baseline_bytes for _, m in self._all() if m.baseline_bytes is not None]
         return self._samples_in(memory_bytes - max(baselines, default=0))
 
     def _samples_in(self, count: int) -> int | None:
         line = self.line
-        reached = None if line is None or self.bounded else line.reaches(count)
+        if line is None or self.bounded or self.grows_little:
+            return None
+        reached = line.reaches(count)
         return None if reached is None else max(0, int(reached))
 
     def _all(self) -> list[tuple[int, Memory]]:

@@ -180,6 +180,13 @@ def _finding(line: Scaling, name: str, memory_bytes: int | None) -> str | None:
         low, high = (cells.mebibytes(size) for size in (min(lived.values()), max(lived.values())))
         stays = f"{high} MiB" if low == high else f"{low} to {high} MiB"
         return f"{name} stays at {stays} from {min(lived):,} to {max(lived):,} samples."
+    if line.line is not None and line.grows_little:
+        first, last = (
+            f"{cells.mebibytes(lived[samples])} MiB at {samples:,} samples"
+            for samples in (min(lived), max(lived))
+        )
+        each = cells.significant(line.line.value)
+        return f"{name} grows by {each} bytes per sample, from {first} to {last}."
     parts = []
     if line.line is not None:
         parts.append(f"needs {cells.significant(line.line.value / 1024)} KiB per sample")
