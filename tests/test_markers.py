@@ -117,6 +117,12 @@ def test_every_part_that_needs_no_word_says_something(folder, part):
     assert len(refreshed(f"{marker}\n<!-- /bench -->", folder)) > len(marker) + 60
 
 
+def test_a_link_within_the_report_leads_there(folder):
+    text = refreshed("<!-- bench:findings results/a -->\n<!-- /bench -->", folder)
+    assert "[audit](results/a/report.md#audit)" in text
+    assert "](#" not in text
+
+
 def test_every_part_says_what_it_is():
     assert all(function.__doc__ for function in EXCERPTS.values())
 

@@ -115,6 +115,7 @@ def _excerpt(
         )
     address = Path(os.path.relpath(where, folder)).as_posix()
     try:
-        return excerpt(run, address, *words)
+        text = excerpt(run, address, *words)
     except (LookupError, TypeError, ValueError) as error:
         raise MarkerError(f"`{match['begin']}`: {plain(error)}.") from error
+    return text.replace("](#", f"]({address}/report.md#")  # what leads elsewhere in the report
