@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -93,6 +94,9 @@ def test_the_command_writes_a_page_with_the_change(template, tmp_path, capsys):
     for each in runs(template, [1] * 3 + [0.5] * 3):
         (tmp_path / each.name).mkdir()
         (tmp_path / each.name / "run.json").write_text(json.dumps(asdict(each.run)))
+    packed = tmp_path / each.name / "run.json.gz"
+    packed.write_bytes(gzip.compress(packed.with_suffix("").read_bytes()))
+    packed.with_suffix("").unlink()
     folders = sorted(str(path) for path in tmp_path.iterdir())
     output = tmp_path / "history.html"
     assert main([*folders, "--output", str(output)]) == 0

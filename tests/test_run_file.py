@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from conftest import INVENTED_RUN
 
 from keras_loader_bench.bench.record.reader import parse_run
-from keras_loader_bench.bench.report import RunFileError, read_run
+from keras_loader_bench.bench.report import RunFileError, read_run, write_report
 from keras_loader_bench.bench.report.figures.rows import rows_from_run
 
 SCHEMA_1 = INVENTED_RUN.with_name("invented_run_schema_1")
@@ -66,6 +67,23 @@ def test_a_file_in_place_of_a_folder_is_no_run(tmp_path):
     (tmp_path / "README.md").touch()
     with pytest.raises(RunFileError, match=r"README.md/run.json` does not exist. Name a folder"):
         read_run(tmp_path / "README.md")
+
+
+def test_a_run_is_read_compressed_too(run, tmp_path):
+    packed = tmp_path / "run.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(run).encode()))
+    assert read_run(tmp_path) == parse_run(run)
+    write_report(tmp_path)
+    assert ">run.json.gz</a>" in (tmp_path / "report.html").read_text()
+    (tmp_path / "run.json").write_text(json.dumps(run | {"status": "interrupted"}))
+    assert read_run(tmp_path).status == "interrupted"  # a run that went on
+
+
+@pytest.mark.parametrize("content", [b"{}", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"{"])
+def test_a_compressed_run_that_is_broken_is_named(tmp_path, content):
+    (tmp_path / "run.json.gz").write_bytes(content)
+    with pytest.raises(RunFileError, match=r"run.json.gz` cannot be decompressed: .* Restore it"):
+        read_run(tmp_path)
 
 
 @pytest.mark.parametrize(

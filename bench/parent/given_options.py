@@ -38,10 +38,12 @@ def new_folder(config: pytest.Config) -> Path:
         ValueError: it has those of another run.
         WriteError: nobody can see into it.
     """
+    from keras_loader_bench.bench.record.reader import run_file  # not for each pytest of a user
+
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder: Path = config.getoption("results_dir") or default_folder
     with writing_to(folder):
-        there = (folder / "run.json").exists()
+        there = run_file(folder).exists()
     if there:
         raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
     return folder

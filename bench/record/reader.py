@@ -1,8 +1,10 @@
-"""Reading `run.json`: checked once against the types of `bench.record.schema`."""
+"""Reading `run.json`, or `run.json.gz`: checked once against the types of `bench.record.schema`."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,31 @@ class RunFileError(ValueError):
     """`run.json` cannot be used; the message is one line and names a remedy."""
 
 
+def run_file(folder: Path) -> Path:
+    """Return where a folder holds its run: `run.json`, or `run.json.gz` if only that is there."""
+    plain, packed = folder / "run.json", folder / "run.json.gz"
+    return packed if packed.exists() and not plain.exists() else plain
+
+
 def read_run(folder: Path) -> Run:
     """Read the raw values of a run.
 
     Args:
-        folder: the folder that holds `run.json`.
+        folder: the folder that holds `run.json` or `run.json.gz`.
 
     Raises:
         RunFileError: the file is missing, not valid or of a newer schema.
     """
-    path = folder / "run.json"
+    path = run_file(folder)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        stored = path.read_bytes()
+        content = json.loads(gzip.decompress(stored) if path.suffix == ".gz" else stored)
     except (FileNotFoundError, NotADirectoryError):
         remedy = "Name a folder of results/, or make one with `pytest bench/ --benchmark-only`."
         raise RunFileError(f"`{path}` does not exist. {remedy}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        remedy = "Restore it or run the benchmark again."
+        raise RunFileError(f"`{path}` cannot be decompressed: {error}. {remedy}") from error
     except OSError as error:
         raise RunFileError(f"`{path}` cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
