@@ -125,7 +125,7 @@ def test_every_round_of_the_cold_reference_was_cold():
     assert {row.page_cache for row in rows_from_run(read_run(COLD))} == {"cold"}
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_every_loader_of_images_is_in_their_reference(backend):
     rows = not_skipped(rows_from_run(read_run(TABLE.with_name(f"images-{backend}"))))
     assert {row.loader for row in rows} == set(IMAGE_LOADERS)
@@ -138,7 +138,8 @@ def test_the_training_reference_of_images_has_all_backends():
 
 
 @pytest.mark.parametrize(
-    "reference", ["images-bytes", "images-train", "images-tensorflow", "images-torch"]
+    "reference",
+    ["images-bytes", "images-train", "images-tensorflow", "images-jax", "images-torch"],
 )
 def test_right_pixels_are_identical_in_the_references_of_images(reference):
     rows = not_skipped(rows_from_run(read_run(TABLE.with_name(reference))))

@@ -168,13 +168,13 @@ def test_then_fewer_workers_win():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"identical": False}, "its batches are not identical"),
-        ({"identical": None}, "its batches are not proven identical"),
+        ({"identical": False}, "batches are not identical"),
+        ({"identical": None}, "batches are not proven identical"),
         (
             {"memory": memory(5, outcome="refused", enforcement="RLIMIT_DATA")},
             "does not fit into the memory budget",
         ),
-        ({"train": case(0.99, outcome="crashed")}, "its case ended as: crashed"),
+        ({"train": case(0.99, outcome="crashed")}, "the case ended as: crashed"),
         ({"train": None}, "no training was measured"),
         (
             {
@@ -203,7 +203,7 @@ def test_nobody_is_recommended_where_nobody_fits():
     found = chosen(row("a", identical=False))
     assert found.row is None
     answer, _ = recommendation_text(found)  # the terminal shows the answer alone
-    assert "recommended.** Left out: `a` (its batches are not identical)." in answer
+    assert "recommended.** Left out: `a` (batches are not identical)." in answer
 
 
 def test_each_set_of_options_has_its_own_answer():
@@ -229,6 +229,11 @@ def test_the_answer_stands_first_with_its_reason_and_what_would_change_it():
     )
     assert "a footprint above the 790 MiB of `numpy`" in change
     assert "an AU of 0.93 for `slow` instead of 0.50" in change
+
+
+def test_small_utilizations_that_would_look_equal_have_more_digits():
+    *_, change = recommendation_text(chosen(row("fast", 0.024), row("slow", 0.016)))
+    assert "an AU of 0.0240 for `slow` instead of 0.0160" in change
 
 
 def test_the_order_of_rows_changes_nothing():

@@ -134,13 +134,13 @@ def _unfit(row: Row, bench: str, case: CaseOf) -> str | None:
     if row.memory is not None and row.memory.outcome in DEATHS and row.memory.enforcement:
         return "does not fit into the memory budget"
     if row.identical is False:
-        return "its batches are not identical"
+        return "batches are not identical"
     if row.identical is None:
-        return "its batches are not proven identical"
+        return "batches are not proven identical"
     if measured is None:
         return f"no {'training' if bench == 'train' else 'feeding'} was measured"
     if measured.outcome != "ok":
-        return f"its case ended as: {cells.outcome(measured.outcome, measured.signal)}"
+        return f"the case ended as: {cells.outcome(measured.outcome, measured.signal)}"
     rate_ = measured.rate
     if rate_ is None or rate_.low is None or measured.utilization is None:
         count = len(rate_.by_pass) or 1 if rate_ else 0

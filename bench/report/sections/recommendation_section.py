@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.cells import Markdown, code, fraction, mebibytes, prose, rate
+from keras_loader_bench.bench.report.cells import (
+    Markdown,
+    code,
+    fraction,
+    mebibytes,
+    prose,
+    rate,
+    significant,
+)
 from keras_loader_bench.bench.report.figures.row_options import describe
 from keras_loader_bench.bench.report.figures.rows import Row
 from keras_loader_bench.bench.report.ranking import CASES, ranked_rates, ranked_utilizations
@@ -123,17 +131,17 @@ def _change(found: Recommendation) -> str:
             f"a footprint above the {mebibytes(sizes[0][0])} MiB of {code(sizes[0][1])}, "
             "the next loader"
         )
+    reached = case.utilization.median
     behind = [
         (au.median, label)
         for label, au in ranked_utilizations(found.rows, CASES[found.bench]).items()
         if label not in {other.label for other in (row, *found.equals, *found.tied)}
+        and au.median < reached
     ]
     if behind:
         au, label = max(behind)
-        texts.append(
-            f"an AU of {fraction(case.utilization.median)} for {code(label)} instead of "
-            f"{fraction(au)}"
-        )
+        write = significant if fraction(au) == fraction(reached) else fraction
+        texts.append(f"an AU of {write(reached)} for {code(label)} instead of {write(au)}")
     said = f"What would change it: {'; '.join(texts)}." if texts else ""
     return " ".join(filter(None, [said, _reasons(found.excluded)]))
 
