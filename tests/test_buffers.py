@@ -7,15 +7,14 @@ import subprocess
 import sys
 import threading
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PROJECT
 
 from keras_loader_bench.loaders.sequence import buffers
 from keras_loader_bench.loaders.sequence.buffers import ALIGNMENT_BYTES, BufferPool
 
-PROJECT = Path(__file__).resolve().parents[1]
 SHAPE = (64, 32, 32, 3)
 NUMBERS = count()
 

@@ -195,6 +195,7 @@ def test_the_reference_shows_what_the_findings_say_of_it():
     assert largest == run.sources[0].num_samples
     assert largest * 3072 > run.protocol.memory_budget_bytes
     assert sequence.grows_little
+    assert sequence.line.high < 3 * 4  # bytes per sample: no more than orders take
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from keras_loader_bench.bench.history.history_markdown import CAPTION, history_m
 from keras_loader_bench.bench.history.history_plot import history_figure
 from keras_loader_bench.bench.history.series import NamedRun, read_history
 from keras_loader_bench.bench.record.drafts import write_whole
-from keras_loader_bench.bench.record.reader import RunFileError, read_run, run_file
+from keras_loader_bench.bench.record.run_path import run_path
+from keras_loader_bench.bench.report import RunFileError, read_run
 from keras_loader_bench.bench.report.cells import plain
 from keras_loader_bench.bench.report.page import Plot, html_page
 from keras_loader_bench.bench.report.plots import plot_style, png_bytes
@@ -61,7 +62,7 @@ def _runs(paths: Sequence[Path]) -> list[Path]:
         RunFileError: there are no others.
     """
     named = list(dict.fromkeys(paths))
-    other = {path for path in named if path.exists() and not run_file(path).exists()}
+    other = {path for path in named if path.exists() and not run_path(path).exists()}
     for path in sorted(other):
         print(f"skipped, not a run: {path}", file=sys.stderr)
     if len(other) == len(named):

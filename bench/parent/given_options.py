@@ -15,6 +15,7 @@ from keras_loader_bench.bench.plan.options import CASE_OPTIONS
 from keras_loader_bench.bench.plan.protocol import Protocol
 from keras_loader_bench.bench.plan.sizes import given_size
 from keras_loader_bench.bench.record.drafts import writing_to
+from keras_loader_bench.bench.record.run_path import run_path
 from keras_loader_bench.loaders.sources.keras_home import expand_user
 
 QUICK = Protocol(
@@ -38,12 +39,10 @@ def new_folder(config: pytest.Config) -> Path:
         ValueError: it has those of another run.
         WriteError: nobody can see into it.
     """
-    from keras_loader_bench.bench.record.reader import run_file  # not for each pytest of a user
-
     default_folder = config.rootpath / "results" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     folder: Path = config.getoption("results_dir") or default_folder
     with writing_to(folder):
-        there = run_file(folder).exists()
+        there = run_path(folder).exists()
     if there:
         raise ValueError(f"`--results-dir {folder}` already contains a run; name another folder.")
     return folder

@@ -12,19 +12,16 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from keras_loader_bench.bench.record.round_tables import from_tables
+from keras_loader_bench.bench.record.run_path import run_path
 from keras_loader_bench.bench.record.schema import SCHEMA, Run
 from keras_loader_bench.bench.record.shared_audits import full_audits
 from keras_loader_bench.bench.record.upgrade import upgrade
 
+_RESTORE = "Restore it or run the benchmark again."
+
 
 class RunFileError(ValueError):
     """`run.json` cannot be used; the message is one line and names a remedy."""
-
-
-def run_file(folder: Path) -> Path:
-    """Return where a folder holds its run: `run.json`, or `run.json.gz` if only that is there."""
-    plain, packed = folder / "run.json", folder / "run.json.gz"
-    return packed if packed.exists() and not plain.exists() else plain
 
 
 def read_run(folder: Path) -> Run:
@@ -36,7 +33,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         RunFileError: the file is missing, not valid or of a newer schema.
     """
-    path = run_file(folder)
+    path = run_path(folder)
     try:
         stored = path.read_bytes()
         content = json.loads(gzip.decompress(stored) if path.suffix == ".gz" else stored)
@@ -44,13 +41,11 @@ def read_run(folder: Path) -> Run:
         remedy = "Name a folder of results/, or make one with `pytest bench/ --benchmark-only`."
         raise RunFileError(f"`{path}` does not exist. {remedy}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        remedy = "Restore it or run the benchmark again."
-        raise RunFileError(f"`{path}` cannot be decompressed: {error}. {remedy}") from error
+        raise RunFileError(f"`{path}` cannot be decompressed: {error}. {_RESTORE}") from error
     except OSError as error:
         raise RunFileError(f"`{path}` cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        remedy = "Restore it or run the benchmark again."
-        raise RunFileError(f"`{path}` cannot be read as JSON: {error}. {remedy}") from error
+        raise RunFileError(f"`{path}` cannot be read as JSON: {error}. {_RESTORE}") from error
     try:
         return parse_run(content)
     except RunFileError as error:

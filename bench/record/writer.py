@@ -22,6 +22,7 @@ from keras_loader_bench.bench.record.drafts import (
 )
 from keras_loader_bench.bench.record.environment_record import BackendRecord, Environment
 from keras_loader_bench.bench.record.round_tables import to_tables
+from keras_loader_bench.bench.record.run_path import run_path
 from keras_loader_bench.bench.record.schema import CaseRecord, ContainerRecord, Run, SourceRecord
 from keras_loader_bench.bench.record.shared_audits import name_audits
 from keras_loader_bench.loaders.encoded.known_images import StoredSource
@@ -55,7 +56,7 @@ class RunFile:
         self.path = folder / "run.json"
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            there = self.path.exists()
+            there = run_path(folder).exists()
         if there:
             raise ValueError(
                 f"`{folder}` already holds a run; name another --results-dir or remove this one."

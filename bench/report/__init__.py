@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_loader_bench.bench.record.drafts import draft_folder
-from keras_loader_bench.bench.record.reader import RunFileError, read_run, run_file
+from keras_loader_bench.bench.record.reader import RunFileError, read_run
+from keras_loader_bench.bench.record.run_path import run_path
 from keras_loader_bench.bench.report.badges import BADGES, report_badges
 from keras_loader_bench.bench.report.figures.rows import rows_from_run
 from keras_loader_bench.bench.report.figures.scaling import scalings
@@ -56,7 +57,7 @@ def write_report(run_folder: Path | str) -> list[Path]:
         drawn = draw_plots(run, rows, lines)
         write_plots(drawn, draft)
         write_tables(tables(run, rows), draft)
-        data = [run_file(folder).name, *sorted(path.name for path in draft.glob("*.csv"))]
+        data = [run_path(folder).name, *sorted(path.name for path in draft.glob("*.csv"))]
         text = report_markdown(run, rows, lines, plots=list(drawn))
         page = html_page(
             text,

@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,8 @@ class BufferPool:
         self._memory = memory
         self._buffers: list[_Buffer] = []
         """Those that were lent last come last."""
-        self._process, self._lock = os.getpid(), threading.Lock()
+        self._lock = threading.Lock()
+        _POOLS.add(self)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return a C-contiguous array, aligned to `ALIGNMENT_BYTES`, with any contents.
@@ -58,7 +60,7 @@ class BufferPool:
         kind = shape, np.dtype(dtype)
         if not REFERENCES_TELL:
             return np.empty(*kind)
-        with self._own_lock():
+        with self._lock:
             for i in reversed(range(len(self._buffers))):
                 buffer = self._buffers[i]
                 if buffer.kind == kind and buffer.is_free():
@@ -75,22 +77,33 @@ class BufferPool:
         kind = shape, np.dtype(dtype)
         if not REFERENCES_TELL:
             return
-        with self._own_lock():
+        with self._lock:
             there = sum(buffer.kind == kind for buffer in self._buffers)
             for _ in range(count - there):
                 buffer = _Buffer(*kind, self._memory)
                 buffer.array.fill(0)  # or the kernel gives its pages when they are used
                 self._keep(buffer)
 
-    def _own_lock(self) -> threading.Lock:
-        """Return the lock: in a forked process a new one, as nobody there releases the old one."""
-        if self._process != os.getpid():
-            self._process, self._lock = os.getpid(), threading.Lock()
-        return self._lock
+    def renew_lock(self) -> None:
+        """Take a new lock in a forked process, where nobody would release the old one."""
+        self._lock = threading.Lock()
 
     def _keep(self, buffer: _Buffer) -> None:
         self._buffers.append(buffer)
         del self._buffers[: -self._most]  # those of shapes that nobody has asked for lately
+
+
+_POOLS: weakref.WeakSet[BufferPool] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for pool in _POOLS:
+        pool.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Before the process has a second thread, so that no two of them take different locks.
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class _Buffer:

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from keras_loader_bench.bench.report import cells
-from keras_loader_bench.bench.report.cells import (
-    Markdown,
-    code,
-    fraction,
-    mebibytes,
-    prose,
-    rate,
-    significant,
-)
+from keras_loader_bench.bench.report.cells import Markdown, code, fraction, mebibytes, prose, rate
 from keras_loader_bench.bench.report.figures.row_options import describe
 from keras_loader_bench.bench.report.figures.rows import Row
 from keras_loader_bench.bench.report.ranking import CASES, ranked_rates, ranked_utilizations
@@ -140,7 +132,7 @@ def _change(found: Recommendation) -> str:
     ]
     if behind:
         au, label = max(behind)
-        write = significant if fraction(au) == fraction(reached) else fraction
+        write = cells.significant if fraction(au) == fraction(reached) else fraction
         texts.append(f"an AU of {write(reached)} for {code(label)} instead of {write(au)}")
     said = f"What would change it: {'; '.join(texts)}." if texts else ""
     return " ".join(filter(None, [said, _reasons(found.excluded)]))
